@@ -1,0 +1,62 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# make help says what there is. Everything is installed into .venv and .cache of this checkout.
+
+ARGS ?=
+# A checkout in a folder that others can write to is no reason to ignore ansible.cfg silently, so name it.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+STAGES := lint sanity units contract integration
+
+.PHONY: help diagnose judge venv test $(STAGES) changelog build clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "  ARGS are ansible-playbook's, for instance: make diagnose ARGS='-i inventory.ini -l masters -e kubeconfig=admin.conf'"
+
+# The stamps make a second run skip installing; changed requirements install again.
+.venv/installed: requirements.txt tests/tools/venv.sh
+	@tests/tools/venv.sh .venv requirements.txt
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt tests/unit/requirements.txt
+	@tests/tools/venv.sh .venv requirements-dev.txt
+	@touch $@
+
+diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
+	@.venv/bin/ansible-playbook playbooks/diagnose.yml $(ARGS)
+
+judge: .venv/installed ## Judge a saved bundle again: make judge ARGS='-e bundle=audits/...'
+	@.venv/bin/ansible-playbook playbooks/judge.yml $(ARGS)
+
+venv: .venv/installed-dev ## Install what development needs
+
+test: .venv/installed-dev ## Run every check and every test
+	@tests/run.sh $(STAGES)
+
+lint: .venv/installed-dev ## ruff, mypy, ansible-lint, yamllint, shellcheck, antsibull-changelog
+	@tests/run.sh $@
+
+sanity: .venv/installed-dev ## ansible-test sanity, without a single ignore
+	@tests/run.sh $@
+
+units: .venv/installed-dev ## ansible-test units, on every supported Python that is here
+	@tests/run.sh $@
+
+contract: .venv/installed-dev ## Documentation and code say the same
+	@tests/run.sh $@
+
+integration: .venv/installed-dev ## Real sockets, real network namespaces, real playbook runs
+	@tests/run.sh $@
+
+changelog: .venv/installed-dev ## Render CHANGELOG.rst from changelogs/
+	@.venv/bin/antsibull-changelog generate
+
+build: .venv/installed ## Build the collection's tarball
+	@.venv/bin/ansible-galaxy collection build --force
+
+clean: ## Remove what make installed and what tests left behind
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible kubenode-doctor-*.tar.gz

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names the processes behind sockets, in one pass over /proc, and says which it could not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+
+# A forking server shares its listener with every worker; a few names tell the story.
+_PROCESSES_LIMIT = 20
+
+
+class Owners:
+    """Who holds each of ``entries``: ``processes(entry)``, ``cgroup(entry)`` and what stayed unseen in ``missing``."""
+
+    def __init__(self, entries: Sequence[Entry], deadline: Deadline, proc: str = "/proc") -> None:
+        inodes = {entry.inode for entry in entries if entry.inode}
+        self._described: dict[int, dict[str, Any]] = {}
+        self._proc = proc
+        self._holders = procfs.socket_holders(inodes, deadline, proc)
+        unseen = [entry for entry in entries if entry.inode and entry.inode not in self._holders.pids]
+        self._cgroups = cgroup.paths_by_id(entry.cgroup_id for entry in unseen if entry.cgroup_id)
+        self.missing = self._missing(len(unseen))
+
+    def processes(self, entry: Entry) -> list[dict[str, Any]]:
+        """The processes that hold a socket, ``[{pid, name, unit, container_id, pod_uid}]``; empty when none was seen."""
+        pids = [entry.pid] if entry.pid else self._holders.pids.get(entry.inode, [])
+        return [self._describe(pid) for pid in pids[:_PROCESSES_LIMIT]]
+
+    def hidden(self, entry: Entry) -> bool:
+        """True when a process holds the socket and could not be seen."""
+        return bool(self.missing) and entry.inode > 0 and entry.inode not in self._holders.pids
+
+    def cgroup(self, entry: Entry) -> Optional[str]:
+        """The cgroup v2 path of a socket whose process was not seen: it still names the unit or pod."""
+        return self._cgroups.get(entry.cgroup_id) if entry.cgroup_id else None
+
+    def _describe(self, pid: int) -> dict[str, Any]:
+        if pid not in self._described:
+            self._described[pid] = procfs.describe(pid, self._proc)
+        return self._described[pid]
+
+    def _missing(self, unseen: int) -> list[dict[str, str]]:
+        # Root in the host's pid namespace sees every process, so a socket without one then belongs to the kernel.
+        if not unseen:
+            return []
+        if self._holders.timed_out:
+            why = "the time budget ended before all processes were looked at: raise budget_seconds"
+        elif self._holders.unreadable:
+            why = f"the open files of {self._holders.unreadable} processes need root to be read: run with become (-b)"
+        elif procfs.in_host_pid_namespace(self._proc) is False:
+            why = "this is a container with its own pid namespace: run on the host"
+        else:
+            return []
+        return [{"what": "processes", "why": f"{unseen} sockets have no visible process; {why}"}]

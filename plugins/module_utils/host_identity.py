@@ -1,0 +1,73 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The section ``host``: which machine answered, its addresses, and which Kubernetes programs run in its network."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import addresses, netlink, procfs
+
+# Programs (comm, at most 15 bytes) whose presence makes a machine a node, or one with a control plane.
+COMPONENTS = frozenset(
+    {
+        "kubelet",
+        "kube-proxy",
+        "kube-apiserver",
+        "kube-controller",
+        "kube-scheduler",
+        "etcd",
+        "containerd",
+        "dockerd",
+        "crio",
+        "cri-dockerd",
+        "cilium-agent",
+        "calico-node",
+        "k3s",
+        "k3s-server",
+        "k3s-agent",
+        "k0s",
+        "rke2",
+        "kubelite",
+        "microshift",
+        "hyperkube",
+        "ovnkube",
+    }
+)
+
+
+def collect() -> dict[str, Any]:
+    """Return ``{hostname, kernel, python, root, addresses, components, complete, missing}``.
+
+    ``addresses`` is ``[{interface, address}]`` or None, ``components`` the names found among COMPONENTS.
+    """
+    missing = []
+    local = None
+    try:
+        local = addresses.local_addresses()
+    except netlink.NetlinkError as error:
+        missing.append({"what": "local addresses", "why": str(error)})
+    return {
+        "hostname": socket.gethostname(),
+        "kernel": os.uname().release,
+        "python": platform.python_version(),
+        "root": os.geteuid() == 0,
+        "addresses": local,
+        "components": components(),
+        "complete": not missing,
+        "missing": missing,
+    }
+
+
+def components(proc: str = "/proc") -> list[str]:
+    """Names among COMPONENTS that run in this network namespace (a kind host also shows its nodes' processes)."""
+    found = set()
+    for pid in procfs.pids(proc):
+        name = procfs.comm(pid, proc)
+        if name in COMPONENTS and procfs.same_network_namespace(pid, proc) is not False:
+            found.add(name)
+    return sorted(found)

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The section ``listen_ports``: everything that waits for others on this node, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, known_ports, kernel_settings, sockets
+from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+
+_STATES = {"listen": "listen", "bound": "bound", "close": "unconnected"}
+
+
+def collect(
+    deadline: Deadline, protocols: Sequence[str] = ("tcp", "udp"), processes: bool = True, backend: str = "auto"
+) -> dict[str, Any]:
+    """Return ``{listeners, backend, truncated, complete, missing}``; the listener's shape is listen_ports' RETURN.
+
+    Raises sockets.SocketsUnavailable when no backend answers.
+    """
+    seen = sockets.collect(protocols, backend, waiting_only=True)
+    entries = sorted(seen.entries, key=_order)
+    kept = entries[: sockets.LIMIT]
+    missing = list(seen.missing)
+    if len(entries) > len(kept):
+        missing.append({"what": "listeners", "why": f"{len(entries)} found, the first {len(kept)} kept"})
+    owners = Owners(kept, deadline) if processes else None
+    if owners:
+        missing += owners.missing
+    ephemeral = kernel_settings.ephemeral_range()
+    return {
+        "listeners": [listener(entry, owners, ephemeral) for entry in kept],
+        "backend": seen.backend,
+        "truncated": len(entries) - len(kept),
+        "complete": not missing,
+        "missing": missing,
+    }
+
+
+def listener(entry: Entry, owners: Optional[Owners], ephemeral: Optional[tuple[int, int]]) -> dict[str, Any]:
+    """Describe one waiting socket."""
+    tcp_listen = entry.state == "listen"
+    return {
+        "protocol": entry.protocol,
+        "family": entry.family,
+        "state": _STATES[entry.state],
+        "address": entry.address,
+        "port": entry.port,
+        "v6only": entry.v6only,
+        "accept_queue": entry.rqueue if tcp_listen else None,
+        "backlog": entry.wqueue if tcp_listen else None,
+        "uid": entry.uid,
+        "inode": entry.inode or None,
+        **describe_owner(entry, owners, ephemeral),
+    }
+
+
+def describe_owner(entry: Entry, owners: Optional[Owners], ephemeral: Optional[tuple[int, int]]) -> dict[str, Any]:
+    """Return ``{ephemeral, processes, hidden, cgroup, known_as}`` of a socket."""
+    processes = owners.processes(entry) if owners else []
+    path = owners.cgroup(entry) if owners else None
+    in_range = None if ephemeral is None else ephemeral[0] <= entry.port <= ephemeral[1]
+    names = [process["name"] for process in processes if process["name"]] or _unit_names(path)
+    return {
+        "ephemeral": in_range,
+        "processes": processes,
+        "hidden": owners.hidden(entry) if owners else entry.inode > 0,
+        "cgroup": path,
+        "known_as": known_ports.known_as(entry.protocol, entry.address, entry.port, names, in_range),
+    }
+
+
+def _unit_names(path: Optional[str]) -> list[str]:
+    # A unit runs the program it is named after: kubelet.service, containerd.service, crio.service.
+    unit = cgroup.owner(path).unit if path else None
+    return [unit.rsplit(".", 1)[0]] if unit else []
+
+
+def _order(entry: Entry) -> tuple[str, int, str, str]:
+    return entry.protocol, entry.port, entry.family, entry.address

@@ -1,0 +1,245 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is harmed when a socket and a NodePort (or a healthCheckNodePort) share a number. Pure.
+
+A NodePort is no listener (from kube-proxy 1.24 and the late patches of 1.21 to 1.23 on): packets are redirected or
+refused before the kernel looks for a listener, so the listener loses and the Service does not notice. A
+healthCheckNodePort is a real listener of kube-proxy, so there the Service loses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_capture
+from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap import Address, Certainty, Holder, blocks_listen
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_capture import IP, Proxy
+from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
+
+STREAMING_ROLE = "CRI streaming server"
+_WAITING = frozenset({"listen", "bound", "unconnected"})
+_VERSIONS = {"IPv4": 4, "IPv6": 6}
+
+
+class Node(NamedTuple):
+    """What a verdict needs to know of the node.
+
+    ``local_addresses`` is ``[{interface, address}]``; ``opens_node_ports`` is True where the service proxy was seen
+    holding NodePorts itself (kube-proxy up to 1.23).
+    """
+
+    proxy: Proxy
+    local_addresses: Sequence[dict[str, str]]
+    opens_node_ports: bool = False
+
+
+def verdicts(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Judge one NodePort entry (the module's ``node_ports``) against one socket with the same number and protocol.
+
+    ``others`` are the node's other sockets with that number: they tell accepted connections from outgoing ones. Returns
+    at least one ``{harmed, effect, certain, addresses, alive, meaning}``: ``harmed`` is listener, service, connection,
+    nobody or unknown; ``addresses`` are the node's own where it happens, ``alive`` those where the listener still answers.
+    """
+    if is_kube_proxy(socket):
+        return [_nobody("the socket is the service proxy's own")]
+    if port.get("health_check_node_port"):
+        return [_health_check(port, socket, node, others)]
+    if socket["state"] == "bound":
+        found = [_nobody("the socket is bound and does not listen: nobody can be cut off from it")]
+    elif socket["state"] in _WAITING:
+        found = [_listener(port, socket, node)]
+    else:
+        found = [_connection(port, socket, node, others)]
+    if node.opens_node_ports:
+        found += _opener(port, socket, others)
+    return found
+
+
+def number(port: dict[str, Any]) -> int:
+    """The port number that an entry claims on every node."""
+    return int(port.get("health_check_node_port") or port["node_port"])
+
+
+def sharing(port: dict[str, Any], sockets: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """The sockets, with their index, that have the entry's number and protocol: no other protocol ever conflicts."""
+    wanted = (port["protocol"].lower(), number(port))
+    return [(index, socket) for index, socket in enumerate(sockets) if (socket["protocol"], socket["port"]) == wanted]
+
+
+def accepted(socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> bool:
+    """True when a listener on the same number explains a connection."""
+    return any(
+        other["state"] == "listen" and other["protocol"] == socket["protocol"] and _meets(other, socket)
+        for other in others
+    )
+
+
+def _verdict(harmed: str, effect: str, meaning: str, certain: bool = True, hit: Iterable[IP] = (), alive: Iterable[IP] = ()) -> dict[str, Any]:
+    return {
+        "harmed": harmed,
+        "effect": effect,
+        "certain": certain,
+        "addresses": [str(address) for address in hit],
+        "alive": [str(address) for address in alive],
+        "meaning": meaning,
+    }
+
+
+def _nobody(meaning: str, certain: bool = True) -> dict[str, Any]:
+    return _verdict("nobody", "none", meaning, certain)
+
+
+def _listener(port: dict[str, Any], socket: dict[str, Any], node: Node) -> dict[str, Any]:
+    if node.proxy.mode not in nodeport_capture.KNOWN_MODES:
+        return _verdict("unknown", "unknown", f"what a NodePort captures under {node.proxy.mode} is not known to this collection", False)
+    if port.get("endpoint_is_listener"):
+        return _nobody("the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods")
+    stake = _answers_on(socket, port, node)
+    rules = {address: _fate(port, address, node.proxy) for address in stake}
+    hit = [address for address, (fate, _effect) in rules.items() if fate is not False]
+    if not hit:
+        return _spared(socket, node, stake)
+    alive = [address for address in stake if address not in hit]
+    effects = {effect for fate, effect in rules.values() if fate is not False}
+    effect = effects.pop() if len(effects) == 1 else "shadowed or rejected"
+    certain = all(rules[address][0] for address in hit) and not (socket["family"] == "ipv6" and socket["v6only"] is None)
+    if socket.get("hidden"):
+        meaning = "whose listener it is could not be seen (root needed); unless it is the service proxy's own, it is cut off"
+        return _verdict("unknown", effect, meaning, False, hit, alive)
+    return _verdict("listener", effect, _meaning(effect, socket, port, hit, alive), certain, hit, alive)
+
+
+def _fate(port: dict[str, Any], address: IP, proxy: Proxy) -> tuple[Optional[bool], str]:
+    """Whether packets for this address are taken (None: not seen), and what becomes of them."""
+    endpoints = _has_endpoints(port, address)
+    if endpoints is None:
+        either = (nodeport_capture.captures(proxy, address), nodeport_capture.rejects(proxy, address))
+        return (either[0] if either[0] == either[1] else None), "shadowed or rejected"
+    if endpoints:
+        return nodeport_capture.captures(proxy, address), "shadowed"
+    return nodeport_capture.rejects(proxy, address), "rejected"
+
+
+def _has_endpoints(port: dict[str, Any], address: IP) -> Optional[bool]:
+    families = port.get("endpoint_families")
+    if families is None:
+        return port.get("has_endpoints")
+    return f"IPv{address.version}" in families
+
+
+def _answers_on(socket: dict[str, Any], port: dict[str, Any], node: Node) -> list[IP]:
+    """The node's addresses on which this listener answers, of the families that the Service has."""
+    wanted = {_VERSIONS[family] for family in port.get("ip_families") or _VERSIONS}
+    bound = _unmapped(socket["address"])
+    if not bound.is_unspecified:
+        return [bound] if bound.version in wanted else []
+    versions = {4} if bound.version == 4 else {6} if socket["v6only"] else {4, 6}
+    local = nodeport_capture.locals_of(node.local_addresses, node.proxy.mode)
+    return [address for address in local if address.version in versions & wanted]
+
+
+def _spared(socket: dict[str, Any], node: Node, stake: Sequence[IP]) -> dict[str, Any]:
+    if not stake:
+        return _nobody("the Service has none of the IP families that the listener answers on")
+    if node.proxy.mode == "ipvs" and any(address.is_loopback and address.version == 4 for address in stake):
+        # KUBE-NODE-PORT matches the number alone, so loopback packets are masqueraded (kubernetes/kubernetes#112559).
+        meaning = "packets for it are masqueraded by kube-proxy's KUBE-NODE-PORT chain on their way: connections may fail"
+        return _verdict("listener", "masqueraded", meaning, False, stake)
+    return _nobody(f"the {node.proxy.mode} mode does not capture the listener's address")
+
+
+def _meaning(effect: str, socket: dict[str, Any], port: dict[str, Any], hit: Sequence[IP], alive: Sequence[IP]) -> str:
+    where = ", ".join(str(address) for address in hit)
+    fate = {
+        "shadowed": f"connections to {where} reach the Service's pods, never this listener",
+        "rejected": f"connections to {where} are refused, although the listener is alive, because the Service has no endpoints",
+    }.get(effect, f"connections to {where} reach the Service's pods or are refused, never this listener")
+    parts = [fate]
+    if alive:
+        parts.append("it still answers on " + ", ".join(str(address) for address in alive))
+    if port.get("external_traffic_policy") == "Local" and effect != "rejected":
+        parts.append("externalTrafficPolicy is Local: without an endpoint on this node, clients from outside time out while a test from the node succeeds")
+    if (socket["known_as"] or {}).get("role") == STREAMING_ROLE:
+        parts.append("kubectl exec, attach and port-forward on this node fail")
+    return "; ".join(parts)
+
+
+def _connection(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    if accepted(socket, others):
+        return _nobody("the connection was accepted by the listener on this number, which is judged itself")
+    if node.proxy.mode == "ipvs" and socket["state"] == "syn_sent":
+        # IPVS schedules on SYN+ACK too (net/netfilter/ipvs/ip_vs_proto_tcp.c), so the answer goes to a pod.
+        meaning = "its peer's answer is taken for a new connection to the NodePort by IPVS, so it cannot be established"
+        return _verdict("connection", "hijacked", meaning, False)
+    return _nobody("an outgoing connection drew this number; the answers to it never meet the NodePort's rules")
+
+
+def _opener(port: dict[str, Any], socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    wildcards = [Address("ipv4", "0.0.0.0"), Address("ipv6", "::", True)]
+    answer = max(_blocks(socket, wanted, others) for wanted in wildcards)
+    if answer is Certainty.NO:
+        return []
+    meaning = (
+        "kube-proxy, which opens NodePorts itself on this node, logs \"can't open port, skipping it\"; "
+        "from 1.11 on it redirects the port all the same, so the Service works and the socket's owner loses"
+    )
+    return [_verdict("service", "cannot open", meaning, answer is Certainty.YES and not socket.get("hidden"))]
+
+
+def _health_check(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    others = list(others)
+    if any(is_kube_proxy(other) and other["state"] == "listen" for other in others):
+        return _nobody("the service proxy has opened the port")
+    answer = max((_blocks(socket, wanted, others) for wanted in _health_check_addresses(node)), default=Certainty.NO)
+    if answer is Certainty.NO:
+        return _nobody("the socket does not stop kube-proxy from opening the port")
+    if socket.get("hidden"):
+        return _verdict("unknown", "cannot open", "whose socket it is could not be seen (root needed); unless it is kube-proxy's own, the port cannot be opened", False)
+    meaning = (
+        "kube-proxy cannot open the healthCheckNodePort (event FailedToStartServiceHealthcheck on the Service): "
+        "the load balancer's health check of this node fails or is answered by another program"
+    )
+    return _verdict("service", "healthCheckNodePort cannot open", meaning, answer is Certainty.YES)
+
+
+def _health_check_addresses(node: Node) -> list[Address]:
+    """Where kube-proxy listens for health checks (pkg/proxy/healthcheck/service_health.go): every address, or, when
+    NodePorts are restricted, the local addresses they are restricted to.
+    """
+    if node.proxy.mode in nodeport_capture.KNOWN_MODES and (node.proxy.nodeport_addresses or node.proxy.mode == "nftables"):
+        local = nodeport_capture.locals_of(node.local_addresses, node.proxy.mode)
+        chosen = [address for address in local if nodeport_capture.captures(node.proxy, address) is not False]
+        return [Address(f"ipv{address.version}", str(address)) for address in chosen]
+    return [Address("ipv4", "0.0.0.0"), Address("ipv6", "::", True)]
+
+
+def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, Any]]) -> Certainty:
+    return blocks_listen(_holder(socket, "accepted" if accepted(socket, others) else None), wanted)
+
+
+def _holder(socket: dict[str, Any], origin: Optional[str]) -> Holder:
+    waiting = socket["state"] in _WAITING
+    if not waiting and origin is None and socket["protocol"] == "tcp":
+        origin = "outgoing"
+    return Holder(socket["protocol"], _place(socket), socket["state"], origin)
+
+
+def _place(socket: dict[str, Any]) -> Address:
+    return Address(socket["family"], socket["address"], socket.get("v6only"))
+
+
+def _meets(listener: dict[str, Any], connection: dict[str, Any]) -> bool:
+    bound, local = _unmapped(listener["address"]), _unmapped(connection["address"])
+    if bound.is_unspecified:
+        return bound.version == local.version or (bound.version == 6 and not listener["v6only"])
+    return bound == local
+
+
+def _unmapped(text: str) -> IP:
+    address = ipaddress.ip_address(text.split("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+

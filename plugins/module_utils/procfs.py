@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes of this node: who holds which socket, and which Kubernetes components run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+
+# The initial pid namespace has this inode since Linux 3.8 (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+_TEXT_LIMIT = 65536
+
+
+class Holders(NamedTuple):
+    """``pids`` by socket inode; ``unreadable`` counts processes whose open files could not be seen."""
+
+    pids: dict[int, list[int]]
+    unreadable: int
+    timed_out: bool
+
+
+def text(path: str, limit: int = _TEXT_LIMIT) -> str:
+    """Read at most ``limit`` bytes of a small file as text, whatever bytes it holds. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(limit).decode("utf-8", "replace")
+
+
+def pids(proc: str = "/proc") -> Iterator[int]:
+    """Yield the process ids that ``proc`` shows, in ascending order."""
+    yield from sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+
+
+def comm(pid: int, proc: str = "/proc") -> Optional[str]:
+    """The kernel's name of a process (at most 15 bytes), None when it is gone or hidden."""
+    try:
+        return text(f"{proc}/{pid}/comm").rstrip("\n")
+    except OSError:
+        return None
+
+
+def socket_holders(inodes: Collection[int], deadline: Deadline, proc: str = "/proc") -> Holders:
+    """Find the processes that hold these sockets, in one pass over /proc/*/fd."""
+    found: dict[int, list[int]] = {}
+    unreadable = 0
+    for pid in pids(proc):
+        if deadline.passed():
+            return Holders(found, unreadable, True)
+        try:
+            held = _socket_inodes(f"{proc}/{pid}/fd")
+        except PermissionError:
+            unreadable += 1
+            continue
+        except OSError:  # the process ended under our eyes
+            continue
+        for inode in held.intersection(inodes):
+            found.setdefault(inode, []).append(pid)
+    return Holders(found, unreadable, False)
+
+
+def describe(pid: int, proc: str = "/proc") -> dict[str, Any]:
+    """Return ``{pid, name, unit, container_id, pod_uid}``; parts that cannot be seen are None."""
+    try:
+        whose = cgroup.owner(cgroup.path_of(text(f"{proc}/{pid}/cgroup")))
+    except OSError:
+        whose = cgroup.Owner(None, None, None)
+    return {
+        "pid": pid,
+        "name": comm(pid, proc),
+        "unit": whose.unit,
+        "container_id": whose.container_id,
+        "pod_uid": whose.pod_uid,
+    }
+
+
+def in_host_pid_namespace(proc: str = "/proc") -> Optional[bool]:
+    """False inside a container with its own pid namespace, where other processes are invisible; None when unknown."""
+    try:
+        return os.readlink(f"{proc}/self/ns/pid") == _INITIAL_PID_NAMESPACE
+    except OSError:
+        return None
+
+
+def same_network_namespace(pid: int, proc: str = "/proc") -> Optional[bool]:
+    """Whether a process shares this one's network namespace; None when that cannot be seen (needs root)."""
+    try:
+        return os.stat(f"{proc}/{pid}/ns/net").st_ino == os.stat(f"{proc}/self/ns/net").st_ino
+    except OSError:
+        return None
+
+
+def _socket_inodes(folder: str) -> set[int]:
+    inodes = set()
+    for name in os.listdir(folder):
+        try:
+            target = os.readlink(f"{folder}/{name}")
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(int(target[8:-1]))
+    return inodes

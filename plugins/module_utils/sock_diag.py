@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sockets straight from the kernel: NETLINK_SOCK_DIAG, as ss uses it, with no privilege needed.
+
+Layout from include/uapi/linux/inet_diag.h::
+
+    inet_diag_req_v2  family u8 | protocol u8 | ext u8 | pad u8 | states u32 | sockid 48          (56 bytes)
+    inet_diag_msg     family u8 | state u8 | timer u8 | retrans u8 | sockid 48 |
+                      expires u32 @52 | rqueue u32 @56 | wqueue u32 @60 | uid u32 @64 | inode u32 @68   (72 bytes)
+    sockid            sport be16 | dport be16 | src 16 | dst 16 | interface u32 | cookie 2 x u32
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Container, Iterator
+from typing import Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import netlink
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
+
+ALL_STATES = 0xFFFFFFFF
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+_REQUEST = struct.Struct("=BBBBI")
+_NO_COOKIE = b"\xff" * 8
+_PORTS = struct.Struct("!HH")
+_TAIL = struct.Struct("=IIII")  # rqueue, wqueue, uid, inode, from offset 56
+_MESSAGE_BYTES = 72
+_SKV6ONLY = 11
+_CGROUP_ID = 21  # u64, the inode of the cgroup v2 directory; Linux 5.7 and newer
+_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_FAMILY_NAMES = {int(number): name for name, number in _FAMILIES.items()}
+_PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+# Sockets that are bound and do not listen are dumped since 91051f003948 ("tcp: Dump bound-only sockets in inet_diag").
+_BOUND_SINCE = (6, 8)
+
+
+def request(family: str, protocol: str, states: int = ALL_STATES) -> bytes:
+    """Build the body of a dump request for one family ("ipv4", "ipv6") and protocol ("tcp", "udp").
+
+    ``states`` is a bit mask of ``1 << kernel state number``; the kernel filters, so ask for no more than is needed.
+    """
+    sockid = bytes(40) + _NO_COOKIE
+    return _REQUEST.pack(_FAMILIES[family], _PROTOCOLS[protocol], 0, 0, states) + sockid
+
+
+def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = None) -> Optional[Entry]:
+    """Turn one inet_diag_msg into an Entry; None when its local port is not among ``ports``.
+
+    Raises NetlinkError for bytes that cannot be such a message.
+    """
+    if len(payload) < _MESSAGE_BYTES:
+        raise netlink.NetlinkError(f"malformed inet_diag message: {len(payload)} bytes, at least {_MESSAGE_BYTES} expected")
+    port, peer_port = _PORTS.unpack_from(payload, 4)
+    if ports is not None and port not in ports:
+        return None
+    number, state = payload[0], payload[1]
+    family = _FAMILY_NAMES.get(number)
+    if family is None or state not in STATES:
+        raise netlink.NetlinkError(f"malformed inet_diag message: family {number}, state {state}")
+    rqueue, wqueue, uid, inode = _TAIL.unpack_from(payload, 56)
+    v6only, cgroup_id = _attributes(payload[_MESSAGE_BYTES:])
+    return Entry(
+        protocol,
+        family,
+        STATES[state],
+        _address(family, payload[8:24]),
+        port,
+        _address(family, payload[24:40]),
+        peer_port,
+        rqueue,
+        wqueue,
+        uid,
+        inode,
+        v6only if family == "ipv6" else None,
+        cgroup_id,
+    )
+
+
+def sockets(protocol: str, states: int = ALL_STATES, ports: Optional[Container[int]] = None) -> Iterator[Entry]:
+    """Yield this network namespace's sockets of one protocol, both families, in the given states.
+
+    Raises NetlinkError when sock_diag is not there (ENOENT without the kernel module) or the dump is refused.
+    """
+    for family in ("ipv4", "ipv6"):
+        for payload in netlink.dump(netlink.NETLINK_SOCK_DIAG, _BY_FAMILY, request(family, protocol, states)):
+            entry = parse(payload, protocol, ports)
+            # A dump without matching sockets of an unloaded family may answer with the other one's.
+            if entry is not None and entry.family == family:
+                yield entry
+
+
+def shows_bound_sockets(release: Optional[str] = None) -> bool:
+    """Tell whether this kernel dumps TCP sockets that are bound but do not listen."""
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release if release is None else release)
+    return match is not None and (int(match.group(1)), int(match.group(2))) >= _BOUND_SINCE
+
+
+def _address(family: str, raw: memoryview) -> str:
+    if family == "ipv4":
+        return socket.inet_ntop(socket.AF_INET, raw[:4])
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def _attributes(payload: memoryview) -> tuple[Optional[bool], Optional[int]]:
+    v6only = None
+    cgroup_id = None
+    for kind, value in netlink.attributes(payload):
+        if kind == _SKV6ONLY and len(value) >= 1:
+            v6only = bool(value[0])
+        elif kind == _CGROUP_ID and len(value) >= 8:
+            cgroup_id = struct.unpack_from("=Q", value)[0]
+    return v6only, cgroup_id

@@ -1,0 +1,193 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle: the folder of plain files that one audit leaves, and that everything is judged from::
+
+    audit.json           when, by what, who was asked       (written first)
+    cluster.json         what the API server said
+    nodes/<host>.json    one answer a host                  (a host without a file never answered)
+    findings.json, report.txt                               (written by judge and report)
+
+Files are 0600 in folders 0700, and each is written whole or not at all: a killed audit leaves the answers it had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+# One node's answer, or a cluster's: far above real ones (a node with 5000 listeners takes 2 MB), below what hurts.
+_NODE_BYTES = 64 << 20
+_CLUSTER_BYTES = 1 << 30
+_NAME_BYTES = 200  # most file systems end at 255
+
+
+class BundleError(Exception):
+    """A bundle that cannot be used; the text names the file and what to do."""
+
+
+def create(folder: Path, asked: Sequence[str], about: dict[str, Any]) -> None:
+    """Begin a bundle for the hosts that are going to be asked; ``about`` is added to audit.json.
+
+    Raises BundleError when the folder cannot be made or already holds an audit.
+    """
+    if (folder / "audit.json").exists():
+        raise BundleError(f"{folder} already holds an audit: choose another folder")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        (folder / "nodes").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise BundleError(f"{folder}: {error.strerror}") from error
+    write(folder / "audit.json", {"schema": SCHEMA, "asked": list(asked), **about})
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Write a document as JSON, whole or not at all. Raises BundleError."""
+    # ASCII only: text from a node then cannot reach a terminal as anything but text.
+    write_text(path, json.dumps(document, ensure_ascii=True, separators=(",", ":")) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all. Raises BundleError."""
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
+            temporary = file.name  # made 0600 by tempfile
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise BundleError(f"{path} could not be written: {error.strerror}") from error
+
+
+def node_file(folder: Path, host: str) -> Path:
+    """The file of one host, whatever characters its name in the inventory has."""
+    name = urllib.parse.quote(host, safe="")
+    if name.startswith(".") or len(name) > _NAME_BYTES:
+        name = name.lstrip(".")[: _NAME_BYTES - 65] + "-" + hashlib.sha256(host.encode()).hexdigest()
+    return folder / "nodes" / f"{name}.json"
+
+
+def write_answer(folder: Path, host: str, snapshot: dict[str, Any]) -> Path:
+    """Store what a host answered. Raises BundleError."""
+    path = node_file(folder, host)
+    write(path, {"schema": SCHEMA, "host": host, "answered": True, "why": None, "snapshot": snapshot})
+    return path
+
+
+def write_silence(folder: Path, host: str, why: str) -> Path:
+    """Store why a host gave no answer. Raises BundleError."""
+    path = node_file(folder, host)
+    write(path, {"schema": SCHEMA, "host": host, "answered": False, "why": why, "snapshot": None})
+    return path
+
+
+class Bundle:
+    """Reads a bundle. Raises BundleError at once when it is not one, or is of another version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.audit = _read(folder / "audit.json", _NODE_BYTES)
+        _check_schema(folder / "audit.json", self.audit)
+        if not _is_texts(self.audit.get("asked")):
+            raise BundleError(f"{folder / 'audit.json'}: 'asked' is no list of hosts")
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that were asked, sorted."""
+        return sorted(set(self.audit["asked"]))
+
+    def cluster(self) -> dict[str, Any]:
+        """The cluster's answer, in the form of cluster_snapshot; a missing or damaged one is all unknown and says so."""
+        path = self.folder / "cluster.json"
+        try:
+            document = _read(path, _CLUSTER_BYTES)
+            _check_schema(path, document)
+        except BundleError as error:
+            return silent_cluster(str(error))
+        for kind in ("services", "endpoint_slices", "nodes"):
+            if not isinstance(document.get(kind), (list, type(None))):
+                return silent_cluster(f"{path}: {kind!r} is no list")
+        return {**silent_cluster(""), **document}
+
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        """Yield one document a host that was asked, in order, reading one at a time: ``{host, answered, why, snapshot}``."""
+        for host in self.hosts:
+            yield self.node(host)
+
+    def node(self, host: str) -> dict[str, Any]:
+        """One host's document; no file, a damaged one or one of another version is an answer that is not there."""
+        path = node_file(self.folder, host)
+        silent = {"host": host, "answered": False, "snapshot": None}
+        if not path.exists():
+            return {**silent, "why": f"no answer was stored ({path.name} is not in the bundle)"}
+        try:
+            document = _read(path, _NODE_BYTES)
+            _check_schema(path, document)
+        except BundleError as error:
+            return {**silent, "why": str(error)}
+        if not document.get("answered"):
+            return {**silent, "why": str(document.get("why") or "no reason was stored")}
+        sections = _sections(document)
+        if sections is None:
+            return {**silent, "why": f"{path}: there is no snapshot in it"}
+        return {"host": host, "answered": True, "why": None, "snapshot": document["snapshot"]}
+
+
+def silent_cluster(why: str) -> dict[str, Any]:
+    """The cluster document of an API server that said nothing."""
+    return {
+        "schema": SCHEMA,
+        "complete": False,
+        "missing": [{"what": "cluster API", "why": why}],
+        "server_version": None,
+        "services": None,
+        "endpoint_slices": None,
+        "nodes": None,
+    }
+
+
+def _sections(document: dict[str, Any]) -> Any:
+    snapshot = document.get("snapshot")
+    sections = snapshot.get("sections") if isinstance(snapshot, dict) else None
+    return sections if isinstance(sections, dict) else None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _check_schema(path: Path, document: dict[str, Any]) -> None:
+    if document.get("schema") != SCHEMA:
+        raise BundleError(
+            f"{path} has schema {document.get('schema')!r}, this collection reads {SCHEMA}: "
+            "judge it with the version of kubenode.doctor that wrote it, or collect again"
+        )
+
+
+def _read(path: Path, limit: int) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise BundleError(f"{path} does not exist: this is no bundle, or an unfinished one") from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+    if len(raw) > limit:
+        raise BundleError(f"{path} is larger than {limit >> 20} MiB")
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged or half-written: {error}") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"{path} holds no JSON object")
+    return document

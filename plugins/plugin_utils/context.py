@@ -1,0 +1,100 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What rules may know beyond the one node they judge: the cluster, the settings, and what other nodes told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
+
+# kube-apiserver's --service-node-port-range default (pkg/kubeapiserver/options: base 30000, size 2768).
+DEFAULT_RANGE = (30000, 32767)
+
+
+class NodePortRange(NamedTuple):
+    """The inclusive range NodePorts are given from, and how that is known; ``assumed`` when nothing told it."""
+
+    low: int
+    high: int
+    source: str
+    assumed: bool
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+
+@dataclass
+class Context:
+    """Built once a judgement, by one pass over the bundle's nodes (``learn``)."""
+
+    settings: Settings
+    cluster: dict[str, Any]
+    api_ranges: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    node_ports: Optional[list[dict[str, Any]]] = None
+    _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        services = self.cluster["services"]
+        if services is not None:
+            self.node_ports = node_ports.node_ports(services, self.cluster["endpoint_slices"])
+
+    def learn(self, host: str, sections: dict[str, Any]) -> None:
+        """Keep the little of a node's snapshot that other nodes' judgement needs."""
+        api_server = sections.get("port_settings", {}).get("api_server") or {}
+        if api_server.get("range"):
+            low, high = api_server["range"]
+            self.api_ranges[host] = (low, high, f"{host}: {api_server['source']}")
+        match = _find_node(self.cluster["nodes"] or (), host, sections.get("host") or {})
+        if match is not None:
+            self._node_objects[host] = match
+
+    def node_object(self, host: str) -> Optional[dict[str, Any]]:
+        """The cluster's Node for a host, by name, host name or InternalIP; None when there is none or none could be read."""
+        return self._node_objects.get(host)
+
+    @property
+    def nodeport_range(self) -> NodePortRange:
+        """The range in force: the setting, else what an API server runs with, else Kubernetes' default."""
+        if self.settings.nodeport_range:
+            low, high = self.settings.nodeport_range
+            return NodePortRange(low, high, "the variable nodeport_range", False)
+        if self.api_ranges:
+            low, high, source = min(self.api_ranges.values())
+            return NodePortRange(low, high, source, False)
+        why = "assumed, Kubernetes' default: no API server was among the hosts; tell it with nodeport_range"
+        return NodePortRange(*DEFAULT_RANGE, why, True)
+
+    def why_no_services(self) -> str:
+        """Why the cluster's Services are unknown; empty when they are known."""
+        if self.cluster["services"] is not None:
+            return ""
+        return missing(self.cluster, "services", "cluster API") or "; ".join(
+            f"{gap['what']}: {gap['why']}" for gap in self.cluster["missing"]
+        )
+
+
+def local_range(sections: dict[str, Any]) -> Optional[tuple[int, int]]:
+    """A node's ephemeral range, None when it could not be read."""
+    text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_port_range"]
+    return port_ranges.parse_local_range(text) if text else None
+
+
+def reserved(sections: dict[str, Any]) -> port_ranges.Intervals:
+    """A node's reserved ports as intervals."""
+    text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_reserved_ports"]
+    return port_ranges.parse_reserved(text or "")
+
+
+def _find_node(nodes: Iterable[dict[str, Any]], host: str, identity: dict[str, Any]) -> Optional[dict[str, Any]]:
+    names = {host, identity.get("hostname")} - {None}
+    local = {entry["address"] for entry in identity.get("addresses") or ()}
+    for node in nodes:
+        if names & {node["name"], node["hostname"]} or local & set(node["internal_ips"] or ()):
+            return node
+    return None

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns a bundle into findings: every rule on every host that answered, one node in memory at a time.
+
+Four answers are counted for each rule and host: pass, fail, unknown, not_applicable. Unknown is never a pass: a host that did
+not answer, a section that is missing and a rule that broke are all unknown, with the reason.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Optional
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES, Answer, Fail, NotApplicable, Rule, Unknown
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
+
+SCHEMA = 1
+CLUSTER = None  # the host of findings that belong to no single node
+
+
+def judge(bundle: Bundle, settings: Settings, rules: Optional[Sequence[Rule]] = None) -> dict[str, Any]:
+    """Judge a bundle. Returns the document of findings.json::
+
+        schema, judged_at, audit, fail_on, hosts: {host: {answered, why}}, cluster: {complete, missing, ...},
+        rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding]
+
+    Findings are of status fail or unknown, sorted by severity, rule, host and object.
+    """
+    rules = catalogue.rules() if rules is None else rules
+    context = Context(settings, bundle.cluster())
+    hosts = {}
+    for node in bundle.nodes():
+        hosts[node["host"]] = {"answered": node["answered"], "why": node["why"]}
+        if node["answered"]:
+            _learn(context, node)
+    tally = {rule.id: _count(rule) for rule in rules}
+    findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
+    for node in bundle.nodes():
+        for rule in rules:
+            if rule.scope == "node":
+                findings += _on_node(rule, node, context, tally)
+    _link_causes(findings)
+    _waive(findings, settings)
+    findings.sort(key=_order)
+    return {
+        "schema": SCHEMA,
+        "judged_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "audit": {key: value for key, value in bundle.audit.items() if key != "asked"},
+        "fail_on": settings.fail_on,
+        "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},
+        "hosts": hosts,
+        "cluster": _cluster_summary(context),
+        "rules": tally,
+        "findings": findings,
+    }
+
+
+def failing(document: dict[str, Any], host: str, group: Optional[str] = None) -> list[dict[str, Any]]:
+    """The unwaived findings of a host, at or above ``fail_on``; of one rule group only, when given.
+
+    A finding of the cluster fails every host that answered: nobody else could carry it.
+    """
+    least = SEVERITIES.index(document["fail_on"])
+    return [
+        finding
+        for finding in document["findings"]
+        if finding["status"] == "fail"
+        and finding["host"] in (host, CLUSTER)
+        and not finding["waived"]
+        and SEVERITIES.index(finding["severity"]) >= least
+        and group in (None, document["rules"][finding["rule"]]["group"])
+    ]
+
+
+def _learn(context: Context, node: dict[str, Any]) -> None:
+    try:
+        context.learn(node["host"], node["snapshot"]["sections"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # The node's own rules meet the same damage and report it as unknown.
+        return
+
+
+def _count(rule: Rule) -> dict[str, Any]:
+    return {"group": rule.group, "claim": rule.claim, "pass": 0, "fail": 0, "unknown": 0, "not_applicable": 0}
+
+
+def _on_cluster(rule: Rule, context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return _findings(rule, CLUSTER, _answers(rule, (context,)), tally)
+
+
+def _on_node(rule: Rule, node: dict[str, Any], context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    if not node["answered"]:
+        answers: list[Answer] = [Unknown(f"the host did not answer: {node['why']}")]
+    else:
+        sections = node["snapshot"]["sections"]
+        gaps = [why for why in (_gap(sections, name) for name in rule.needs) if why]
+        answers = [Unknown(why) for why in gaps] or _answers(rule, (_View(node["host"], sections), context))
+    return _findings(rule, node["host"], answers, tally)
+
+
+class _View:
+    """One node as a rule sees it."""
+
+    def __init__(self, host: str, sections: dict[str, Any]) -> None:
+        self.host = host
+        self.sections = sections
+
+    def __getitem__(self, section: str) -> Any:
+        return self.sections[section]
+
+
+def _gap(sections: dict[str, Any], name: str) -> str:
+    section = sections.get(name)
+    if not isinstance(section, dict):
+        return f"the section {name} was not collected"
+    gaps = section.get("missing") or []
+    if set(section) <= {"complete", "missing"}:
+        return "; ".join(f"{gap['what']}: {gap['why']}" for gap in gaps) or f"the section {name} is empty"
+    return ""
+
+
+def _answers(rule: Rule, arguments: Sequence[Any]) -> list[Answer]:
+    try:
+        return list(rule.judge(*arguments))
+    except Exception as error:  # noqa: BLE001 - one rule that breaks on odd data must not stop the others
+        return [Unknown(f"the data could not be judged: {type(error).__name__}: {error}")]
+
+
+def _findings(rule: Rule, host: Optional[str], answers: Iterable[Answer], tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    answers = list(answers)
+    tally[rule.id][_overall(answers)] += 1
+    return [_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)]
+
+
+def _overall(answers: Sequence[Answer]) -> str:
+    for kind, name in ((Fail, "fail"), (Unknown, "unknown"), (NotApplicable, "not_applicable")):
+        if any(isinstance(answer, kind) for answer in answers):
+            return name
+    return "pass"
+
+
+def _finding(rule: Rule, host: Optional[str], answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, Fail):
+        finding = {
+            "status": "fail",
+            "severity": answer.severity or rule.severity,
+            "object": answer.subject,
+            "title": answer.title,
+            "evidence": list(answer.evidence),
+            "explanation": answer.explanation,
+            "remedies": [vars(remedy) | {"commands": list(remedy.commands)} for remedy in answer.remedies],
+            "causes": list(answer.caused_by),
+        }
+    else:
+        finding = {
+            "status": "unknown",
+            "severity": "info",
+            "object": getattr(answer, "subject", ""),
+            "title": f"Not known: {rule.claim}",
+            "evidence": [],
+            "explanation": answer.why,
+            "remedies": [],
+            "causes": [],
+        }
+    identity = "\n".join((rule.id, host or "", finding["object"], finding["status"]))
+    return {
+        "rule": rule.id,
+        "host": host,
+        **finding,
+        "caused_by": [],
+        "fingerprint": hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        "first_seen": None,
+        "waived": None,
+    }
+
+
+def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
+    """Replace the rules a finding names as causes by the findings that these made on the same host or the cluster."""
+    by_place: dict[tuple[str, Optional[str]], list[str]] = {}
+    for finding in findings:
+        if finding["status"] == "fail":
+            by_place.setdefault((finding["rule"], finding["host"]), []).append(finding["fingerprint"])
+    for finding in findings:
+        causes: list[str] = []
+        for rule in finding.pop("causes"):
+            causes += by_place.get((rule, finding["host"]), []) or by_place.get((rule, CLUSTER), [])
+        finding["caused_by"] = causes
+
+
+def _waive(findings: Iterable[dict[str, Any]], settings: Settings) -> None:
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    for finding in findings:
+        for waiver in settings.waivers:
+            if finding["status"] == "fail" and waiver.covers(finding, today):
+                until = waiver.until.isoformat() if waiver.until else None
+                finding["waived"] = {"reason": waiver.reason, "owner": waiver.owner, "until": until}
+                break
+
+
+def _order(finding: dict[str, Any]) -> tuple[bool, int, str, str, str]:
+    return (
+        finding["status"] != "fail",
+        -SEVERITIES.index(finding["severity"]),
+        finding["rule"],
+        finding["host"] or "",
+        finding["object"],
+    )
+
+
+def _cluster_summary(context: Context) -> dict[str, Any]:
+    cluster = context.cluster
+    counts = {kind: None if cluster[kind] is None else len(cluster[kind]) for kind in ("services", "endpoint_slices", "nodes")}
+    ports = None if context.node_ports is None else len(context.node_ports)
+    return {**counts, "node_ports": ports, "complete": cluster["complete"], "missing": cluster["missing"]}
+
+
+def walk(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield ``(depth, finding)``: causes first, each followed by what it explains; a finding with two causes hangs below the first."""
+    children: dict[str, list[dict[str, Any]]] = {}
+    present = {finding["fingerprint"] for finding in findings}
+    roots = []
+    for finding in findings:
+        known = [cause for cause in finding["caused_by"] if cause in present]
+        if known:
+            children.setdefault(known[0], []).append(finding)
+        else:
+            roots.append(finding)
+    stack = [(0, finding) for finding in reversed(roots)]
+    while stack:
+        depth, finding = stack.pop()
+        yield depth, finding
+        stack += [(depth + 1, child) for child in reversed(children.get(finding["fingerprint"], []))]

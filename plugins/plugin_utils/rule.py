@@ -1,0 +1,87 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rule is and what it may answer. Rules are pure: they see a bundle's data and settings, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+SEVERITIES = ("info", "warning", "critical")  # in ascending order
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One cure: what it does, the exact commands, what can go wrong. ``fix`` names an automatic fix, where one exists."""
+
+    summary: str
+    commands: tuple[str, ...] = ()
+    risk: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """A fault that was found.
+
+    ``subject`` names the thing that is at fault, without pid, time or ephemeral port: it identifies the finding from run to run.
+    ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one.
+    """
+
+    subject: str
+    title: str
+    explanation: str
+    evidence: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
+    severity: str = ""
+    caused_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Something the claim rests on could not be seen. ``subject`` is empty when it concerns all of the rule."""
+
+    why: str
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """The claim says nothing about this host, and why."""
+
+    why: str
+
+
+Answer = Union[Fail, Unknown, NotApplicable]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One claim about a node or the cluster.
+
+    ``judge`` yields nothing when the claim holds. ``scope`` "node" means ``judge(node, context)`` is called once a host that
+    answered; "cluster" means ``judge(context)`` is called once. ``needs`` are the snapshot sections without which a node rule
+    cannot be judged. ``claim`` is what must hold, ``why`` what breaks otherwise, ``sources`` where that is known from.
+    """
+
+    id: str
+    group: str
+    severity: str
+    claim: str
+    why: str
+    sources: tuple[str, ...]
+    judge: Callable[..., Iterator[Answer]]
+    needs: tuple[str, ...] = ()
+    scope: str = "node"
+    settings: tuple[str, ...] = ()
+    see_also: tuple[str, ...] = field(default=())
+
+
+def missing(section: dict[str, Any], *whats: str) -> str:
+    """Why one of these things is missing from a section; empty when none is."""
+    for gap in section["missing"]:
+        if gap["what"] in whats:
+            return f"{gap['what']}: {gap['why']}"
+    return ""

@@ -1,0 +1,122 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator sets for a judgement, checked once and early."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import MODES
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
+
+_WAIVER_KEYS = {"rule", "host", "object", "reason", "owner", "until"}
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be right; the text names it."""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Findings somebody has decided to live with: patterns (``*`` and ``?``), the reason, and the last day it holds."""
+
+    rule: str
+    reason: str
+    host: str = "*"
+    object: str = "*"
+    owner: str = ""
+    until: Optional[datetime.date] = None
+
+    def covers(self, finding: Mapping[str, Any], today: datetime.date) -> bool:
+        """True when the waiver speaks of this finding and has not expired."""
+        if self.until is not None and today > self.until:
+            return False
+        pairs = ((self.rule, finding["rule"]), (self.host, finding["host"] or ""), (self.object, finding["object"]))
+        return all(fnmatch.fnmatchcase(value, pattern) for pattern, value in pairs)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one judgement. ``skew_share`` is the share of automatic port selection, 0 to 1, one port may get."""
+
+    fail_on: str = "critical"
+    nodeport_range: Optional[tuple[int, int]] = None
+    proxy_mode: Optional[str] = None
+    skew_share: float = 0.1
+    waivers: tuple[Waiver, ...] = ()
+
+
+def read(options: Mapping[str, Any]) -> Settings:
+    """Check the options of a task; None and "" mean the default. Raises SettingsError naming what is wrong."""
+    given = {key: value for key, value in options.items() if value not in (None, "")}
+    return Settings(
+        fail_on=_choice("fail_on", given.get("fail_on", "critical"), SEVERITIES),
+        nodeport_range=_range(given.get("nodeport_range")),
+        proxy_mode=_choice("proxy_mode", given["proxy_mode"], MODES) if "proxy_mode" in given else None,
+        skew_share=_share("skew_share", given.get("skew_share", Settings.skew_share)),
+        waivers=_waivers(given.get("waivers", ())),
+    )
+
+
+def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise SettingsError(f"{name}: {value!r} is none of {', '.join(choices)}")
+    return str(value)
+
+
+def _range(value: Any) -> Optional[tuple[int, int]]:
+    if value is None:
+        return None
+    try:
+        return port_ranges.parse_range(str(value))
+    except ValueError as error:
+        raise SettingsError(f"nodeport_range: {error}") from error
+
+
+def _share(name: str, value: Any) -> float:
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 < share <= 1:
+        raise SettingsError(f"{name}: {value!r} is no share above 0 and up to 1")
+    return share
+
+
+def _waivers(value: Any) -> tuple[Waiver, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise SettingsError("waivers: a list of mappings is expected")
+    return tuple(_waiver(index, entry) for index, entry in enumerate(value))
+
+
+def _waiver(index: int, entry: Any) -> Waiver:
+    place = f"waivers[{index}]"
+    if not isinstance(entry, Mapping):
+        raise SettingsError(f"{place}: a mapping is expected")
+    unknown = set(entry) - _WAIVER_KEYS
+    if unknown:
+        raise SettingsError(f"{place}: unknown keys {', '.join(sorted(map(str, unknown)))}")
+    for key in ("rule", "reason"):
+        if not str(entry.get(key) or "").strip():
+            raise SettingsError(f"{place}: {key} is needed")
+    texts = {key: str(value) for key, value in entry.items() if key != "until" and value is not None}
+    return Waiver(until=_day(place, entry.get("until")), **texts)
+
+
+def _day(place: str, value: Any) -> Optional[datetime.date]:
+    if value is None:
+        return None
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    if isinstance(value, datetime.date):
+        return value
+    try:
+        return datetime.date.fromisoformat(str(value))
+    except ValueError as error:
+        raise SettingsError(f"{place}: until {value!r} is no date (YYYY-MM-DD)") from error

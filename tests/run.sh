@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Usage: tests/run.sh [lint|sanity|units|contract|integration]...     (all of them when none is named)
+# Runs each stage to its end, whatever the others said, then tells what failed, what was skipped and how long everything took.
+# KUBENODE_NO_SKIP=1 turns a skip into a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+venv=$PWD/.venv/bin
+export PATH=$venv:$PATH:/usr/sbin:/sbin
+export ANSIBLE_CONFIG=$PWD/ansible.cfg
+logs=$PWD/.cache/logs
+mkdir -p "$logs"
+
+summary=()
+skips=()
+failed=0
+
+# What each tool prints when it leaves something out: these scripts, ansible-test, pytest -ra.
+skip_pattern='^SKIP: |^WARNING: (Skipping|Unable to|Required program)|^WARNING: All targets skipped|^SKIPPED |, [0-9]+ skipped|[= ][0-9]+ skipped'
+
+# stage NAME COMMAND...
+stage() {
+    local name=$1 status=0 verdict=ok started=$SECONDS log
+    shift
+    log=$logs/${name// /-}.log
+    printf '\n=== %s ===\n' "$name"
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+
+    local found=()
+    mapfile -t found < <(grep -E "$skip_pattern" "$log" | sort -u)
+    for line in "${found[@]}"; do skips+=("$name: $line"); done
+
+    if [ "$status" != 0 ]; then
+        verdict="FAILED (exit status $status)"
+    elif [ ${#found[@]} -gt 0 ] && [ "${KUBENODE_NO_SKIP:-}" = 1 ]; then
+        verdict="FAILED (skips are not accepted here)"
+    elif [ ${#found[@]} -gt 0 ]; then
+        verdict="ok, with skips"
+    fi
+    case $verdict in FAILED*) failed=1 ;; esac
+    summary+=("$(printf '%-22s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+}
+
+run_lint() {
+    local scripts
+    mapfile -t scripts < <(git grep -lE --untracked '^#!/usr/bin/env bash' -- . ':!.collections')
+    stage "ruff check" ruff check
+    stage "ruff format" ruff format --check
+    stage "mypy" mypy
+    stage "ansible-lint" ansible-lint
+    stage "yamllint" yamllint --strict .
+    stage "shellcheck" shellcheck "${scripts[@]}"
+    stage "changelog" antsibull-changelog lint
+}
+
+run_sanity() {
+    stage "ansible-test sanity" tests/tools/ansible-test.sh sanity
+}
+
+run_units() {
+    stage "ansible-test units" tests/tools/ansible-test.sh units
+}
+
+run_contract() {
+    stage "contract tests" pytest tests/contract
+}
+
+run_integration() {
+    stage "system packages" tests/tools/system-packages.sh
+    stage "integration tests" pytest tests/integration_real
+}
+
+[ $# -gt 0 ] || set -- lint sanity units contract integration
+for argument in "$@"; do
+    case $argument in
+        lint) run_lint ;;
+        sanity) run_sanity ;;
+        units) run_units ;;
+        contract) run_contract ;;
+        integration) run_integration ;;
+        *) echo "unknown stage: $argument" >&2 && exit 2 ;;
+    esac
+done
+
+printf '\n=== summary ===\n'
+printf '%s\n' "${summary[@]}"
+if [ ${#skips[@]} -gt 0 ]; then
+    printf '\nSkipped:\n'
+    printf '  %s\n' "${skips[@]}"
+fi
+exit $failed

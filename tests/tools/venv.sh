@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Usage: tests/tools/venv.sh DIRECTORY REQUIREMENTS_FILE
+# Makes a virtual environment with the first usable Python and installs the requirements into it; nothing else on the system changes,
+# except that root on Debian gets Python's own venv package when it is not there.
+set -euo pipefail
+
+directory=$1
+requirements=$2
+
+# A name on the PATH proves little (a version manager's shim may have nothing behind it): each candidate has to run.
+# Versions that ansible 12 is made for come first; any newer one is better than none.
+find_python() {
+    local candidate
+    for candidate in python3.11 python3.12 python3.13 /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13 python3 /usr/bin/python3; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+if ! python=$(find_python); then
+    if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
+        echo "No Python 3.11 or newer with the venv module: installing Debian's python3-venv"
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv
+    fi
+    if ! python=$(find_python); then
+        echo "Missing: Python 3.11 or newer with its venv and ensurepip modules." >&2
+        echo "Debian 12 or newer, Ubuntu 24.04 or newer: apt-get install python3-venv. Fedora: dnf install python3.12." >&2
+        echo "RHEL 9 and its relatives: dnf install python3.12. macOS: brew install python@3.12." >&2
+        exit 1
+    fi
+fi
+
+if ! "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$directory"
+    "$python" -m venv "$directory"
+fi
+echo "Installing $requirements into $directory (the first time takes a minute or two)"
+"$directory/bin/python" -m pip install -qq --disable-pip-version-check -r "$requirements"
