@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Use O(extends_documentation_fragment) with V(kubenode.doctor.attributes) in a module that only reads."""
+    """Use O(extends_documentation_fragment) with V(kubenode.doctor.attributes) in a module that leaves nodes and clusters alone."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -16,12 +16,12 @@ attributes:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
-      - This module only reads, so check mode makes no difference.
+      - This module changes nothing on a node or in a cluster, so check mode makes no difference.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description: Will return details on what has changed, or needs changing in C(check_mode), when in diff mode.
     support: N/A
     details:
-      - This module changes nothing.
+      - This module changes nothing on a node or in a cluster.
   action_group:
     description: Use C(group/kubenode.doctor.all) in C(module_defaults) to set defaults for this module.
     support: full

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Read Services, EndpointSlices and Nodes from an API server, page by page; say in words what could not be read.
 
 Knows HTTP and the Kubernetes API, but neither sockets nor the kubernetes library: one request is a callable that is
@@ -164,8 +164,9 @@ class _Reader:
             except _ExpiredError:
                 continue
         raise ReadError(
-            f"the list expired while it was read, {1 + RESTARTS} times in a row (410 Gone: its continue token was too old); "
-            f"the rest of a newer state was not mixed in: raise page_size (now {self._page_size}), so that fewer pages are needed"
+            f"the list expired while it was read, {1 + RESTARTS} times in a row (410 Gone: continue token too old); "
+            "the server's offer to go on in a newer state would mix two states and was not taken: "
+            f"raise page_size (now {self._page_size}), so that fewer pages are needed"
         )
 
     def _pages(self, kind: Kind, path: str) -> List[Object]:
@@ -221,16 +222,16 @@ def _refuse(answer: Answer, what: str, kind: Optional[Kind]) -> NoReturn:
         )
     if answer.status in _BEHIND_A_PROXY and not said:
         raise UnreachableError(
-            f"a proxy or load balancer answers, but no API server behind it (HTTP {answer.status}, also after one retry)"
+            f"a proxy or load balancer answers, but no API server behind it (HTTP {answer.status}, one retry included)"
         )
-    again = ", also after one retry" if answer.status in _PASSING else ""
+    again = ", one retry included" if answer.status in _PASSING else ""
     raise ReadError(f"the API server could not answer for {what} (HTTP {answer.status}{quoted}{again})")
 
 
 def _grant(kind: Optional[Kind]) -> str:
     if kind is None:
         return ""
-    return f'; grant its user the verb "list" on the resource "{kind.resource}" of API group "{kind.group}" in a ClusterRole'
+    return f'; grant it the verb "list" on the resource "{kind.resource}" of API group "{kind.group}" in a ClusterRole'
 
 
 def _wait_asked(answer: Answer) -> float:
@@ -269,7 +270,7 @@ def _decoded(answer: Answer) -> Object:
 
 def _trimmed(kind: Kind, page: Object) -> List[Object]:
     if page.get("kind") != kind.list_kind:
-        raise ReadError(f"the answer is {_short(str(page.get('kind')))}, not {kind.list_kind}")
+        raise ReadError(f"the answer is {_short(str(page.get('kind') or 'nameless'))}, not a {kind.list_kind}")
     items = page.get("items")
     if items is None:  # how Go writes an empty list that was never made
         return []

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One GET to the API server, with kubernetes.core's authentication options. Runs on the controller.
 
 The options become a configuration by kubernetes.core's own functions, so they mean here what they mean in its modules,
@@ -13,7 +13,6 @@ paths need neither.
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import logging
 import os
@@ -22,7 +21,7 @@ import socket
 import ssl
 import traceback
 from types import FrameType
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 from urllib.parse import urlsplit
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer, UnreachableError
@@ -37,13 +36,16 @@ except ImportError:
     KUBERNETES_ERROR = traceback.format_exc()
 
 CORE_ERROR: Optional[str] = None
+AUTH_OPTIONS: Dict[str, Any]
 try:
-    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+    from ansible_collections.kubernetes.core.plugins.module_utils import args_common
     from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core
+
+    AUTH_OPTIONS = args_common.AUTH_ARG_SPEC
 except ImportError:
     CORE_ERROR = traceback.format_exc()
     # So that the module can still read its options, and say what is missing instead of "unsupported parameters".
-    AUTH_ARG_SPEC = {
+    AUTH_OPTIONS = {
         name: {"type": "raw", "no_log": True}
         for name in (
             *("kubeconfig", "context", "host", "api_key", "username", "password", "validate_certs", "verify_ssl"),
@@ -67,7 +69,7 @@ class _Alarm(BaseException):
 
 
 class Client:
-    """GETs paths of one API server; each request ends within ``timeout`` seconds, and within what ``deadline`` leaves."""
+    """GETs paths of one API server; a request ends within ``timeout`` seconds, and within what ``deadline`` leaves."""
 
     def __init__(self, api_client: Any, timeout: float, deadline: Deadline) -> None:
         self._base = api_client.configuration.host.rstrip("/")
@@ -160,7 +162,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _secrets(user: Any) -> Iterator[str]:
-    """Yield all that a user's entry holds but its name and the credential plugin's command: tokens, keys, its environment."""
+    """Yield all that a user's entry holds but names of files and the credential plugin's command."""
     entry = user.get("user") if isinstance(user, dict) else None
     for key, value in entry.items() if isinstance(entry, dict) else ():
         if key == "exec" and isinstance(value, dict):
@@ -176,7 +178,7 @@ def _no_kubeconfig(context: Optional[str]) -> str:
 
 
 def _bare_kubeconfig(host: str) -> Dict[str, Any]:
-    """Return a kubeconfig that holds an address and no credentials: it keeps kubernetes.core away from ~/.kube/config."""
+    """Return a kubeconfig with an address and no credentials: it keeps kubernetes.core away from ~/.kube/config."""
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -269,7 +271,7 @@ def _api_client(configuration: Any, headers: Dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _Alarm after so many seconds, whatever is being waited for: a header sent byte by byte, a credential plugin."""
+    """Raise _Alarm after so many seconds, whatever is waited for: headers sent byte by byte, a credential plugin."""
 
     def ring(_signal: int, _frame: Optional[FrameType]) -> None:
         raise _Alarm()
@@ -285,7 +287,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logged() -> Iterator[List[str]]:
-    """Collect what the kubernetes library only logs: a credential plugin that failed, after which it asks without credentials."""
+    """Collect what the library only logs: that a credential plugin failed, after which it asks without credentials."""
     notes: List[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: notes.append(_one_line(record.getMessage()))  # type: ignore[method-assign]
@@ -297,49 +299,54 @@ def _logged() -> Iterator[List[str]]:
 
 
 def in_words(error: BaseException, address: str, seconds: float) -> str:
-    """Return why no answer came, in words; urllib3 wraps the kernel's error, so the whole chain is looked through."""
-    chain = list(_chain(error))
-
-    def first(*kinds: type) -> Optional[Any]:
-        return next((link for link in chain if isinstance(link, kinds)), None)
-
-    proxy = " (through the proxy)" if first(urllib3.exceptions.ProxyError) else ""
-    unresolved, untrusted, tls = first(socket.gaierror), first(ssl.SSLCertVerificationError), first(ssl.SSLError)
-    if unresolved:
-        return f"the name in {address} cannot be resolved{proxy}: {unresolved.strerror}"
-    if untrusted:
-        return (
-            f"the certificate of {address} is not accepted: {untrusted.verify_message}: check ca_cert and the address"
-        )
-    if tls or first(urllib3.exceptions.SSLError):
-        return f"no TLS connection to {address}: {_one_line(tls or error)}"
-    if first(ConnectionRefusedError):
-        return (
-            f"nothing listens at {address}{proxy} (connection refused): the API server is down, or the address is wrong"
-        )
-    if first(urllib3.exceptions.ConnectTimeoutError):
-        return f"{address} cannot be reached{proxy}: no connection within {seconds:g} s"
-    if first(urllib3.exceptions.TimeoutError, socket.timeout, _Alarm):
-        return f"{address} gave no complete answer within {seconds:g} s"
-    if first(http.client.IncompleteRead, urllib3.exceptions.IncompleteRead):
-        return f"the answer of {address} broke off before its end"
-    if first(ConnectionError, http.client.RemoteDisconnected):
-        return f"{address} closed the connection without an answer"
-    unreachable = first(OSError)
-    if unreachable and unreachable.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-        return f"{address} cannot be reached{proxy}: {unreachable.strerror}"
-    return f"no usable answer from {address}{proxy}: {_one_line(error)}"
+    """Return why no answer came; urllib3 wraps the kernel's error, so the whole chain is looked through."""
+    chain = _chain(error)
+    proxy = any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain)
+    for kinds, words in _reasons():
+        for link in chain:
+            if isinstance(link, kinds):
+                through = " (through the proxy)" if proxy else ""
+                return words.format(address=address + through, seconds=f"{seconds:g}", said=_said(link))
+    return f"no usable answer from {address}: {_one_line(error)}"
 
 
-def _chain(error: Any) -> Iterator[BaseException]:
+def _reasons() -> List[Tuple[Tuple[Type[BaseException], ...], str]]:
+    """Return kinds of errors and what they mean; the first one that is found in the chain counts."""
+    wrong = urllib3.exceptions
+    return [
+        ((socket.gaierror,), "the name in {address} cannot be resolved: {said}"),
+        (
+            (ssl.SSLCertVerificationError,),
+            "the certificate of {address} is not accepted: {said}: check ca_cert and host",
+        ),
+        ((ssl.SSLError, wrong.SSLError), "no TLS connection to {address}: {said}"),
+        (
+            (ConnectionRefusedError,),
+            "nothing listens at {address} (connection refused): the API server is down, or the address is wrong",
+        ),
+        ((wrong.ConnectTimeoutError,), "{address} cannot be reached: no connection within {seconds} s"),
+        ((wrong.TimeoutError, socket.timeout, _Alarm), "{address} gave no complete answer within {seconds} s"),
+        ((http.client.IncompleteRead, wrong.IncompleteRead), "the answer of {address} broke off before its end"),
+        ((ConnectionError, http.client.RemoteDisconnected), "{address} closed the connection without an answer"),
+        ((OSError,), "{address} cannot be reached: {said}"),
+    ]
+
+
+def _said(link: BaseException) -> str:
+    """Return the part of an error's text that says what happened, without object addresses and numbers."""
+    return _one_line(getattr(link, "verify_message", None) or getattr(link, "strerror", None) or link)
+
+
+def _chain(error: BaseException) -> List[BaseException]:
+    """Return an error and all that it wraps, from the outside in."""
     seen: List[BaseException] = []
-    waiting = [error]
+    waiting: List[Any] = [error]
     while waiting:
         link = waiting.pop(0)
         if isinstance(link, BaseException) and link not in seen:
             seen.append(link)
             waiting += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
-    return iter(seen)
+    return seen
 
 
 def _shown(url: str) -> str:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Trim API objects to what the rules need, so that a big cluster stays small and no secret comes along.
 
 Pure functions: one object as the API server sent it (a decoded JSON mapping) in, one plain dict out. Nothing is copied
@@ -23,7 +23,7 @@ PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
 # k8s.io/api/discovery/v1/well_known_labels.go (LabelServiceName)
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-# k8s.io/kubernetes/cmd/kubeadm/app/constants and the older form that kops wrote until 1.23
+# The labels that "kubectl get nodes" shows as roles: kubernetes/kubernetes, pkg/printers/internalversion/printers.go
 ROLE_LABEL_PREFIX = "node-role.kubernetes.io/"
 ROLE_LABEL = "kubernetes.io/role"
 
@@ -96,7 +96,7 @@ def node(raw: Object) -> Object:
         "ready": ready[0] if ready else None,
         "pod_cidrs": _texts(spec, "podCIDRs") or _listed(_text(spec, "podCIDR")),
         "kubelet_version": _text(info, "kubeletVersion") or None,
-        "kube_proxy_version": _text(info, "kubeProxyVersion") or None,  # deprecated: kubelets from 1.33 on send ""
+        "kube_proxy_version": _text(info, "kubeProxyVersion") or None,  # deprecated: newer kubelets send ""
         "container_runtime_version": _text(info, "containerRuntimeVersion") or None,
         "os_image": _text(info, "osImage") or None,
         "kernel_version": _text(info, "kernelVersion") or None,

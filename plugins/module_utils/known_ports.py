@@ -239,7 +239,7 @@ SERVICES: tuple[Row, ...] = (
     Row(("openshift-route",), "tcp", 1936, "openshift-router", "health and metrics", "openshift"),
     Row(("haproxy",), "tcp", 10443, "openshift-router", "HTTPS without SNI", "openshift"),
     Row(("haproxy",), "tcp", 10444, "openshift-router", "HTTPS with SNI", "openshift"),
-    Row(("crio-metrics-pr", "kube-rbac-proxy", "node_exporter"), "tcp", 9100, "node-exporter", "metrics", "exporters"),
+    Row(("node_exporter", "kube-rbac-proxy"), "tcp", 9100, "node-exporter", "metrics", "exporters"),
     Row(("dcgm-exporter",), "tcp", 9400, "dcgm-exporter", "metrics", "exporters"),
     Row(("livenessprobe",), "tcp", 9808, "CSI driver", "health", "csi"),
     Row(("livenessprobe",), "tcp", 9809, "CSI driver", "health", "csi"),
@@ -260,6 +260,7 @@ CATALOGUE = CORE + DISTRIBUTIONS + RUNTIMES + NETWORKS + SERVICES
 
 # Processes all of whose ports are chosen elsewhere: by users, by Services.
 WHATEVER_PORT: tuple[tuple[str, str, str, str], ...] = (
+    ("kube-proxy", "kube-proxy", "NodePort (before 1.24) or healthCheckNodePort", "kubernetes"),
     ("docker-proxy", "docker", "published container port", "docker"),
     ("rpc.statd", "rpc.statd", "NFS lock recovery, random port", "iana"),
 )
@@ -379,6 +380,11 @@ def rightful_owners(protocol: str, port: int) -> frozenset[str]:
     if protocol != "tcp" or others is None:
         return frozenset()
     return frozenset((*_CORE_NAMES[protocol, port], *others)) | ALL_IN_ONE | _RELAYS
+
+
+def component(protocol: str, port: int) -> str:
+    """The Kubernetes component whose well-known port this is. Raises KeyError for a port without a strict owner."""
+    return next(row.component for row in CORE if (row.protocol, row.port) == (protocol, port))
 
 
 def _told(row: Row | None) -> dict[str, str] | None:

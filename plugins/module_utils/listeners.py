@@ -21,7 +21,7 @@ def collect(
 ) -> dict[str, Any]:
     """Return ``{listeners, backend, truncated, complete, missing}``; the listener's shape is listen_ports' RETURN.
 
-    Raises sockets.SocketsUnavailable when no backend answers.
+    Raises sockets.SocketsError when no backend answers.
     """
     seen = sockets.collect(protocols, backend, waiting_only=True)
     entries = sorted(seen.entries, key=_order)

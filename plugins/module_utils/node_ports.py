@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which ports kube-proxy takes on every node, and whether anything answers behind them: the `node_ports` entries.
 
 Pure. The decisions are kube-proxy's own (kubernetes/kubernetes, pkg/proxy): endpointslicecache.go (which slice port

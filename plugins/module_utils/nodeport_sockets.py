@@ -27,7 +27,7 @@ def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -
     """Return ``{sockets, proxy, backend, truncated, complete, missing}``.
 
     ``ports`` are the numbers to look for, in every protocol; ``proxy`` is service_proxy's answer. Raises
-    sockets.SocketsUnavailable when no backend answers.
+    sockets.SocketsError when no backend answers.
     """
     wanted = frozenset(ports)
     seen = sockets.collect(("tcp", "udp"), backend, ports=wanted | {service_proxy.METRICS_PORT})
@@ -56,7 +56,9 @@ def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -
 def opens_node_ports(found: Sequence[dict[str, Any]], numbers: Container[int]) -> bool:
     """True where the service proxy itself holds one of these NodePorts, as kube-proxy up to 1.23 does."""
     return any(
-        socket["port"] in numbers and socket["state"] in ("listen", "bound", "unconnected") and service_proxy.is_kube_proxy(socket)
+        socket["port"] in numbers
+        and socket["state"] in ("listen", "bound", "unconnected")
+        and service_proxy.is_kube_proxy(socket)
         for socket in found
     )
 

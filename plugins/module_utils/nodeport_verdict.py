@@ -15,11 +15,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_capture
-from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap import Address, Certainty, Holder, blocks_listen
+from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap import (
+    Address,
+    Certainty,
+    Holder,
+    blocks_listen,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_capture import IP, Proxy
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 
 STREAMING_ROLE = "CRI streaming server"
+_ANY = "0.0.0.0"  # noqa: S104 - compared with, never bound
 _WAITING = frozenset({"listen", "bound", "unconnected"})
 _VERSIONS = {"IPv4": 4, "IPv6": 6}
 
@@ -36,7 +42,9 @@ class Node(NamedTuple):
     opens_node_ports: bool = False
 
 
-def verdicts(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+def verdicts(
+    port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """Judge one NodePort entry (the module's ``node_ports``) against one socket with the same number and protocol.
 
     ``others`` are the node's other sockets with that number: they tell accepted connections from outgoing ones. Returns
@@ -46,15 +54,15 @@ def verdicts(port: dict[str, Any], socket: dict[str, Any], node: Node, others: I
     if is_kube_proxy(socket):
         return [_nobody("the socket is the service proxy's own")]
     if port.get("health_check_node_port"):
-        return [_health_check(port, socket, node, others)]
+        return [_health_check(socket, node, others)]
     if socket["state"] == "bound":
         found = [_nobody("the socket is bound and does not listen: nobody can be cut off from it")]
     elif socket["state"] in _WAITING:
         found = [_listener(port, socket, node)]
     else:
-        found = [_connection(port, socket, node, others)]
+        found = [_connection(socket, node, others)]
     if node.opens_node_ports:
-        found += _opener(port, socket, others)
+        found += _opener(socket, others)
     return found
 
 
@@ -77,7 +85,9 @@ def accepted(socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> bool:
     )
 
 
-def _verdict(harmed: str, effect: str, meaning: str, certain: bool = True, hit: Iterable[IP] = (), alive: Iterable[IP] = ()) -> dict[str, Any]:
+def _verdict(  # noqa: PLR0917 - six plain values of one record
+    harmed: str, effect: str, meaning: str, certain: bool = True, hit: Iterable[IP] = (), alive: Iterable[IP] = ()
+) -> dict[str, Any]:
     return {
         "harmed": harmed,
         "effect": effect,
@@ -94,20 +104,31 @@ def _nobody(meaning: str, certain: bool = True) -> dict[str, Any]:
 
 def _listener(port: dict[str, Any], socket: dict[str, Any], node: Node) -> dict[str, Any]:
     if node.proxy.mode not in nodeport_capture.KNOWN_MODES:
-        return _verdict("unknown", "unknown", f"what a NodePort captures under {node.proxy.mode} is not known to this collection", False)
+        return _verdict(
+            "unknown",
+            "unknown",
+            f"what a NodePort captures under {node.proxy.mode} is not known to this collection",
+            False,
+        )
     if port.get("endpoint_is_listener"):
-        return _nobody("the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods")
+        return _nobody(
+            "the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods"
+        )
     stake = _answers_on(socket, port, node)
     rules = {address: _fate(port, address, node.proxy) for address in stake}
     hit = [address for address, (fate, _effect) in rules.items() if fate is not False]
     if not hit:
-        return _spared(socket, node, stake)
+        return _spared(node, stake)
     alive = [address for address in stake if address not in hit]
     effects = {effect for fate, effect in rules.values() if fate is not False}
     effect = effects.pop() if len(effects) == 1 else "shadowed or rejected"
-    certain = all(rules[address][0] for address in hit) and not (socket["family"] == "ipv6" and socket["v6only"] is None)
+    certain = all(rules[address][0] for address in hit) and not (
+        socket["family"] == "ipv6" and socket["v6only"] is None
+    )
     if socket.get("hidden"):
-        meaning = "whose listener it is could not be seen (root needed); unless it is the service proxy's own, it is cut off"
+        meaning = (
+            "whose listener it is could not be seen (root needed); unless it is the service proxy's own, it is cut off"
+        )
         return _verdict("unknown", effect, meaning, False, hit, alive)
     return _verdict("listener", effect, _meaning(effect, socket, port, hit, alive), certain, hit, alive)
 
@@ -141,12 +162,14 @@ def _answers_on(socket: dict[str, Any], port: dict[str, Any], node: Node) -> lis
     return [address for address in local if address.version in versions & wanted]
 
 
-def _spared(socket: dict[str, Any], node: Node, stake: Sequence[IP]) -> dict[str, Any]:
+def _spared(node: Node, stake: Sequence[IP]) -> dict[str, Any]:
     if not stake:
         return _nobody("the Service has none of the IP families that the listener answers on")
     if node.proxy.mode == "ipvs" and any(address.is_loopback and address.version == 4 for address in stake):
         # KUBE-NODE-PORT matches the number alone, so loopback packets are masqueraded (kubernetes/kubernetes#112559).
-        meaning = "packets for it are masqueraded by kube-proxy's KUBE-NODE-PORT chain on their way: connections may fail"
+        meaning = (
+            "packets for it are masqueraded by kube-proxy's KUBE-NODE-PORT chain on their way: connections may fail"
+        )
         return _verdict("listener", "masqueraded", meaning, False, stake)
     return _nobody(f"the {node.proxy.mode} mode does not capture the listener's address")
 
@@ -161,13 +184,15 @@ def _meaning(effect: str, socket: dict[str, Any], port: dict[str, Any], hit: Seq
     if alive:
         parts.append("it still answers on " + ", ".join(str(address) for address in alive))
     if port.get("external_traffic_policy") == "Local" and effect != "rejected":
-        parts.append("externalTrafficPolicy is Local: without an endpoint on this node, clients from outside time out while a test from the node succeeds")
+        parts.append(
+            "externalTrafficPolicy is Local: without an endpoint on this node, clients from outside time out while a test from the node succeeds"
+        )
     if (socket["known_as"] or {}).get("role") == STREAMING_ROLE:
         parts.append("kubectl exec, attach and port-forward on this node fail")
     return "; ".join(parts)
 
 
-def _connection(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _connection(socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
     if accepted(socket, others):
         return _nobody("the connection was accepted by the listener on this number, which is judged itself")
     if node.proxy.mode == "ipvs" and socket["state"] == "syn_sent":
@@ -177,19 +202,19 @@ def _connection(port: dict[str, Any], socket: dict[str, Any], node: Node, others
     return _nobody("an outgoing connection drew this number; the answers to it never meet the NodePort's rules")
 
 
-def _opener(port: dict[str, Any], socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    wildcards = [Address("ipv4", "0.0.0.0"), Address("ipv6", "::", True)]
+def _opener(socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    wildcards = [Address("ipv4", _ANY), Address("ipv6", "::", True)]
     answer = max(_blocks(socket, wanted, others) for wanted in wildcards)
     if answer is Certainty.NO:
         return []
     meaning = (
-        "kube-proxy, which opens NodePorts itself on this node, logs \"can't open port, skipping it\"; "
+        'kube-proxy, which opens NodePorts itself on this node, logs "can\'t open port, skipping it"; '
         "from 1.11 on it redirects the port all the same, so the Service works and the socket's owner loses"
     )
     return [_verdict("service", "cannot open", meaning, answer is Certainty.YES and not socket.get("hidden"))]
 
 
-def _health_check(port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _health_check(socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
     others = list(others)
     if any(is_kube_proxy(other) and other["state"] == "listen" for other in others):
         return _nobody("the service proxy has opened the port")
@@ -197,7 +222,12 @@ def _health_check(port: dict[str, Any], socket: dict[str, Any], node: Node, othe
     if answer is Certainty.NO:
         return _nobody("the socket does not stop kube-proxy from opening the port")
     if socket.get("hidden"):
-        return _verdict("unknown", "cannot open", "whose socket it is could not be seen (root needed); unless it is kube-proxy's own, the port cannot be opened", False)
+        return _verdict(
+            "unknown",
+            "cannot open",
+            "whose socket it is could not be seen (root needed); unless it is kube-proxy's own, the port cannot be opened",
+            False,
+        )
     meaning = (
         "kube-proxy cannot open the healthCheckNodePort (event FailedToStartServiceHealthcheck on the Service): "
         "the load balancer's health check of this node fails or is answered by another program"
@@ -209,11 +239,13 @@ def _health_check_addresses(node: Node) -> list[Address]:
     """Where kube-proxy listens for health checks (pkg/proxy/healthcheck/service_health.go): every address, or, when
     NodePorts are restricted, the local addresses they are restricted to.
     """
-    if node.proxy.mode in nodeport_capture.KNOWN_MODES and (node.proxy.nodeport_addresses or node.proxy.mode == "nftables"):
+    if node.proxy.mode in nodeport_capture.KNOWN_MODES and (
+        node.proxy.nodeport_addresses or node.proxy.mode == "nftables"
+    ):
         local = nodeport_capture.locals_of(node.local_addresses, node.proxy.mode)
         chosen = [address for address in local if nodeport_capture.captures(node.proxy, address) is not False]
         return [Address(f"ipv{address.version}", str(address)) for address in chosen]
-    return [Address("ipv4", "0.0.0.0"), Address("ipv6", "::", True)]
+    return [Address("ipv4", _ANY), Address("ipv6", "::", True)]
 
 
 def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, Any]]) -> Certainty:
@@ -239,7 +271,6 @@ def _meets(listener: dict[str, Any], connection: dict[str, Any]) -> bool:
 
 
 def _unmapped(text: str) -> IP:
-    address = ipaddress.ip_address(text.split("%")[0])
+    address = ipaddress.ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
-

@@ -22,7 +22,13 @@ MODES = ("iptables", "ipvs", "nftables", "userspace", "cilium")
 # Programs that hold kube-proxy inside them. comm is cut at 15 bytes.
 _EMBEDDING = ("k3s", "k3s-server", "k3s-agent", "k0s", "kubelite", "hyperkube", "microshift", "rke2")
 # Agents that replace kube-proxy and whose capture rules differ from its own.
-_REPLACEMENTS = {"cilium-agent": "cilium", "ovnkube": "ovn-kubernetes", "ovnkube-node": "ovn-kubernetes", "kube-router": "kube-router", "antrea-agent": "antrea"}
+_REPLACEMENTS = {
+    "cilium-agent": "cilium",
+    "ovnkube": "ovn-kubernetes",
+    "ovnkube-node": "ovn-kubernetes",
+    "kube-router": "kube-router",
+    "antrea-agent": "antrea",
+}
 # Whose sockets on a NodePort are the Service's own: kube-proxy (and what embeds or replaces it) opens the port itself up to
 # 1.23, for healthCheckNodePorts, and for loopback NodePorts of the nftables mode from 1.37 on (KEP-6032).
 OWN_NAMES = frozenset(("kube-proxy", *_EMBEDDING, *_REPLACEMENTS))
@@ -33,7 +39,9 @@ _HTTP_LIMIT = 1 << 20
 Get = Callable[[int, str], str]
 
 
-def collect(metrics: Sequence[dict[str, Any]], proc: str = "/proc", sys: str = "/sys", get: Optional[Get] = None) -> dict[str, Any]:
+def collect(
+    metrics: Sequence[dict[str, Any]], proc: str = "/proc", sys: str = "/sys", get: Optional[Get] = None
+) -> dict[str, Any]:
     """Find out the service proxy of this node; ``metrics`` are the described sockets that wait on METRICS_PORT.
 
     Returns ``{program, mode, source, nodeport_addresses, localhost_nodeports, complete, missing}``. ``mode`` is None when

@@ -34,7 +34,9 @@ def collect(sections: Sequence[str], ports: Collection[int], budget_seconds: flo
     for name in SECTIONS:
         if name in sections:
             done[name] = _section(name, deadline, ports)
-    missing = [{"what": f"{name}: {gap['what']}", "why": gap["why"]} for name, part in done.items() for gap in part["missing"]]
+    missing = [
+        {"what": f"{name}: {gap['what']}", "why": gap["why"]} for name, part in done.items() for gap in part["missing"]
+    ]
     return {
         "schema": SCHEMA,
         "sections": done,
@@ -55,9 +57,9 @@ def _section(name: str, deadline: Deadline, ports: Collection[int]) -> dict[str,
     }
     try:
         return collectors[name]()
-    except sockets.SocketsUnavailable as error:
+    except sockets.SocketsError as error:
         return _gap("sockets", str(error))
-    except Exception as error:  # noqa: BLE001 - one broken section must not cost the node its others
+    except Exception as error:  # one broken section must not cost the node its others
         return _gap(name, f"{type(error).__name__}: {error}")
 
 

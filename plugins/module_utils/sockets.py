@@ -38,7 +38,7 @@ _PSUTIL_STATES = {
 }
 
 
-class SocketsUnavailable(Exception):
+class SocketsError(Exception):
     """No backend answered; the text says why for each."""
 
 
@@ -59,17 +59,17 @@ def collect(
     """Read this network namespace's sockets of ``protocols`` ("tcp", "udp").
 
     ``waiting_only`` keeps listeners in the wide sense, ``ports`` keeps sockets with such a local port. ``backend``
-    "auto" takes the first that answers. Raises SocketsUnavailable.
+    "auto" takes the first that answers. Raises SocketsError.
     """
     refusals = []
     for name in BACKENDS if backend == "auto" else (backend,):
         try:
             entries = list(_read(name, protocols, waiting_only, ports))
-        except (OSError, ValueError, netlink.NetlinkError, SocketsUnavailable) as error:
+        except (OSError, ValueError, netlink.NetlinkError, SocketsError) as error:
             refusals.append(f"{name}: {_reason(error)}")
             continue
         return Seen(entries, name, _blind_spots(name, protocols))
-    raise SocketsUnavailable("; ".join(refusals))
+    raise SocketsError("; ".join(refusals))
 
 
 def _read(name: str, protocols: Sequence[str], waiting_only: bool, ports: Optional[Container[int]]) -> Iterator[Entry]:
@@ -87,17 +87,17 @@ def _from_sock_diag(protocol: str, waiting_only: bool, ports: Optional[Container
     return sock_diag.sockets(protocol, sum(1 << NUMBERS[name] for name in names), ports)
 
 
-def _from_procfs(protocol: str, waiting_only: bool, ports: Optional[Container[int]]) -> Iterator[Entry]:
+def _from_procfs(protocol: str, _waiting_only: bool, ports: Optional[Container[int]]) -> Iterator[Entry]:
     return procfs_net.sockets(protocol, ports)
 
 
-def _from_psutil(protocol: str, waiting_only: bool, ports: Optional[Container[int]]) -> Iterator[Entry]:
+def _from_psutil(protocol: str, _waiting_only: bool, ports: Optional[Container[int]]) -> Iterator[Entry]:
     if psutil is None:
-        raise SocketsUnavailable("the Python library psutil is not installed for this node's interpreter")
+        raise SocketsError("the Python library psutil is not installed for this node's interpreter")
     try:
         connections = psutil.net_connections(kind=protocol)
     except psutil.Error as error:
-        raise SocketsUnavailable(str(error)) from error
+        raise SocketsError(str(error)) from error
     for connection in connections:
         if connection.laddr and (ports is None or connection.laddr.port in ports):
             yield _psutil_entry(protocol, connection)
@@ -141,5 +141,10 @@ def _blind_spots(name: str, protocols: Sequence[str]) -> list[dict[str, str]]:
     if name != "sock_diag":
         spots.append({"what": "backlog, v6only", "why": f"the backend {name} does not show them; sock_diag would"})
     if "tcp" in protocols and not (name == "sock_diag" and sock_diag.shows_bound_sockets()):
-        spots.append({"what": "bound sockets", "why": "only sock_diag of Linux 6.8 or newer shows TCP sockets that do not listen"})
+        spots.append(
+            {
+                "what": "bound sockets",
+                "why": "only sock_diag of Linux 6.8 or newer shows TCP sockets that do not listen",
+            }
+        )
     return spots

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -446,7 +446,7 @@ cluster:
 """
 
 import time
-from typing import Any, Dict, NoReturn
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -471,7 +471,7 @@ def argument_spec() -> Dict[str, Any]:
     }
     for name, (default, _smallest, _largest) in LIMITS.items():
         own[name] = {"type": "int", "default": default}
-    return {**cluster_client.AUTH_ARG_SPEC, **own}
+    return {**cluster_client.AUTH_OPTIONS, **own}
 
 
 def check_requirements(module: AnsibleModule) -> None:
@@ -479,11 +479,9 @@ def check_requirements(module: AnsibleModule) -> None:
     if cluster_client.KUBERNETES_ERROR:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster_client.KUBERNETES_ERROR)
     if cluster_client.CORE_ERROR:
+        reason = "for its authentication options (a collection: ansible-galaxy collection install kubernetes.core)"
         module.fail_json(
-            msg=missing_required_lib(
-                "kubernetes.core", reason="(an Ansible collection: ansible-galaxy collection install it)"
-            ),
-            exception=cluster_client.CORE_ERROR,
+            msg=missing_required_lib("kubernetes.core", reason=reason), exception=cluster_client.CORE_ERROR
         )
 
 
@@ -497,7 +495,7 @@ def check_limits(module: AnsibleModule) -> None:
 
 
 def take_params(module: AnsibleModule) -> Dict[str, Any]:
-    """Return the options, and see to it that of kubeconfig only the secrets are blotted out, and its content is not echoed."""
+    """Return the options; see to it that only the secrets of kubeconfig are blotted out, and its content not echoed."""
     params = dict(module.params)
     module.no_log_values -= cluster_client.public_strings(params["kubeconfig"])
     if isinstance(params["kubeconfig"], dict):
@@ -505,26 +503,27 @@ def take_params(module: AnsibleModule) -> Dict[str, Any]:
     return params
 
 
+def snapshot(module: AnsibleModule, params: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the cluster's snapshot. Raises ConfigError."""
+    deadline = Deadline(params["budget_seconds"])
+    try:
+        client, notes = cluster_client.connect(params, params["timeout"], deadline)
+    except UnreachableError as error:
+        return unread(str(error))
+    for note in notes:
+        module.warn(f"while reading the kubeconfig's credentials: {note}")
+    return read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep)
+
+
 def main() -> None:
     """Read the cluster and return it."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     check_requirements(module)
     check_limits(module)
-    params = take_params(module)
-    deadline = Deadline(params["budget_seconds"])
     try:
-        client, notes = cluster_client.connect(params, params["timeout"], deadline)
+        cluster = snapshot(module, take_params(module))
     except cluster_client.ConfigError as error:
         module.fail_json(msg=str(error))
-    except UnreachableError as error:
-        exit_with(module, unread(str(error)))
-    for note in notes:
-        module.warn(f"while reading the kubeconfig's credentials: {note}")
-    exit_with(module, read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep))
-
-
-def exit_with(module: AnsibleModule, cluster: Dict[str, Any]) -> NoReturn:
-    """End the module with a cluster's snapshot."""
     services = cluster["services"]
     module.exit_json(
         changed=False,

@@ -204,6 +204,7 @@ missing:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.kubenode.doctor.plugins.module_utils import listeners, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
@@ -223,7 +224,7 @@ def main() -> None:
         section = listeners.collect(
             Deadline(wanted["budget_seconds"]), wanted["protocols"], wanted["processes"], wanted["backend"]
         )
-    except sockets.SocketsUnavailable as error:
+    except sockets.SocketsError as error:
         module.fail_json(msg=f"No sockets could be read. {error}")
     module.exit_json(changed=False, **section)
 

@@ -111,6 +111,7 @@ missing:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges, snapshot
 
 

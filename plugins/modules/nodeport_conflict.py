@@ -240,6 +240,7 @@ missing:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     addresses,
     netlink,
@@ -337,7 +338,7 @@ def main() -> None:
     try:
         section = nodeport_sockets.collect(Deadline(module.params["budget_seconds"]), wanted)
         local = addresses.local_addresses()
-    except (sockets.SocketsUnavailable, netlink.NetlinkError) as error:
+    except (sockets.SocketsError, netlink.NetlinkError) as error:
         module.fail_json(msg=f"The sockets and addresses of this node could not be read. {error}")
     section["proxy"] = told(section["proxy"], module.params)
     module.exit_json(changed=False, conflicts=judge(module.params, section, local), **section)

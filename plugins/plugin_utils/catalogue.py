@@ -14,7 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Rule
 _PACKAGE = "ansible_collections.kubenode.doctor.plugins.plugin_utils.rules"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rules() -> tuple[Rule, ...]:
     """All rules, sorted by group and id. Raises LookupError when two have one id."""
     names = sorted(path.stem for path in (Path(__file__).parent / "rules").glob("*.py") if path.stem != "__init__")

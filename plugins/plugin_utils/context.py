@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
@@ -36,13 +36,20 @@ class Context:
     settings: Settings
     cluster: dict[str, Any]
     api_ranges: dict[str, tuple[int, int, str]] = field(default_factory=dict)
-    node_ports: Optional[list[dict[str, Any]]] = None
+    node_ports: list[dict[str, Any]] | None = None
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         services = self.cluster["services"]
         if services is not None:
             self.node_ports = node_ports.node_ports(services, self.cluster["endpoint_slices"])
+        for piece in self.cluster["endpoint_slices"] or ():
+            self._slices.setdefault((piece["namespace"], piece["service"]), []).append(piece)
+
+    def slices_of(self, namespace: str, service: str) -> list[dict[str, Any]]:
+        """The EndpointSlices of a Service; empty too when they could not be read."""
+        return self._slices.get((namespace, service), [])
 
     def learn(self, host: str, sections: dict[str, Any]) -> None:
         """Keep the little of a node's snapshot that other nodes' judgement needs."""
@@ -54,7 +61,7 @@ class Context:
         if match is not None:
             self._node_objects[host] = match
 
-    def node_object(self, host: str) -> Optional[dict[str, Any]]:
+    def node_object(self, host: str) -> dict[str, Any] | None:
         """The cluster's Node for a host, by name, host name or InternalIP; None when there is none or none could be read."""
         return self._node_objects.get(host)
 
@@ -79,7 +86,7 @@ class Context:
         )
 
 
-def local_range(sections: dict[str, Any]) -> Optional[tuple[int, int]]:
+def local_range(sections: dict[str, Any]) -> tuple[int, int] | None:
     """A node's ephemeral range, None when it could not be read."""
     text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_port_range"]
     return port_ranges.parse_local_range(text) if text else None
@@ -91,7 +98,7 @@ def reserved(sections: dict[str, Any]) -> port_ranges.Intervals:
     return port_ranges.parse_reserved(text or "")
 
 
-def _find_node(nodes: Iterable[dict[str, Any]], host: str, identity: dict[str, Any]) -> Optional[dict[str, Any]]:
+def _find_node(nodes: Iterable[dict[str, Any]], host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
     names = {host, identity.get("hostname")} - {None}
     local = {entry["address"] for entry in identity.get("addresses") or ()}
     for node in nodes:

@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Optional
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES, Answer, Fail, NotApplicable, Rule, Unknown
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    SEVERITIES,
+    Answer,
+    Fail,
+    NotApplicable,
+    Rule,
+    Unknown,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
 SCHEMA = 1
 CLUSTER = None  # the host of findings that belong to no single node
 
 
-def judge(bundle: Bundle, settings: Settings, rules: Optional[Sequence[Rule]] = None) -> dict[str, Any]:
+def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
     """Judge a bundle. Returns the document of findings.json::
 
         schema, judged_at, audit, fail_on, hosts: {host: {answered, why}}, cluster: {complete, missing, ...},
@@ -61,7 +69,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Optional[Sequence[Rule]] = 
     }
 
 
-def failing(document: dict[str, Any], host: str, group: Optional[str] = None) -> list[dict[str, Any]]:
+def failing(document: dict[str, Any], host: str, group: str | None = None) -> list[dict[str, Any]]:
     """The unwaived findings of a host, at or above ``fail_on``; of one rule group only, when given.
 
     A finding of the cluster fails every host that answered: nobody else could carry it.
@@ -91,28 +99,25 @@ def _count(rule: Rule) -> dict[str, Any]:
 
 
 def _on_cluster(rule: Rule, context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return _findings(rule, CLUSTER, _answers(rule, (context,)), tally)
+    return _findings(rule, CLUSTER, _answers(rule.judge, (context,)), tally)
 
 
-def _on_node(rule: Rule, node: dict[str, Any], context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _on_node(
+    rule: Rule, node: dict[str, Any], context: Context, tally: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     if not node["answered"]:
         answers: list[Answer] = [Unknown(f"the host did not answer: {node['why']}")]
     else:
-        sections = node["snapshot"]["sections"]
-        gaps = [why for why in (_gap(sections, name) for name in rule.needs) if why]
-        answers = [Unknown(why) for why in gaps] or _answers(rule, (_View(node["host"], sections), context))
+        answers = _answers(_judge_node, (rule, NodeView(node["host"], node["snapshot"]["sections"]), context))
     return _findings(rule, node["host"], answers, tally)
 
 
-class _View:
-    """One node as a rule sees it."""
-
-    def __init__(self, host: str, sections: dict[str, Any]) -> None:
-        self.host = host
-        self.sections = sections
-
-    def __getitem__(self, section: str) -> Any:
-        return self.sections[section]
+def _judge_node(rule: Rule, view: NodeView, context: Context) -> Iterator[Answer]:
+    gaps = [why for why in (_gap(view.sections, name) for name in rule.needs) if why]
+    if gaps:
+        yield from (Unknown(why) for why in gaps)
+    else:
+        yield from rule.judge(view, context)
 
 
 def _gap(sections: dict[str, Any], name: str) -> str:
@@ -125,14 +130,16 @@ def _gap(sections: dict[str, Any], name: str) -> str:
     return ""
 
 
-def _answers(rule: Rule, arguments: Sequence[Any]) -> list[Answer]:
+def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any]) -> list[Answer]:
     try:
-        return list(rule.judge(*arguments))
-    except Exception as error:  # noqa: BLE001 - one rule that breaks on odd data must not stop the others
+        return list(judge_one(*arguments))
+    except Exception as error:
         return [Unknown(f"the data could not be judged: {type(error).__name__}: {error}")]
 
 
-def _findings(rule: Rule, host: Optional[str], answers: Iterable[Answer], tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _findings(
+    rule: Rule, host: str | None, answers: Iterable[Answer], tally: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     answers = list(answers)
     tally[rule.id][_overall(answers)] += 1
     return [_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)]
@@ -145,9 +152,9 @@ def _overall(answers: Sequence[Answer]) -> str:
     return "pass"
 
 
-def _finding(rule: Rule, host: Optional[str], answer: Answer) -> dict[str, Any]:
+def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Fail):
-        finding = {
+        finding: dict[str, Any] = {
             "status": "fail",
             "severity": answer.severity or rule.severity,
             "object": answer.subject,
@@ -182,7 +189,7 @@ def _finding(rule: Rule, host: Optional[str], answer: Answer) -> dict[str, Any]:
 
 def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
     """Replace the rules a finding names as causes by the findings that these made on the same host or the cluster."""
-    by_place: dict[tuple[str, Optional[str]], list[str]] = {}
+    by_place: dict[tuple[str, str | None], list[str]] = {}
     for finding in findings:
         if finding["status"] == "fail":
             by_place.setdefault((finding["rule"], finding["host"]), []).append(finding["fingerprint"])
@@ -215,7 +222,9 @@ def _order(finding: dict[str, Any]) -> tuple[bool, int, str, str, str]:
 
 def _cluster_summary(context: Context) -> dict[str, Any]:
     cluster = context.cluster
-    counts = {kind: None if cluster[kind] is None else len(cluster[kind]) for kind in ("services", "endpoint_slices", "nodes")}
+    counts = {
+        kind: None if cluster[kind] is None else len(cluster[kind]) for kind in ("services", "endpoint_slices", "nodes")
+    }
     ports = None if context.node_ports is None else len(context.node_ports)
     return {**counts, "node_ports": ports, "complete": cluster["complete"], "missing": cluster["missing"]}
 

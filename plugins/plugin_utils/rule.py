@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 SEVERITIES = ("info", "warning", "critical")  # in ascending order
 
@@ -54,7 +54,7 @@ class NotApplicable:
     why: str
 
 
-Answer = Union[Fail, Unknown, NotApplicable]
+Answer = Fail | Unknown | NotApplicable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import datetime
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import MODES
@@ -31,7 +31,7 @@ class Waiver:
     host: str = "*"
     object: str = "*"
     owner: str = ""
-    until: Optional[datetime.date] = None
+    until: datetime.date | None = None
 
     def covers(self, finding: Mapping[str, Any], today: datetime.date) -> bool:
         """True when the waiver speaks of this finding and has not expired."""
@@ -46,8 +46,8 @@ class Settings:
     """Settings of one judgement. ``skew_share`` is the share of automatic port selection, 0 to 1, one port may get."""
 
     fail_on: str = "critical"
-    nodeport_range: Optional[tuple[int, int]] = None
-    proxy_mode: Optional[str] = None
+    nodeport_range: tuple[int, int] | None = None
+    proxy_mode: str | None = None
     skew_share: float = 0.1
     waivers: tuple[Waiver, ...] = ()
 
@@ -70,7 +70,7 @@ def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return str(value)
 
 
-def _range(value: Any) -> Optional[tuple[int, int]]:
+def _range(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
     try:
@@ -109,7 +109,7 @@ def _waiver(index: int, entry: Any) -> Waiver:
     return Waiver(until=_day(place, entry.get("until")), **texts)
 
 
-def _day(place: str, value: Any) -> Optional[datetime.date]:
+def _day(place: str, value: Any) -> datetime.date | None:
     if value is None:
         return None
     if isinstance(value, datetime.datetime):

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 the kubenode.doctor authors
-# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or
-# https://www.gnu.org/licenses/gpl-3.0.txt) SPDX-License-Identifier: GPL-3.0-or-later
-"""A small API server for tests: it answers reads as tests/fixtures/api shows that a real one does, and it can be told
-to misbehave.
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small API server for tests.
+
+It answers reads as tests/fixtures/api shows that a real one does, and it can be told to misbehave.
 
 In a test:
 
@@ -48,8 +49,8 @@ CAPTURES = Path(__file__).resolve().parent.parent / "fixtures" / "api"
 EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
-    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted "
-    "between the time the first chunk was returned and now may show up in the list."
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
 )
 ADMIN, ANONYMOUS = "kubernetes-admin", "system:anonymous"
 # What ClusterRole system:public-info-viewer opens to everybody

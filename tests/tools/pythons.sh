@@ -12,23 +12,11 @@ cd "$(dirname "$0")/../.."
 versions="3.8 3.9 3.10 3.11 3.12 3.13"
 requirements=tests/unit/requirements.txt
 
-# A version manager keeps interpreters off the PATH, behind shims that answer for one chosen version only.
-find_python() {
-    local candidate
-    for candidate in "python$1" "/usr/bin/python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/"python$1"; do
-        if "$candidate" -c 'import venv, ensurepip' 2>/dev/null; then
-            echo "$candidate"
-            return 0
-        fi
-    done
-    return 1
-}
-
 path=
 for version in $versions; do
     directory=$PWD/.cache/python/$version
     if ! cmp -s "$requirements" "$directory/requirements.txt"; then
-        if ! python=$(find_python "$version"); then
+        if ! python=$(tests/tools/find-python.sh "$version"); then
             echo "SKIP: no working python$version with venv on this machine: nothing is tested on it" >&2
             continue
         fi

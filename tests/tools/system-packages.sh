@@ -20,9 +20,9 @@ missing() {
 
 packages=$(missing | cut -d' ' -f2 | sort -u)
 if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-    apt-get update -q
+    apt-get update -qq
     # shellcheck disable=SC2086  # one word for each package
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
 fi
 missing | while read -r command package; do
     echo "SKIP: no $command (Debian package $package): the tests that need it are skipped"

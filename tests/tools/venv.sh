@@ -11,24 +11,16 @@ set -euo pipefail
 directory=$1
 requirements=$2
 
-# A name on the PATH proves little (a version manager's shim may have nothing behind it): each candidate has to run.
-# Versions that ansible 12 is made for come first; any newer one is better than none.
+# Those that ansible 12 and the tools of its tests are made for; the last ones are better than none.
 find_python() {
-    local candidate
-    for candidate in python3.11 python3.12 python3.13 /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13 python3 /usr/bin/python3; do
-        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            echo "$candidate"
-            return 0
-        fi
-    done
-    return 1
+    "$(dirname "$0")/find-python.sh" 3.11 3.12 3.13 3.14
 }
 
 if ! python=$(find_python); then
     if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
         echo "No Python 3.11 or newer with the venv module: installing Debian's python3-venv"
-        apt-get update -q
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null
     fi
     if ! python=$(find_python); then
         echo "Missing: Python 3.11 or newer with its venv and ensurepip modules." >&2

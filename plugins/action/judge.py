@@ -1,0 +1,53 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges a bundle and writes its findings.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, report_text, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
+
+
+class ActionModule(LocalAction):
+    """See plugins/modules/judge.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
+        "bundle": {"type": "path", "required": True},
+        "fail_on": {"type": "str", "default": "critical"},
+        "nodeport_range": {"type": "str"},
+        "proxy_mode": {"type": "str"},
+        "skew_share": {"type": "float"},
+        "waivers": {"type": "list", "elements": "dict", "default": []},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Read, judge, write; return what a play needs to decide who fails."""
+        chosen = settings.read({key: value for key, value in arguments.items() if key != "bundle"})
+        read = bundle.Bundle(folder(arguments["bundle"]))
+        document = judge.judge(read, chosen)
+        path = read.folder / "findings.json"
+        bundle.write(path, document)
+        return {
+            "file": str(path),
+            "answered": sorted(host for host, state in document["hosts"].items() if state["answered"]),
+            "counts": _counts(document),
+            "failing": _failing(document),
+        }
+
+
+def _counts(document: dict[str, Any]) -> dict[str, int]:
+    kinds = ("pass", "fail", "unknown", "not_applicable")
+    return {kind: sum(rule[kind] for rule in document["rules"].values()) for kind in kinds}
+
+
+def _failing(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """``{host: {group: [headline]}}`` of the hosts that have findings at or above fail_on."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for host, state in document["hosts"].items():
+        for finding in judge.failing(document, host) if state["answered"] else ():
+            group = document["rules"][finding["rule"]]["group"]
+            found.setdefault(host, {}).setdefault(group, []).append(report_text.headline(finding))
+    return found

@@ -1,0 +1,52 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders the findings of a bundle, stores the text beside them and shows it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.utils.display import Display
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, report_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
+
+_COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "cyan"}
+
+
+class ActionModule(LocalAction):
+    """See plugins/modules/report.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
+        "bundle": {"type": "path", "required": True},
+        "show": {"type": "bool", "default": True},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Write report.txt; print it line by line, so that it reads as text and not as a task's result."""
+        path = folder(arguments["bundle"])
+        text = report_text.render(_findings(path / "findings.json"), str(path))
+        bundle.write_text(path / "report.txt", text)
+        if arguments["show"]:
+            _show(text)
+        return {"file": str(path / "report.txt")}
+
+
+def _findings(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise bundle.BundleError(f"{path} cannot be read, judge the bundle first: {error}") from error
+    if not isinstance(document, dict):
+        raise bundle.BundleError(f"{path} holds no findings: judge the bundle again")
+    return document
+
+
+def _show(text: str) -> None:
+    display = Display()
+    for line in text.splitlines():
+        colour = next((colour for word, colour in _COLOURS.items() if f"{word}:" in line), None)
+        display.display(line, color=colour)

@@ -1,0 +1,96 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Documentation of the action plugin of the same name, which runs on the controller.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: judge
+short_description: Judge a bundle
+version_added: 0.1.0
+author:
+  - the kubenode.doctor authors (@kubenode)
+description:
+  - Applies every rule to every host of a bundle and writes C(findings.json) into it. Asks no node and no API server,
+    so a saved bundle can be judged again, later and by newer rules.
+  - Does not fail on findings. RV(failing) says which hosts should.
+extends_documentation_fragment:
+  - kubenode.doctor.attributes
+options:
+  bundle:
+    description: The folder of an audit on the controller.
+    type: path
+    required: true
+  fail_on:
+    description: The least severity, V(info), V(warning) or V(critical), for which a host is named in RV(failing).
+    type: str
+    default: critical
+  nodeport_range:
+    description: kube-apiserver's C(--service-node-port-range). Left out, it is taken from a running API server or its manifest.
+    type: str
+  proxy_mode:
+    description: The service proxy's mode on all nodes, V(iptables), V(ipvs), V(nftables), V(userspace) or V(cilium). Left out, each node tells its own.
+    type: str
+  skew_share:
+    description: The share of automatic port selection, above 0 and up to 1, from which a single port is a finding. 0.1 when left out.
+    type: float
+  waivers:
+    description:
+      - Findings that are accepted. They stay visible and fail nothing. Each has C(rule) and C(reason), and may have C(host),
+        C(object), C(owner) and C(until) (a date, the last day it holds). C(rule), C(host) and C(object) may hold C(*) and C(?).
+    type: list
+    elements: dict
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Judge a saved bundle
+  kubenode.doctor.judge:
+    bundle: audits/20261121T080000Z
+    waivers:
+      - rule: reserved-ports-skew
+        reason: accepted until the nodes are replaced
+        until: "2030-12-31"
+  run_once: true
+  register: judged
+"""
+
+RETURN = r"""
+file:
+  description: The file with the findings.
+  returned: success
+  type: str
+answered:
+  description: The hosts that answered.
+  returned: success
+  type: list
+  elements: str
+counts:
+  description: How often each of the four answers was given, over all rules and hosts.
+  returned: success
+  type: dict
+  contains:
+    pass:
+      description: The claim holds.
+      type: int
+      returned: always
+    fail:
+      description: It does not.
+      type: int
+      returned: always
+    unknown:
+      description: Something that it rests on could not be seen.
+      type: int
+      returned: always
+    not_applicable:
+      description: It says nothing about this host.
+      type: int
+      returned: always
+failing:
+  description: By host and group of rules, one line for each unwaived finding at or above O(fail_on).
+  returned: success
+  type: dict
+"""

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a Service's port and a node's socket meet: the ground that several rules of the ports family stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    host_identity,
+    nodeport_capture,
+    nodeport_sockets,
+    nodeport_verdict,
+)
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
+
+NO_NODE = "this host is none of the cluster's Nodes, and no kubelet, service proxy or control plane runs on it"
+# Runtimes and etcd also run where there is no Kubernetes.
+_NODE_PROGRAMS = host_identity.COMPONENTS - {"containerd", "crio", "cri-dockerd", "dockerd", "etcd"}
+
+
+class Encounter(NamedTuple):
+    """A Service port, a socket with its number and protocol, and the verdict; how the proxy mode is known."""
+
+    port: dict[str, Any]
+    socket: dict[str, Any]
+    verdict: dict[str, Any]
+    mode: str
+    mode_source: str
+    assumed_mode: str
+    also_cannot_open: bool
+
+
+def refusal(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
+    """Why Services cannot be judged against this node at all; None when they can."""
+    why = context.why_no_services()
+    if why:
+        return Unknown(f"the cluster's Services are not known ({why})")
+    if not is_node(node, context):
+        return NotApplicable(NO_NODE)
+    return None
+
+
+def is_node(node: NodeView, context: Context) -> bool:
+    """True for a host that the cluster lists, or on which a kubelet or a service proxy runs."""
+    return context.node_object(node.host) is not None or not _NODE_PROGRAMS.isdisjoint(node["host"]["components"])
+
+
+def of(node: NodeView, context: Context, health_checks: bool) -> Iterator[Encounter]:
+    """Yield every meeting of a NodePort (or a healthCheckNodePort) with a socket of this node."""
+    section = node["nodeport_conflict"]
+    facts = _proxy_facts(section["proxy"], context)
+    judged = nodeport_verdict.Node(
+        nodeport_capture.proxy_from(facts, _node_ips(node, context)),
+        node["host"]["addresses"] or (),
+        opens_node_ports(node, context),
+    )
+    assumed = "" if facts["mode"] else missing(section["proxy"], "kube-proxy mode") or "nothing told it"
+    for port in _ports(context, health_checks):
+        for _index, socket in nodeport_verdict.sharing(port, section["sockets"]):
+            others = [other for other in section["sockets"] if other["port"] == socket["port"] and other is not socket]
+            found = nodeport_verdict.verdicts(_with_endpoint(port, node, context), socket, judged, others)
+            cannot_open = any(verdict["effect"] == "cannot open" for verdict in found)
+            for verdict in found:
+                yield Encounter(
+                    port, socket, verdict, judged.proxy.mode, facts["source"] or "assumed", assumed, cannot_open
+                )
+
+
+def gaps(node: NodeView, context: Context) -> Iterator[Unknown]:
+    """Yield what of this node's sockets could not be seen and might have met a NodePort."""
+    section = node["nodeport_conflict"]
+    why = missing(
+        section,
+        "sockets",
+        "sctp sockets" if any(port["protocol"] == "SCTP" for port in context.node_ports or ()) else "sockets",
+    )
+    if why:
+        yield Unknown(why)
+    if node["host"]["addresses"] is None:
+        yield Unknown(missing(node["host"], "local addresses"))
+
+
+def opens_node_ports(node: NodeView, context: Context) -> bool:
+    """True where the service proxy was seen holding NodePorts itself."""
+    numbers = {port["node_port"] for port in _ports(context, health_checks=False)}
+    return nodeport_sockets.opens_node_ports(node["nodeport_conflict"]["sockets"], numbers)
+
+
+def stream_setting(node: NodeView, component: str) -> str | None:
+    """The file that sets a runtime's streaming port, None when none was seen."""
+    for runtime in node["port_settings"]["cri"]["runtimes"]:
+        if runtime["runtime"] == component and runtime["file"]:
+            return str(runtime["file"])
+    return None
+
+
+def _ports(context: Context, health_checks: bool) -> Sequence[dict[str, Any]]:
+    return [port for port in context.node_ports or () if bool(port.get("health_check_node_port")) == health_checks]
+
+
+def _proxy_facts(proxy: dict[str, Any], context: Context) -> dict[str, Any]:
+    if context.settings.proxy_mode:
+        return {**proxy, "mode": context.settings.proxy_mode, "source": "the variable proxy_mode"}
+    return proxy
+
+
+def _node_ips(node: NodeView, context: Context) -> Sequence[str]:
+    found = context.node_object(node.host)
+    return found["internal_ips"] if found else ()
+
+
+def _with_endpoint(port: dict[str, Any], node: NodeView, context: Context) -> dict[str, Any]:
+    """Add whether the Service's own endpoint is a listener of this node on the very NodePort (a hostNetwork pod)."""
+    local = {entry["address"] for entry in node["host"]["addresses"] or ()}
+    number = nodeport_verdict.number(port)
+    own = has_endpoint_at(context.slices_of(port["namespace"], port["service"]), local, number)
+    return {**port, "endpoint_is_listener": own}
+
+
+def has_endpoint_at(slices: Sequence[dict[str, Any]], addresses: Container[str], number: int) -> bool:
+    """True when one of these addresses, with this port, is an endpoint."""
+    return any(
+        port["port"] == number and any(address in addresses for address in endpoint["addresses"])
+        for piece in slices
+        for port in piece["ports"]
+        for endpoint in piece["endpoints"]
+    )

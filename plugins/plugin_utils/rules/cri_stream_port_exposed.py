@@ -1,0 +1,68 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A CRI streaming server that other machines can reach."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Rule,
+    Unknown,
+    missing,
+)
+
+
+def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
+    servers = [
+        socket
+        for socket in node["listen_ports"]["listeners"]
+        if (socket["known_as"] or {}).get("role") == STREAMING_ROLE
+    ]
+    hidden = missing(node["listen_ports"], "processes")
+    if hidden:
+        yield Unknown(hidden)
+    elif not servers:
+        yield NotApplicable("no CRI streaming server was found")
+    for socket in servers:
+        if not ipaddress.ip_address(socket["address"].split("%")[0]).is_loopback:
+            yield _fail(socket)
+
+
+def _fail(socket: dict[str, Any]) -> Fail:
+    component = socket["known_as"]["component"]
+    pin = cures.pin_stream_port(component, None)
+    return Fail(
+        subject=f"{component} CRI streaming server",
+        title=f"{describe.owner_name(socket)} listens beyond this node, on {socket['address']}",
+        explanation=(
+            "Whoever reaches the port and knows or guesses a session's token takes over a kubectl exec; by default the connection has no TLS. "
+            "Only kubelet on this node needs it."
+        ),
+        evidence=(describe.line(socket),),
+        remedies=(pin,) if pin else (),
+    )
+
+
+RULE = Rule(
+    id="cri-stream-port-exposed",
+    group="ports",
+    severity="warning",
+    claim="the CRI streaming server listens on loopback only",
+    why="it runs commands in containers for whoever holds a session's token",
+    sources=(
+        "Mirantis/cri-dockerd config/options.go, streaming/server.go: [::] unless --streaming-bind-addr is given",
+    ),
+    judge=_judge,
+    needs=("listen_ports",),
+)

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CRI runtime's streaming port is drawn anew at each start, from a range that NodePorts reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Rule,
+    Unknown,
+    missing,
+)
+
+
+def streaming_servers(node: NodeView) -> list[dict[str, Any]]:
+    """The listeners of this node that are a CRI runtime's streaming server."""
+    return [
+        socket
+        for socket in node["listen_ports"]["listeners"]
+        if (socket["known_as"] or {}).get("role") == STREAMING_ROLE
+    ]
+
+
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    drawn = [socket for socket in streaming_servers(node) if socket["ephemeral"] and not _is_fixed(node, socket)]
+    if not drawn:
+        hidden = missing(node["listen_ports"], "processes")
+        yield Unknown(hidden) if hidden else NotApplicable("no CRI streaming server on a random port was found")
+        return
+    local = local_range(node.sections)
+    if local is None:
+        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
+        return
+    reach = port_ranges.subtract(port_ranges.intersect([context.nodeport_range[:2]], [local]), reserved(node.sections))
+    for socket in drawn:
+        if reach:
+            yield _fail(node, context, socket, reach)
+
+
+def _setting(node: NodeView, component: str) -> dict[str, Any] | None:
+    for runtime in node["port_settings"]["cri"]["runtimes"]:
+        if runtime["runtime"] == component:
+            return dict(runtime)
+    return None
+
+
+def _is_fixed(node: NodeView, socket: dict[str, Any]) -> bool:
+    setting = _setting(node, socket["known_as"]["component"])
+    return bool(setting and setting["fixed"] and setting["value"] == str(socket["port"]))
+
+
+def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_ranges.Intervals) -> Fail:
+    component = socket["known_as"]["component"]
+    setting = _setting(node, component)
+    evidence = [describe.line(socket), f"NodePort range {context.nodeport_range} ({context.nodeport_range.source})"]
+    if setting:
+        value = setting["value"] if setting["value"] is not None else f"not set (default {setting['default']})"
+        evidence.append(f"{setting['key']} is {value} in {setting['file'] or 'no file that was seen'}")
+    remedies = [cures.pin_stream_port(component, setting["file"] if setting else None)]
+    if component == "dockershim":
+        remedies.append(cures.reserve(node.sections, reach))
+    return Fail(
+        subject=f"{component} CRI streaming server",
+        title=f"{describe.owner_name(socket)} draws its port at random, and {port_ranges.count(reach)} of the ports it may get are NodePorts",
+        explanation=(
+            "The server carries kubectl exec, attach and port-forward of this node. When its port and a Service's NodePort meet, all three fail. "
+            "It draws a new port at each start, so the fault comes and goes with restarts."
+        ),
+        evidence=tuple(evidence),
+        remedies=tuple(remedy for remedy in remedies if remedy),
+        caused_by=("nodeport-range-overlaps-ephemeral",),
+    )
+
+
+RULE = Rule(
+    id="cri-stream-port-random",
+    group="ports",
+    severity="warning",
+    claim="the CRI streaming server cannot draw a NodePort",
+    why="the day it does, kubectl exec, attach and port-forward fail on that node",
+    sources=(
+        "containerd internal/cri/config/config.go (stream_server_port), CRI-O pkg/config/config.go (stream_port)",
+        "Kubernetes 1.11 to 1.23 pkg/kubelet/dockershim/docker_service.go",
+    ),
+    judge=_judge,
+    needs=("listen_ports", "port_settings"),
+)

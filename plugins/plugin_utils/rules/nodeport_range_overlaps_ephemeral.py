@@ -1,0 +1,137 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel may draw a NodePort for an outgoing connection or a random listener."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
+    Context,
+    NodePortRange,
+    local_range,
+    reserved,
+)
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Remedy,
+    Rule,
+    Unknown,
+    missing,
+)
+
+# What is left of the ephemeral range must still serve outgoing connections: half of the kernel's default 28232 ports.
+_LEAST_PORTS = 14116
+
+
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    if not encounters.is_node(node, context):
+        yield NotApplicable(encounters.NO_NODE)
+        return
+    local = local_range(node.sections)
+    if local is None:
+        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
+        return
+    kept = reserved(node.sections)
+    span = context.nodeport_range
+    shared = port_ranges.subtract(port_ranges.intersect([span[:2]], [local]), kept)
+    at_risk = [port for port in context.node_ports or () if _drawable(nodeport_verdict.number(port), local, kept)]
+    if shared or at_risk:
+        yield _fail(node, context, local, shared, at_risk)
+    elif span.assumed and context.node_ports is None:
+        yield Unknown(
+            f"the NodePort range is not known ({span.source}) and neither are the Services ({context.why_no_services()})"
+        )
+
+
+def _drawable(number: int, local: tuple[int, int], kept: port_ranges.Intervals) -> bool:
+    return local[0] <= number <= local[1] and not port_ranges.contains(kept, number)
+
+
+def _fail(
+    node: NodeView,
+    context: Context,
+    local: tuple[int, int],
+    shared: port_ranges.Intervals,
+    at_risk: list[dict[str, Any]],
+) -> Fail:
+    span = context.nodeport_range
+    count = port_ranges.count(shared)
+    evidence = [
+        f"NodePort range {span} ({span.source})",
+        f"net.ipv4.ip_local_port_range is {local[0]} {local[1]}",
+        f"net.ipv4.ip_local_reserved_ports is {node['port_settings']['kernel']['sysctl']['ip_local_reserved_ports'] or 'empty'}",
+    ]
+    evidence += [f"{describe.service(port)} lies in the ephemeral range" for port in at_risk[:10]]
+    if len(at_risk) > 10:
+        evidence.append(f"and {len(at_risk) - 10} more NodePorts")
+    return Fail(
+        subject="NodePort range and ephemeral range",
+        title=f"the kernel may draw {_what(count, at_risk)} of NodePort range {span} for connections and random listeners",
+        explanation=(
+            "Any program that asks for a random port, and any outgoing connection, may get a NodePort. A random listener on it is cut off "
+            "from its clients; in IPVS mode outgoing connections from it fail too. Kubernetes never warns about this."
+        ),
+        evidence=tuple(evidence),
+        remedies=tuple(_remedies(node, span, local, shared, at_risk)),
+    )
+
+
+def _what(count: int, at_risk: list[dict[str, Any]]) -> str:
+    used = f"{len(at_risk)} NodePorts in use" if len(at_risk) != 1 else "a NodePort in use"
+    return f"{count} ports ({used})" if at_risk else f"{count} ports"
+
+
+def _remedies(
+    node: NodeView,
+    span: NodePortRange,
+    local: tuple[int, int],
+    shared: port_ranges.Intervals,
+    at_risk: list[dict[str, Any]],
+) -> Iterator[Remedy]:
+    if at_risk:
+        yield cures.reserve(node.sections, port_ranges.of_numbers(nodeport_verdict.number(port) for port in at_risk))
+    if span.high < local[1] and local[1] - span.high >= _LEAST_PORTS:
+        setting = f"net.ipv4.ip_local_port_range = {span.high + 1} {local[1]}"
+        yield Remedy(
+            f"let the ephemeral range begin above the NodePort range, at {span.high + 1}",
+            (
+                f"printf '%s\\n' '{setting}' > /etc/sysctl.d/60-port-range.conf",
+                "sysctl -p /etc/sysctl.d/60-port-range.conf",
+            ),
+            f"{local[1] - span.high} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
+        )
+    elif not at_risk:
+        remedy = cures.reserve(node.sections, shared)
+        yield Remedy(
+            remedy.summary,
+            remedy.commands,
+            f"{remedy.risk}; a large reserved block makes the port after it the favourite of automatic selection",
+        )
+    yield Remedy(
+        "or give kube-apiserver a --service-node-port-range outside the ephemeral range, such as its default 30000-32767",
+        (),
+        "the API server restarts; Services keep the numbers they have",
+    )
+
+
+RULE = Rule(
+    id="nodeport-range-overlaps-ephemeral",
+    group="ports",
+    severity="warning",
+    claim="no NodePort can be drawn by the kernel as a random port",
+    why="a random listener or an outgoing connection on a NodePort collides with its Service sooner or later, on one node after the other",
+    sources=(
+        "kube-apiserver --service-node-port-range: must not overlap with the ephemeral port range (https://github.com/kubernetes/kubernetes/pull/111697)",
+        "Linux Documentation/networking/ip-sysctl.rst, ip_local_port_range and ip_local_reserved_ports",
+    ),
+    judge=_judge,
+    needs=("host", "port_settings"),
+)

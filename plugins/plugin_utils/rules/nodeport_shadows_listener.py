@@ -1,0 +1,137 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A NodePort takes the packets of a program that listens on the same number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
+
+
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    refusal = encounters.refusal(node, context)
+    if refusal:
+        yield refusal
+        return
+    for meeting in encounters.of(node, context, health_checks=False):
+        verdict = meeting.verdict
+        if verdict["harmed"] == "listener":
+            yield _fail(meeting, node, context)
+        elif verdict["harmed"] == "unknown":
+            yield Unknown(
+                f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}: {verdict['meaning']}",
+                _subject(meeting),
+            )
+    yield from encounters.gaps(node, context)
+
+
+def _subject(meeting: Encounter) -> str:
+    return f"{describe.service(meeting.port)} against {describe.owner_name(meeting.socket)}"
+
+
+def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
+    streaming = _is_streaming(meeting.socket)
+    verdict = meeting.verdict
+    where = describe.endpoint(meeting.socket)
+    fate = {"shadowed": "never reached", "rejected": "refused"}.get(verdict["effect"], "cut off")
+    title = (
+        f"{describe.owner_name(meeting.socket)} on {where} is {fate}: {describe.service(meeting.port)} takes its port"
+    )
+    if streaming:
+        title = f"kubectl exec, attach and port-forward fail on this node: {describe.service(meeting.port)} takes {where} of {describe.owner_name(meeting.socket)}"
+    return Fail(
+        subject=_subject(meeting),
+        title=title,
+        explanation=_explanation(meeting, streaming),
+        evidence=_evidence(meeting),
+        remedies=tuple(_remedies(meeting, node, context)),
+        severity=_severity(meeting, streaming),
+        caused_by=("nodeport-range-overlaps-ephemeral",) if meeting.socket["ephemeral"] else (),
+    )
+
+
+def _is_streaming(socket: dict[str, Any]) -> bool:
+    return (socket["known_as"] or {}).get("role") == STREAMING_ROLE
+
+
+def _severity(meeting: Encounter, streaming: bool) -> str:
+    if streaming:
+        return "critical"
+    if meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]:
+        return "info"  # most likely a client's socket, whose answers the NodePort does not touch
+    return "warning" if meeting.verdict["alive"] or not meeting.verdict["certain"] else "critical"
+
+
+def _explanation(meeting: Encounter, streaming: bool) -> str:
+    text = f"The listener loses, not the Service: {meeting.verdict['meaning']}."
+    if meeting.assumed_mode:
+        text += f" Judged as {meeting.mode} mode, kube-proxy's default, because its mode could not be seen ({meeting.assumed_mode})."
+    if not streaming:
+        return text
+    port = meeting.socket["port"]
+    if meeting.verdict["effect"] != "shadowed":
+        text += (
+            f' kubectl then prints "error: unable to upgrade connection: error dialing backend: dial tcp 127.0.0.1:{port}: connect: '
+            f'connection refused" or, from a newer kubelet, "error sending request: Post "http://127.0.0.1:{port}/exec/...": dial tcp '
+            f'127.0.0.1:{port}: connect: connection refused". kubectl logs still works.'
+        )
+    if meeting.verdict["effect"] != "rejected":
+        text += (
+            " The request for exec arrives at one of the Service's pods, so kubectl hangs or prints that pod's answer."
+        )
+    return text
+
+
+def _evidence(meeting: Encounter) -> tuple[str, ...]:
+    facts = [
+        describe.line(meeting.socket),
+        f"{describe.service(meeting.port)}: {describe.endpoints(meeting.port)}",
+        f"kube-proxy mode {meeting.mode}: {meeting.mode_source}",
+    ]
+    if meeting.also_cannot_open:
+        facts.append(
+            'kube-proxy opens NodePorts itself on this node and logs "can\'t open port, skipping it: bind: address already in use"'
+        )
+    return tuple(facts)
+
+
+def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
+    yield cures.move_node_port(meeting.port, context)
+    known = meeting.socket["known_as"] or {}
+    if _is_streaming(meeting.socket):
+        where = encounters.stream_setting(node, known["component"])
+        pin = cures.pin_stream_port(known["component"], where)
+        if pin:
+            yield pin
+    restart = cures.restart_owner(meeting.socket)
+    if restart:
+        yield restart
+    if meeting.socket["ephemeral"]:
+        yield cures.reserve(node.sections, port_ranges.of_numbers([meeting.socket["port"]]))
+    else:
+        yield Remedy("move the program to another port, in its own configuration", (), "its clients must follow")
+
+
+RULE = Rule(
+    id="nodeport-shadows-listener",
+    group="ports",
+    severity="critical",
+    claim="no NodePort takes the packets of a program that listens on this node",
+    why="packets for a NodePort are redirected or refused before the kernel looks for a listener, so the program is alive and nobody reaches it",
+    sources=(
+        "Kubernetes 1.36 pkg/proxy/iptables/proxier.go, syncProxyRules",
+        "https://github.com/kubernetes/kubernetes/issues/85418",
+        "https://github.com/containerd/containerd/issues/7097",
+    ),
+    judge=_judge,
+    needs=("host", "nodeport_conflict", "port_settings"),
+)

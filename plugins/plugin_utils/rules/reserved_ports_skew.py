@@ -1,0 +1,65 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A large reserved block makes the port after it the favourite of automatic selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown, missing
+
+# What draws ports in each of port_ranges.selection_skew's ways.
+_WORDS = {"listen": "random listeners", "bind": "bind() to port 0", "connect": "outgoing connections"}
+
+
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    local = local_range(node.sections)
+    if local is None:
+        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
+        return
+    worst = port_ranges.selection_skew(local, reserved(node.sections))
+    if worst and worst[0]["share"] >= context.settings.skew_share:
+        yield _fail(local, worst[0])
+
+
+def _fail(local: tuple[int, int], worst: Any) -> Fail:
+    low, high = worst["block"]
+    return Fail(
+        subject="reserved ports",
+        title=f"port {worst['port']} gets {worst['share']:.0%} of the ports drawn for {_WORDS[worst['selection']]}, because {low}-{high} before it is reserved",
+        explanation=(
+            "The kernel starts its search at a random port and goes upwards, so the first free port behind a reserved block is chosen for every start "
+            "inside the block. Connections to one destination then run out of ports early, and that port is always in use."
+        ),
+        evidence=(
+            f"net.ipv4.ip_local_port_range is {local[0]} {local[1]}",
+            f"net.ipv4.ip_local_reserved_ports holds {low}-{high}",
+        ),
+        remedies=(
+            Remedy(
+                "reserve single NodePorts rather than a block, or let the ephemeral range begin above the block",
+                (),
+                "none beyond a sysctl change",
+            ),
+        ),
+    )
+
+
+RULE = Rule(
+    id="reserved-ports-skew",
+    group="ports",
+    severity="warning",
+    claim="no port gets an outsized share of automatic port selection",
+    why="one favourite port defeats the randomness that the range is there for",
+    sources=(
+        "Linux net/ipv4/inet_connection_sock.c, inet_csk_find_open_port; the share is computed, and measured in tests/integration_real",
+    ),
+    judge=_judge,
+    needs=("port_settings",),
+    settings=("skew_share",),
+)

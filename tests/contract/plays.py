@@ -1,0 +1,40 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays for tests, run by the real ansible-playbook on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kubenode.doctor.tests.contract.project import ROOT
+
+
+def run_tasks(tasks: list[dict[str, Any]], variables: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
+    """Run tasks in one play on localhost, in this folder; return each task's result up to the first that failed."""
+    playbook = directory / "play.json"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]))
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if not done.stdout.startswith("{"):
+        raise AssertionError(f"ansible-playbook did not run the play:\n{done.stdout}\n{done.stderr}")
+    plays = json.loads(done.stdout)["plays"]
+    return [task["hosts"]["localhost"] for play in plays for task in play["tasks"]]

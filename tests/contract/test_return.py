@@ -1,0 +1,188 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each module returns what its RETURN documentation says, no less and no more, when it really runs on this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from ansible_collections.kubenode.doctor.tests.contract.conftest import Scene
+from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
+from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, module_docs
+
+Arguments = dict[str, Any]
+
+JSON_TYPES = {
+    "bool": "boolean",
+    "complex": "object",
+    "dict": "object",
+    "float": "number",
+    "int": "integer",
+    "list": "array",
+    "path": "string",
+    "str": "string",
+}
+# What Ansible adds to every result.
+ANSIBLE_KEYS = {"action", "changed", "deprecations", "failed", "invocation", "warnings"}
+
+
+def _nodeport_conflict(scene: Scene) -> list[Arguments]:
+    port = {"service": "front", "node_port": scene.port, "has_endpoints": False}
+    health = {"service": "local", "health_check_node_port": scene.port}
+    return [
+        {"node_ports": [port]},
+        {"node_ports": [port, health], "proxy_mode": "nftables", "nodeport_addresses": ["10.0.0.0/8"]},
+    ]
+
+
+def _cluster_snapshot(scene: Scene) -> list[Arguments]:
+    # Without a kubeconfig it asks nobody and says so.
+    return [{"kubeconfig": scene.kubeconfig}, {}, {"kubeconfig": scene.kubeconfig, "bundle": scene.audit}]
+
+
+def _listen_ports(_: Scene) -> list[Arguments]:
+    # No backend but sock_diag sees everything, and no time is too little to find processes.
+    return [{}, {"backend": "procfs"}, {"budget_seconds": 0}]
+
+
+def _node_snapshot(scene: Scene) -> list[Arguments]:
+    return [{"ports": [scene.port]}, {"ports": [scene.port], "bundle": scene.audit}]
+
+
+# The runs that between them show all that a module can return. A module that is not named is run without arguments.
+RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
+    "bundle": lambda _: [{"audits": "more", "hosts": ["localhost"]}],
+    "cluster_snapshot": _cluster_snapshot,
+    "judge": lambda scene: [{"bundle": scene.audit}],
+    "listen_ports": _listen_ports,
+    "node_snapshot": _node_snapshot,
+    "nodeport_conflict": _nodeport_conflict,
+    "report": lambda scene: [{"bundle": scene.audit, "show": False}],
+}
+
+
+def object_schema(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of documented fields: a field is required unless it says when else it is returned."""
+    return {
+        "type": "object",
+        "properties": {name: value_schema(field) for name, field in fields.items()},
+        "required": [
+            name for name, field in fields.items() if field.get("returned", "always") in ("always", "success")
+        ],
+        "additionalProperties": False,
+    }
+
+
+def value_schema(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of one documented value. Null is allowed where the description speaks of it."""
+    if field["type"] == "raw":
+        return {}
+    schema: dict[str, Any] = {"type": JSON_TYPES[field["type"]]}
+    if schema["type"] == "array":
+        schema["items"] = value_schema({"type": field["elements"], "contains": field.get("contains")})
+    elif field.get("contains"):
+        schema = object_schema(field["contains"])
+    if re.search(r"\bnull\b", str(field.get("description")), re.IGNORECASE):
+        return {"anyOf": [schema, {"type": "null"}]}
+    return schema
+
+
+def documented(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the path of each documented field: "listeners", "listeners.port"."""
+    for name, field in fields.items():
+        yield prefix + name
+        yield from documented(field.get("contains") or {}, f"{prefix}{name}.")
+
+
+def returned(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the path of each key in a result, through lists."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield prefix + name
+            yield from returned(inner, f"{prefix}{name}.")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from returned(inner, prefix)
+
+
+class Ran(NamedTuple):
+    """What a module documents, and what it said in each of its runs, without what Ansible added."""
+
+    documented: dict[str, Any]
+    answers: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=MODULES)
+def ran(request: pytest.FixtureRequest, scene: Scene) -> Ran:
+    module = request.param
+    runs = RUNS[module](scene) if module in RUNS else [{}]
+    tasks = [{f"kubenode.doctor.{module}": arguments} for arguments in runs]
+    answers = run_tasks(tasks, {}, scene.directory)
+    assert not answers[-1].get("failed"), answers[-1].get("msg", answers[-1])
+    assert len(answers) == len(tasks)
+    assert not [answer for answer in answers if answer["changed"] or answer.get("warnings")]
+    fields = module_docs(module)["returndocs"]
+    added = ANSIBLE_KEYS - set(fields)
+    return Ran(
+        fields,
+        [
+            {key: value for key, value in answer.items() if key not in added and not key.startswith("_ansible_")}
+            for answer in answers
+        ],
+    )
+
+
+def test_result_is_what_return_documents(ran: Ran) -> None:
+    validator = Draft202012Validator(object_schema(ran.documented))
+    errors = [
+        f"{error.json_path}: {error.message[:300]}" for answer in ran.answers for error in validator.iter_errors(answer)
+    ]
+    assert not errors, "\n".join(sorted(set(errors)))
+
+
+def test_every_documented_value_was_seen(ran: Ran) -> None:
+    """Otherwise the test above compares documentation with nothing."""
+    seen = {path for answer in ran.answers for path in returned(answer)}
+    unseen = [path for path in documented(ran.documented) if path not in seen]
+    assert not unseen
+
+
+FIELDS = {
+    "name": {"type": "str", "returned": "always", "description": "A name, or V(null)."},
+    "ports": {
+        "type": "list",
+        "elements": "dict",
+        "returned": "when asked",
+        "contains": {"port": {"type": "int", "description": "A port."}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ({"name": "a"}, None),
+        ({"name": None, "ports": []}, None),
+        ({"name": "a", "ports": [{"port": 1}]}, None),
+        ({}, "$: 'name' is a required property"),
+        ({"name": 1}, "$.name: 1 is not valid under any of the given schemas"),
+        ({"name": "a", "other": 1}, "$: Additional properties are not allowed ('other' was unexpected)"),
+        ({"name": "a", "ports": [{"port": "1"}]}, "$.ports[0].port: '1' is not of type 'integer'"),
+        ({"name": "a", "ports": [{"port": True}]}, "$.ports[0].port: True is not of type 'integer'"),
+        ({"name": "a", "ports": [{"port": None}]}, "$.ports[0].port: None is not of type 'integer'"),
+        ({"name": "a", "ports": [{}]}, "$.ports[0]: 'port' is a required property"),
+        ({"name": "a", "ports": None}, "$.ports: None is not of type 'array'"),
+    ],
+)
+def test_the_comparison_itself(answer: dict[str, Any], complaint: str | None) -> None:
+    errors = [
+        f"{error.json_path}: {error.message}"
+        for error in Draft202012Validator(object_schema(FIELDS)).iter_errors(answer)
+    ]
+    assert errors == ([complaint] if complaint else [])
