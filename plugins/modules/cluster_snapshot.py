@@ -25,7 +25,7 @@ options:
     description:
       - Path to an existing kubeconfig, or its content as a dictionary. Several paths can be given, separated by C(:).
       - Can also be specified via the E(K8S_AUTH_KUBECONFIG) environment variable.
-      - Unlike the modules of P(kubernetes.core#collection), this one never falls back to C(~/.kube/config),
+      - Unlike the modules of C(kubernetes.core), this one never falls back to C(~/.kube/config),
         E(KUBECONFIG) or the service account of the pod it runs in. Without O(kubeconfig) and O(host) it asks nobody and
         returns RV(complete=false), because judging the nodes of one cluster by the API of another would be a lie.
     type: raw
@@ -53,6 +53,11 @@ options:
         then is missing.
     type: int
     default: 120
+  bundle:
+    description:
+      - Folder on the controller in which what was read is stored, as C(cluster.json). Only a summary is returned then, so
+        that a big cluster does not live in Ansible's variables.
+    type: path
 notes:
   - Needs the right to list C(services), C(nodes) and C(endpointslices.discovery.k8s.io) in all namespaces. A right that
     is missing costs only the kind it is missing for.
@@ -79,6 +84,14 @@ EXAMPLES = r"""
 - name: Show which ports kube-proxy takes on every node
   ansible.builtin.debug:
     var: cluster.node_ports
+
+- name: Read the cluster into a bundle, and keep only the numbers of the ports
+  kubenode.doctor.cluster_snapshot:
+    kubeconfig: "{{ kubeconfig }}"
+    bundle: "{{ bundle }}"
+  delegate_to: localhost
+  run_once: true
+  register: cluster_summary
 
 - name: Read only what NodePorts need, from a slow API server
   kubenode.doctor.cluster_snapshot:
@@ -112,11 +125,22 @@ missing:
       description: The reason, and what to do about it.
       type: str
       sample: "the 120 s for all of the cluster were used up: raise budget_seconds"
+file:
+  description: Where the cluster was stored.
+  returned: when O(bundle) is given
+  type: str
+  sample: audits/20261121T073000Z/cluster.json
+ports:
+  description: The numbers of all ports in RV(node_ports), sorted. V(null) when Services could not be read.
+  returned: when O(bundle) is given
+  type: list
+  elements: int
+  sample: [30080, 30787]
 node_ports:
   description:
     - One entry for each port of a Service that has a nodePort, and one for each healthCheckNodePort.
     - Services that kube-proxy leaves to another proxy are left out. V(null) when Services could not be read.
-  returned: success
+  returned: when O(bundle) is not given
   type: list
   elements: dict
   contains:
@@ -170,7 +194,7 @@ node_ports:
       sample: [IPv4]
 cluster:
   description: What was read, as it is kept in a bundle.
-  returned: success
+  returned: when O(bundle) is not given
   type: dict
   contains:
     schema:
@@ -471,6 +495,7 @@ def argument_spec() -> Dict[str, Any]:
     }
     for name, (default, _smallest, _largest) in LIMITS.items():
         own[name] = {"type": "int", "default": default}
+    own["bundle"] = {"type": "path"}  # the action plugin's
     return {**cluster_client.AUTH_OPTIONS, **own}
 
 

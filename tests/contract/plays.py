@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,9 @@ def run_tasks(tasks: list[dict[str, Any]], variables: dict[str, Any], directory:
         timeout=120,
         check=False,
     )
-    if not done.stdout.startswith("{"):
+    # The report is printed as well, before the JSON.
+    answer = re.search(r"^\{$.*", done.stdout, re.MULTILINE | re.DOTALL)
+    if answer is None:
         raise AssertionError(f"ansible-playbook did not run the play:\n{done.stdout}\n{done.stderr}")
-    plays = json.loads(done.stdout)["plays"]
+    plays = json.loads(answer[0])["plays"]
     return [task["hosts"]["localhost"] for play in plays for task in play["tasks"]]

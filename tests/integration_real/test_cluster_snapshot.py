@@ -484,7 +484,9 @@ def test_controller_without_kubernetes_core(controller, start):
     start()
     (controller.home / "ansible_collections" / "kubernetes" / "core").mkdir(parents=True)  # found first, and empty
     paths = f"{controller.home}{os.pathsep}{controller.environment['ANSIBLE_COLLECTIONS_PATH']}"
-    given = {name: "x" for option, spec in AUTH_ARG_SPEC.items() for name in (option, *spec.get("aliases", ()))}
+    given = {
+        name: "given-value" for option, spec in AUTH_ARG_SPEC.items() for name in (option, *spec.get("aliases", ()))
+    }
     told = controller.fail(given, ANSIBLE_COLLECTIONS_PATH=paths)
     assert told.startswith("Failed to import the required Python library (kubernetes.core) on ")
     assert "ansible-galaxy collection install kubernetes.core" in told

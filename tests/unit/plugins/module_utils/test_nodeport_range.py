@@ -105,52 +105,22 @@ def test_a_value_that_is_no_range_is_named(value):
         range_from_manifest(f"- --service-node-port-range={value}")
 
 
-class Node:
-    """A made-up /proc and file system."""
-
-    def __init__(self, folder):
-        self.proc = folder / "proc"
-        self.root = folder / "root"
-        self.root.mkdir()
-        for name in ("host", "other"):
-            (folder / name).touch()
-        self.folder = folder
-        self.process("self", "python3", [])
-
-    def process(self, pid, comm, argv, netns="host"):
-        place = self.proc / str(pid)
-        (place / "ns").mkdir(parents=True)
-        os.link(str(self.folder / netns), str(place / "ns" / "net"))
-        (place / "comm").write_text(comm + "\n")
-        (place / "cmdline").write_bytes("\0".join([*argv, ""]).encode("utf-8", "surrogateescape"))
-
-    def file(self, path, text):
-        place = self.root / path.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
-        return place
-
-    def find(self):
-        found = nodeport_range.find(str(self.proc), str(self.root))
-        assert found["complete"] is not bool(found["missing"])
-        return found
-
-
-@pytest.fixture
-def node(tmp_path):
-    return Node(tmp_path)
+def find(node):
+    found = nodeport_range.find(str(node.proc), str(node.root))
+    assert found["complete"] is not bool(found["missing"])
+    return found
 
 
 def test_no_api_server_here(node):
     node.process(1, "systemd", ["/sbin/init"])
     node.process(700, "kubelet", ["kubelet", "--service-node-port-range=1-2"])
-    assert node.find() == {"range": None, "source": None, "complete": True, "missing": []}
+    assert find(node) == {"range": None, "source": None, "complete": True, "missing": []}
 
 
 def test_running_with_the_flag(node):
     node.process(812, "kube-apiserver", [*API_SERVER, "--service-node-port-range=30000-40000"])
     node.file("/etc/kubernetes/manifests/kube-apiserver.yaml", KUBEADM % "\n    - --service-node-port-range=1-2")
-    found = node.find()
+    found = find(node)
     assert found["range"] == [30000, 40000]
     assert found["source"] == "running kube-apiserver (pid 812), --service-node-port-range"
 
@@ -158,19 +128,19 @@ def test_running_with_the_flag(node):
 def test_running_without_the_flag_means_the_default_whatever_a_changed_manifest_says(node):
     node.process(812, "kube-apiserver", API_SERVER)
     node.file("/etc/kubernetes/manifests/kube-apiserver.yaml", KUBEADM % "\n    - --service-node-port-range=1-2")
-    found = node.find()
+    found = find(node)
     assert found["range"] == [30000, 32767]
     assert found["source"] == "running kube-apiserver (pid 812) runs without --service-node-port-range: its default"
 
 
 def test_nothing_else_of_the_command_line_is_told(node):
     node.process(812, "kube-apiserver", [*API_SERVER, "--service-node-port-range=30000-40000"])
-    assert "tokens" not in str(node.find())
+    assert "tokens" not in str(find(node))
 
 
 def test_an_api_server_in_another_network_namespace_is_not_this_nodes(node):
     node.process(812, "kube-apiserver", [*API_SERVER, "--service-node-port-range=1-2"], netns="other")
-    assert node.find()["range"] is None
+    assert find(node)["range"] is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +165,7 @@ def test_an_api_server_in_another_network_namespace_is_not_this_nodes(node):
 )
 def test_api_server_that_is_not_running(node, path, text, expected):
     node.file(path, text)
-    found = node.find()
+    found = find(node)
     assert found["range"] == expected
     assert (path in found["source"]) if expected else (found["source"] is None)
 
@@ -204,19 +174,19 @@ def test_k3s_hides_its_arguments_and_is_told_by_its_files(node):
     node.process(500, "k3s-server", ["/usr/local/bin/k3s server"])
     node.file("/etc/rancher/k3s/config.yaml", "service-node-port-range: 20000-22767\n")
     node.file("/etc/rancher/k3s/config.yaml.d/10-ports.yaml", "service-node-port-range: 21000-22767\n")
-    found = node.find()
+    found = find(node)
     assert found["range"] == [21000, 22767]
     assert found["source"] == "running k3s-server (pid 500), /etc/rancher/k3s/config.yaml.d/10-ports.yaml"
     node.file("/etc/systemd/system/k3s.service", "ExecStart=k3s \\\n server \\\n '--service-node-port-range=1-9'\n")
-    assert node.find()["range"] == [1, 9]
+    assert find(node)["range"] == [1, 9]
 
 
 def test_k3s_without_a_setting_has_the_default_and_an_agent_has_none(node):
     node.process(500, "k3s-agent", ["/usr/local/bin/k3s agent"])
     node.process(501, "k3s", ["/usr/local/bin/k3s", "agent", "--token", "secret"])
-    assert node.find()["range"] is None
+    assert find(node)["range"] is None
     node.process(502, "k3s", ["/usr/local/bin/k3s", "server"])
-    assert node.find()["range"] == [30000, 32767]
+    assert find(node)["range"] == [30000, 32767]
 
 
 @pytest.mark.parametrize(
@@ -230,28 +200,29 @@ def test_k3s_without_a_setting_has_the_default_and_an_agent_has_none(node):
 def test_other_all_in_ones(node, comm, argv, path, text):
     node.process(500, comm, argv)
     node.file(path, text.replace("{}", "--service-node-port-range"))
-    assert node.find()["range"] == [1, 9]
+    assert find(node)["range"] == [1, 9]
 
 
 def test_hyperkube_that_is_no_api_server(node):
     node.process(500, "hyperkube", ["hyperkube", "kubelet"])
-    assert node.find()["range"] is None
+    assert find(node)["range"] is None
 
 
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        ([], "its command line is empty"),
+        ([], "its command line is empty or over 131072 bytes"),
         (
-            ["kube-apiserver", "--openshift-config=/x.yaml"],
-            "OpenShift keeps it in the file that --openshift-config names",
+            [*API_SERVER, "x" * (1 << 17), "--service-node-port-range=1-2"],
+            "its command line is empty or over 131072 bytes",
         ),
+        (["kube-apiserver", "--openshift-config=/x"], "OpenShift keeps it in the file that --openshift-config names"),
         (["kube-apiserver", "--service-node-port-range=x"], "'x' is no port range like 30000-32767"),
     ],
 )
 def test_a_process_that_does_not_tell_is_no_default(node, argv, why):
     node.process(812, "kube-apiserver", argv)
-    found = node.find()
+    found = find(node)
     assert found["range"] is None
     assert found["missing"] == [{"what": "--service-node-port-range of running kube-apiserver (pid 812)", "why": why}]
 
@@ -259,7 +230,7 @@ def test_a_process_that_does_not_tell_is_no_default(node, argv, why):
 def test_a_manifest_with_a_wrong_value_is_told_and_is_no_default(node):
     path = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     node.file(path, KUBEADM % "\n    - --service-node-port-range=9-1")
-    found = node.find()
+    found = find(node)
     assert found["range"] is None
     assert found["missing"] == [{"what": path, "why": "'9-1': the range ends before it begins"}]
 
@@ -269,13 +240,13 @@ def test_files_that_cannot_be_read_are_told(node):
     place = node.file(path, "")
     place.unlink()
     os.mkfifo(str(place))
-    assert node.find()["missing"] == [{"what": path, "why": "not a regular file"}]
+    assert find(node)["missing"] == [{"what": path, "why": "not a regular file"}]
     place.unlink()
     place.write_bytes(b"#" * (1 << 20) + b"\n")
-    assert node.find()["missing"] == [{"what": path, "why": "more than 1048576 bytes"}]
+    assert find(node)["missing"] == [{"what": path, "why": "more than 1048576 bytes"}]
     place.unlink()
     place.mkdir()
-    assert [gap["what"] for gap in node.find()["missing"]] == [path]
+    assert [gap["what"] for gap in find(node)["missing"]] == [path]
 
 
 def test_hidden_processes_are_told_unless_the_range_was_found(node, monkeypatch):
@@ -288,15 +259,15 @@ def test_hidden_processes_are_told_unless_the_range_was_found(node, monkeypatch)
 
     monkeypatch.setattr(nodeport_range.procfs, "text", text)
     node.process(900, "kube-apiserver", API_SERVER)
-    found = node.find()
+    found = find(node)
     assert found["range"] is None
     assert found["missing"][0]["why"] == "1 processes are hidden: needs root (hidepid)"
     node.process(901, "kube-apiserver", API_SERVER)
-    assert node.find()["complete"]
+    assert find(node)["complete"]
 
 
 def test_a_private_pid_namespace_is_told(node):
     (node.proc / "self" / "ns" / "pid").symlink_to("pid:[4026532999]")
-    found = node.find()
+    found = find(node)
     assert found["range"] is None
     assert "pid namespace" in found["missing"][0]["why"]

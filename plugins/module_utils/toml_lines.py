@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""As much TOML as daemon configurations need, for Pythons without tomllib; what it does not understand it passes over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import List, Tuple, Union
+
+Path = Tuple[str, ...]
+Value = Union[str, List[str]]
+
+_BASIC = r'"(?:[^"\\\n]|\\.)*"'
+_LITERAL = r"'[^'\n]*'"
+_PART = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
+_KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
+_MULTILINE = r'"""(?:[^\\]|\\.)*?"""|' + r"'''.*?'''"
+_BARE = r"[^\s,\]\[{}#\"'=]+"
+_SCALAR = rf"{_BASIC}|{_LITERAL}|{_BARE}"
+_COMMENT = r"#[^\n]*"
+
+_HEADER = re.compile(rf"\[\[?[ \t]*({_KEY})[ \t]*\]\]?")
+_ASSIGNMENT = re.compile(rf"({_KEY})[ \t]*=[ \t]*")
+_TOKEN = re.compile(rf"{_MULTILINE}|{_SCALAR}|{_COMMENT}|[\[\]{{}},]|\s+", re.DOTALL)
+_PAIR = re.compile(rf"({_KEY})[ \t]*=[ \t]*({_SCALAR})")
+_ESCAPE = re.compile(r"\\(.)")
+
+
+def read(text: str) -> dict[Path, Value]:
+    """Every value by its full path: {("crio", "api", "stream_port"): "0"}.
+
+    Scalars are text without their quotes, whatever their type; arrays are lists of their scalars. Tables in one line
+    ({a = "b"}) are followed one level deep, arrays of tables keep the last of each value, multi-line strings are passed
+    over. Never raises: a line that is no TOML is passed over, so a broken file gives what can be read of it.
+    """
+    found: dict[Path, Value] = {}
+    section: Path = ()
+    position = 0
+    while position < len(text):
+        line_end = text.find("\n", position)
+        line_end = len(text) if line_end < 0 else line_end
+        position = _skip_blanks(text, position, line_end)
+        header = _HEADER.match(text, position, line_end)
+        assignment = _ASSIGNMENT.match(text, position, line_end)
+        if header:
+            section = _path(header[1])
+        elif assignment:
+            line_end = _value_end(text, assignment.end())
+            found.update(_assigned((*section, *_path(assignment[1])), text[assignment.end() : line_end]))
+        position = line_end + 1
+    return found
+
+
+def _skip_blanks(text: str, position: int, end: int) -> int:
+    while position < end and text[position] in " \t":
+        position += 1
+    return position
+
+
+def _value_end(text: str, start: int) -> int:
+    """Where the value that starts here ends: at the end of its line, or of the line that closes its brackets."""
+    depth, position = 0, start
+    while position < len(text):
+        if depth <= 0 and text[position] == "\n":
+            return position
+        token = _TOKEN.match(text, position)
+        whole = token[0] if token else text[position]
+        if whole.isspace() and depth <= 0 and "\n" in whole:
+            return position + whole.index("\n")
+        depth += (whole in ("[", "{")) - (whole in ("]", "}"))
+        position += len(whole)
+    return position
+
+
+def _assigned(path: Path, text: str) -> Iterator[tuple[Path, Value]]:
+    """The values that one assignment sets."""
+    text = text.strip()
+    if text.startswith(('"""', "'''")):
+        return
+    if text.startswith("["):
+        yield path, [_scalar(token) for token in _tokens(text)]
+    elif text.startswith("{"):
+        for pair in _PAIR.finditer(text):
+            yield (*path, *_path(pair[1])), _scalar(pair[2])
+    else:
+        for token in list(_tokens(text))[:1]:
+            yield path, _scalar(token)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """The scalars of a value, without comments, brackets and blanks."""
+    for token in _TOKEN.finditer(text):
+        if not token[0].isspace() and token[0][0] not in "#[]{},":
+            yield token[0]
+
+
+def _path(text: str) -> Path:
+    return tuple(_scalar(part) for part in re.findall(_PART, text))
+
+
+def _scalar(token: str) -> str:
+    if token[0] == '"':
+        return _ESCAPE.sub(r"\1", token[1:-1])
+    return token[1:-1] if token[0] == "'" else token

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes for tests: network namespaces with real processes in them, and an inventory that Ansible can use.
+
+A node here has its own network, sysctls and sockets; processes and files are this machine's. Its interpreter is a small script
+that enters the namespace, so the local connection does and no sshd is needed. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+_PROGRAM = PROJECT / "tests" / "support" / "fake_program.py"
+_numbers = itertools.count()
+
+
+class Node:
+    """One network namespace with lo and an interface eth0 that leads nowhere."""
+
+    def __init__(self, name: str, address: str, folder: Path) -> None:
+        self.name = name
+        self.address = address
+        self.namespace = f"kd{os.getpid()}-{next(_numbers)}"
+        self._programs: list[subprocess.Popen[str]] = []
+        run("ip", "netns", "add", self.namespace)
+        for words in (
+            ("link", "set", "lo", "up"),
+            ("link", "add", "eth0", "type", "veth", "peer", "name", "eth0-peer"),
+            ("addr", "add", f"{address}/24", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+        ):
+            run("ip", "-n", self.namespace, *words)
+        self.interpreter = folder / f"python-{name}"
+        self.interpreter.write_text(f'#!/bin/sh\nexec ip netns exec {self.namespace} {sys.executable} "$@"\n', encoding="utf-8")
+        self.interpreter.chmod(0o755)
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command on the node."""
+        return run("ip", "netns", "exec", self.namespace, *words, check=check)
+
+    def sysctl(self, name: str, value: str) -> None:
+        """Set a sysctl of the node's network namespace."""
+        self.run("sysctl", "-qw", f"{name}={value}")
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a fake program, and wait until it listens."""
+        words = ["ip", "netns", "exec", self.namespace, sys.executable, str(_PROGRAM), name, *arguments]
+        program = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        assert program.stdout is not None
+        self._programs.append(program)
+        assert program.stdout.readline() == "ready\n", f"{name} did not start"
+        return program
+
+    def stop(self) -> None:
+        """Kill the node's programs and remove its namespace."""
+        for program in self._programs:
+            program.send_signal(signal.SIGKILL)
+            program.wait()
+        run("ip", "netns", "delete", self.namespace)
+
+
+class Stage:
+    """Several nodes, removed at the end of the with block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nodes: dict[str, Node] = {}
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for node in self.nodes.values():
+            node.stop()
+
+    def node(self, name: str, address: str) -> Node:
+        """Add a node."""
+        self.nodes[name] = Node(name, address, self.folder)
+        return self.nodes[name]
+
+    def inventory(self, groups: Mapping[str, Sequence[str]] | None = None, extra: Mapping[str, object] | None = None) -> Path:
+        """Write an inventory of the nodes, and of ``extra`` hosts by their variables."""
+        hosts: dict[str, object] = {
+            name: {"ansible_connection": "local", "ansible_python_interpreter": str(node.interpreter)}
+            for name, node in self.nodes.items()
+        }
+        document = {"all": {"hosts": {**hosts, **(extra or {})}, "children": {}}}
+        for group, members in (groups or {}).items():
+            document["all"]["children"][group] = {"hosts": dict.fromkeys(members)}
+        path = self.folder / "inventory.yml"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+
+def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command and keep what it prints; its errors are shown when it fails."""
+    done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)  # noqa: S603
+    assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+    return done
+
+
+def playbook(name: str, *words: str, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a playbook of this checkout as an operator does, with audits under ``folder``."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(PROJECT / "playbooks" / f"{name}.yml"), *words]
+    variables = {**os.environ, "PWD": str(folder), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **(environment or {})}
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603
