@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import os
 import stat
 
@@ -26,6 +27,28 @@ def regular_file(path: str, limit: int = LIMIT) -> str:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"more than {limit} bytes", path)
     return content.decode("utf-8", "replace")
+
+
+def matching(pattern: str) -> list[str]:
+    """The paths, sorted, that a pattern with wildcards in its last part names; one without wildcards names itself.
+
+    [] when the folder is not there. Raises OSError when it cannot be listed, and for wildcards in the folder's name,
+    which could mean a walk through everything.
+    """
+    folder, name = os.path.split(pattern)
+    if not _has_wildcard(pattern):
+        return [pattern]
+    if _has_wildcard(folder):
+        raise OSError(errno.EINVAL, "a wildcard in a folder's name is not followed", pattern)
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [os.path.join(folder, found) for found in sorted(fnmatch.filter(names, name))]
+
+
+def _has_wildcard(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
 
 
 def below(root: str, path: str) -> str:

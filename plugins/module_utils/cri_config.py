@@ -12,13 +12,12 @@ import others, which override it (cmd/containerd/server/config/config.go). CRI-O
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs, toml_lines
-from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, matching, regular_file
 
 _CMDLINE_LIMIT = 128 << 10
 _MOST_FILES = 64  # that one configuration may import
@@ -138,7 +137,7 @@ def _containerd(
     """An entry for each containerd whose CRI plugin is on; the one that belongs to Docker has it off."""
     told = [_flag(argv, "--config", "-c") or _CONTAINERD_DEFAULT for comm, argv in running if comm == "containerd"]
     paths = sorted(set(told)) or [
-        path for path in (_CONTAINERD_DEFAULT, *_CONTAINERD_ELSEWHERE) if os.path.lexists(below(root, path))
+        path for path in (_CONTAINERD_DEFAULT, *_CONTAINERD_ELSEWHERE) if _may_be_there(below(root, path))
     ]
     for path in paths:
         if not path.startswith("/"):
@@ -150,8 +149,12 @@ def _containerd(
 
 
 def _containerd_setting(path: str, root: str, gaps: list[dict[str, str]]) -> Setting | None:
-    """Follow a configuration and its imports in containerd's order; None when the CRI plugin is disabled."""
-    found, disabled, version = Setting(), False, "1"
+    """Follow a configuration and its imports in containerd's order.
+
+    None when the CRI plugin is disabled, and when the first file cannot be read: nothing is known then.
+    """
+    found, version = Setting(), "1"
+    disabled = False
     pending = [path]
     loaded: set[str] = set()
     while pending:
@@ -163,10 +166,13 @@ def _containerd_setting(path: str, root: str, gaps: list[dict[str, str]]) -> Set
             break
         loaded.add(path)
         values = _values(path, root, gaps)
+        if values is None and len(loaded) == 1:
+            return None
+        values = values or {}
         version = _text(values.get(("version",))) or version
         disabled = disabled or bool({"cri", _CRI_PLUGINS[1][1]} & set(_list(values.get(("disabled_plugins",)))))
         found = _overridden(found, values, path, version, gaps)
-        pending += _imports(path, _list(values.get(("imports",))), root)
+        pending += _imports(path, _list(values.get(("imports",))), root, gaps)
     return None if disabled else found
 
 
@@ -196,28 +202,46 @@ def _overridden(
     )
 
 
-def _imports(parent: str, patterns: Sequence[str], root: str) -> list[str]:
+def _imports(parent: str, patterns: Sequence[str], root: str, gaps: list[dict[str, str]]) -> list[str]:
     """Imported paths: relative ones beside the file that imports them, "*" expanded (resolveImports)."""
     paths: list[str] = []
     for pattern in patterns:
         path = os.path.normpath(os.path.join(os.path.dirname(parent), pattern))
-        matches = sorted(glob.glob(below(root, path))) if "*" in path else [below(root, path)]
-        paths += ["/" + os.path.relpath(match, root) for match in matches]
+        paths += _expanded(path, root, gaps)
     return paths
+
+
+def _expanded(pattern: str, root: str, gaps: list[dict[str, str]]) -> list[str]:
+    try:
+        return ["/" + os.path.relpath(place, root) for place in matching(below(root, pattern))]
+    except OSError as error:
+        gaps.append({"what": pattern, "why": error.strerror or str(error)})
+        return []
+
+
+def _may_be_there(place: str) -> bool:
+    """False only for what is certainly not there; a folder that may not be searched hides what is in it."""
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _crio(running: Sequence[tuple[str, list[str]]], root: str, gaps: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
     argv = next((argv for comm, argv in running if comm == "crio"), None)
     config = _flag(argv or (), "--config", "-c") or _CRIO_CONFIG
     folder = _flag(argv or (), "--config-dir", "-d") or _CRIO_FOLDER
-    places = [below(root, config), *sorted(glob.glob(glob.escape(below(root, folder)) + "/*"))]
-    present = [place for place in places if os.path.lexists(place)]
-    if argv is None and not present:
+    paths = [path for path in (config, *_expanded(folder + "/*", root, gaps)) if _may_be_there(below(root, path))]
+    if argv is None and not paths:
         return
     found = Setting()
-    for place in present:
-        path = "/" + os.path.relpath(place, root)
+    for path in paths:
         values = _values(path, root, gaps)
+        if values is None:
+            continue
         port, address = (_text(values.get(("crio", "api", key))) for key in (CRIO.key, CRIO.address_key))
         found = Setting(
             found.port if port is None else port,
@@ -232,15 +256,15 @@ def _crio(running: Sequence[tuple[str, list[str]]], root: str, gaps: list[dict[s
     yield _entry(CRIO, found)
 
 
-def _values(path: str, root: str, gaps: list[dict[str, str]]) -> dict[tuple[str, ...], toml_lines.Value]:
-    """A file's values by path; {} when it is not there. What keeps it from being read is told in ``gaps``."""
+def _values(path: str, root: str, gaps: list[dict[str, str]]) -> dict[tuple[str, ...], toml_lines.Value] | None:
+    """A file's values by path; {} when it is not there, None when it cannot be read, which is told in ``gaps``."""
     try:
         return toml_lines.read(regular_file(below(root, path)))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         gaps.append({"what": path, "why": error.strerror or str(error)})
-        return {}
+        return None
 
 
 def _text(value: toml_lines.Value | None) -> str | None:

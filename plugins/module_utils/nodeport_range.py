@@ -8,14 +8,13 @@ Of command lines and files nothing but this one setting is taken.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
-from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, matching, regular_file
 from ansible_collections.kubenode.doctor.plugins.module_utils.port_ranges import Interval, parse_range
 
 # kubernetes pkg/kubeapiserver/options/options.go, DefaultServiceNodePortRange: base 30000, size 2768.
@@ -212,11 +211,19 @@ def _in_files(patterns: Sequence[str], root: str, gaps: list[dict[str, str]]) ->
     """The last setting in files that later ones override."""
     found = None
     for pattern in patterns:
-        for place in sorted(glob.glob(below(root, pattern))) if "*" in pattern else [below(root, pattern)]:
-            path = "/" + os.path.relpath(place, root)
+        for path in _expanded(pattern, root, gaps):
+            place = below(root, path)
             told = _parsed(_read(place, path, gaps) or "", path, gaps)
             found = Found(told, path) if told else found
     return found
+
+
+def _expanded(pattern: str, root: str, gaps: list[dict[str, str]]) -> list[str]:
+    try:
+        return ["/" + os.path.relpath(place, root) for place in matching(below(root, pattern))]
+    except OSError as error:
+        gaps.append({"what": pattern, "why": error.strerror or str(error)})
+        return []
 
 
 def _read(place: str, path: str, gaps: list[dict[str, str]]) -> str | None:

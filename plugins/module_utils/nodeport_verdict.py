@@ -21,10 +21,10 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap impor
     Holder,
     blocks_listen,
 )
+from ansible_collections.kubenode.doctor.plugins.module_utils.known_ports import STREAMING
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_capture import IP, Proxy
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 
-STREAMING_ROLE = "CRI streaming server"
 _ANY = "0.0.0.0"  # noqa: S104 - compared with, never bound
 _WAITING = frozenset({"listen", "bound", "unconnected"})
 _VERSIONS = {"IPv4": 4, "IPv6": 6}
@@ -69,6 +69,11 @@ def verdicts(
 def number(port: dict[str, Any]) -> int:
     """The port number that an entry claims on every node."""
     return int(port.get("health_check_node_port") or port["node_port"])
+
+
+def is_streaming(socket: dict[str, Any]) -> bool:
+    """True for the listener that carries kubectl exec, attach and port-forward."""
+    return (socket["known_as"] or {}).get("role") == STREAMING
 
 
 def sharing(port: dict[str, Any], sockets: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -187,7 +192,7 @@ def _meaning(effect: str, socket: dict[str, Any], port: dict[str, Any], hit: Seq
         parts.append(
             "externalTrafficPolicy is Local: without an endpoint on this node, clients from outside time out while a test from the node succeeds"
         )
-    if (socket["known_as"] or {}).get("role") == STREAMING_ROLE:
+    if is_streaming(socket):
         parts.append("kubectl exec, attach and port-forward on this node fail")
     return "; ".join(parts)
 

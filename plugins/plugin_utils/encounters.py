@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     nodeport_sockets,
     nodeport_verdict,
 )
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
@@ -33,6 +34,11 @@ class Encounter(NamedTuple):
     mode_source: str
     assumed_mode: str
     also_cannot_open: bool
+
+    @property
+    def subject(self) -> str:
+        """Names the meeting the same from run to run."""
+        return f"{describe.service(self.port)} against {describe.owner_name(self.socket)}"
 
 
 def refusal(node: NodeView, context: Context) -> Unknown | NotApplicable | None:

@@ -35,7 +35,7 @@ CLUSTER = None  # the host of findings that belong to no single node
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
     """Judge a bundle. Returns the document of findings.json::
 
-        schema, judged_at, audit, fail_on, hosts: {host: {answered, why}}, cluster: {complete, missing, ...},
+        schema, judged_at, audit, fail_on, hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
         rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding]
 
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
@@ -44,9 +44,10 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     context = Context(settings, bundle.cluster())
     hosts = {}
     for node in bundle.nodes():
-        hosts[node["host"]] = {"answered": node["answered"], "why": node["why"]}
+        hosts[node["host"]] = {"answered": node["answered"], "why": node["why"], "picture": None}
         if node["answered"]:
             _learn(context, node)
+            hosts[node["host"]]["picture"] = _picture(node["snapshot"]["sections"])
     tally = {rule.id: _count(rule) for rule in rules}
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
     for node in bundle.nodes():
@@ -92,6 +93,25 @@ def _learn(context: Context, node: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError, AttributeError):
         # The node's own rules meet the same damage and report it as unknown.
         return
+
+
+def _picture(sections: dict[str, Any]) -> dict[str, Any]:
+    """What a reader wants to know of a host at a glance; None for what was not seen."""
+    host, proxy = _mapping(sections.get("host")), _mapping(_mapping(sections.get("nodeport_conflict")).get("proxy"))
+    listeners = _mapping(sections.get("listen_ports")).get("listeners")
+    waiting = [socket for socket in listeners if isinstance(socket, dict)] if isinstance(listeners, list) else None
+    return {
+        "kernel": host.get("kernel"),
+        "root": host.get("root"),
+        "components": host.get("components"),
+        "proxy_mode": proxy.get("mode"),
+        "listeners": None if waiting is None else len(waiting),
+        "random_ports": None if waiting is None else sum(bool(socket.get("ephemeral")) for socket in waiting),
+    }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _count(rule: Rule) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def render(document: dict[str, Any], bundle: str = "") -> str:
     for number, (depth, group) in enumerate(_shown(groups), 1):
         lines += ["", *_finding(number, depth, group)]
     lines += _unknowns(document)
+    lines += _pictures(document["hosts"])
     lines += _looked_at(document)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -55,8 +56,7 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
 def _cluster(cluster: dict[str, Any]) -> str:
     if cluster["services"] is None and cluster["nodes"] is None:
         return clean("not seen: " + "; ".join(gap["why"] for gap in cluster["missing"]))
-    counts = [f"{'?' if cluster[kind] is None else cluster[kind]} {words}" for kind, words in _KINDS]
-    return ", ".join(counts)
+    return ", ".join(f"{words} {'not seen' if cluster[kind] is None else cluster[kind]}" for kind, words in _KINDS)
 
 
 _KINDS = (
@@ -68,24 +68,22 @@ _KINDS = (
 
 
 def _verdict(document: dict[str, Any]) -> list[str]:
+    """The result in one line, and the critical findings by name: the reader may stop here."""
     found = [finding for finding in document["findings"] if finding["status"] == "fail"]
-    open_ones = [finding for finding in found if not finding["waived"]]
-    parts = [
-        _plural(sum(finding["severity"] == severity for finding in open_ones), severity)
-        for severity in reversed(SEVERITIES)
-    ]
-    waived = len(found) - len(open_ones)
+    live = [finding for finding in found if not finding["waived"]]
+    counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
+    parts = [f"{counts['critical']} critical", f"{counts['warning']} warnings", f"{counts['info']} notes"]
+    parts += [f"{len(found) - len(live)} waived"] if len(found) > len(live) else []
     unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    text = f"RESULT: {', '.join(parts)}"
-    text += f", {waived} waived" if waived else ""
-    text += f"; {unknown} {'answer' if unknown == 1 else 'answers'} unknown" if unknown else ""
+    text = f"RESULT: {', '.join(parts)}; {unknown} answers unknown."
     if not found:
-        text += ". No fault found in what could be seen." if unknown else ". No fault found."
-    return [text]
-
-
-def _plural(count: int, severity: str) -> str:
-    return f"{count} {severity}"
+        text += " No fault found in what could be seen." if unknown else " No fault found."
+    critical = {(finding["title"], finding["host"]): None for finding in live if finding["severity"] == "critical"}
+    lines = [text]
+    for title in dict.fromkeys(title for title, _host in critical):
+        hosts = [{"host": host} for other, host in critical if other == title]
+        lines += _wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
+    return lines
 
 
 def _groups(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -171,11 +169,38 @@ def _unknowns(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _pictures(hosts: dict[str, dict[str, Any]]) -> list[str]:
+    """Hosts that look the same are told once."""
+    same: dict[str, list[dict[str, Any]]] = {}
+    for host, state in hosts.items():
+        same.setdefault(_picture(state), []).append({"host": host})
+    lines = ["", "HOSTS:"]
+    for picture, group in same.items():
+        lines += _wrap(f"- {_hosts(group)}: {picture}", "  ", "    ")
+    return lines
+
+
+def _picture(state: dict[str, Any]) -> str:
+    if not state["answered"]:
+        return f"no answer: {clean(str(state['why']), 300)}"
+    seen = state["picture"]
+    parts = [
+        f"Linux {clean(str(seen['kernel'] or '?'))}",
+        f"runs {clean(', '.join(seen['components'] or [])) or 'no Kubernetes program'}",
+        f"service proxy mode {clean(str(seen['proxy_mode'] or 'not seen'))}",
+    ]
+    if seen["listeners"] is not None:
+        parts.append(
+            f"{seen['listeners']} sockets wait for connections, {seen['random_ports']} of them on random ports"
+        )
+    return "; ".join([*parts, *([] if seen["root"] else ["not asked as root"])])
+
+
 def _looked_at(document: dict[str, Any]) -> list[str]:
-    lines = ["", "LOOKED AT (answers over hosts: pass, fail, unknown, not applicable):"]
+    lines = ["", "CHECKS, each with its answers over the hosts:", "   pass  fail unknown  n/a"]
     for name, rule in document["rules"].items():
-        counts = f"{rule['pass']:>5} {rule['fail']:>5} {rule['unknown']:>5} {rule['not_applicable']:>5}"
-        lines.append(f"{counts}  {clean(rule['claim'])} [{name}]")
+        counts = f"{rule['pass']:>7}{rule['fail']:>6}{rule['unknown']:>8}{rule['not_applicable']:>5}   "
+        lines += _wrap(f"{clean(rule['claim'])} [{name}]", counts, " " * len(counts))
     return [*lines, _RULE_LINE]
 
 

@@ -57,7 +57,7 @@ class Controller:
             check=False,
         )
         # "[ERROR]: …", then "localhost | FAILED! => {…}"
-        _, _, body = ran.stdout.partition("localhost | ")[2].partition(" => ")
+        body = ran.stdout.partition("localhost | ")[2].partition(" => ")[2]
         assert body, ran.stdout + ran.stderr
         assert "Traceback" not in ran.stdout + ran.stderr
         return ran.returncode == 0, json.loads(body), ran.stdout + ran.stderr

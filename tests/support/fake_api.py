@@ -285,7 +285,7 @@ class FakeApi:
     def _user(self, request: Request) -> str:
         if not self.tokens:
             return ADMIN
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme == "Bearer" and token in self.tokens:
             return self.tokens[token]
         if scheme or not self.allow_anonymous:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -49,7 +49,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 def _is_fixed(socket: dict[str, Any]) -> bool:
     known = socket["known_as"]
-    return bool(known) and known["role"] != STREAMING_ROLE and known["component"] not in _RANDOM_PROGRAMS
+    return bool(known) and not is_streaming(socket) and known["component"] not in _RANDOM_PROGRAMS
 
 
 def _fail(node: NodeView, local: tuple[int, int], exposed: list[dict[str, Any]]) -> Fail:

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -24,11 +24,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
-    servers = [
-        socket
-        for socket in node["listen_ports"]["listeners"]
-        if (socket["known_as"] or {}).get("role") == STREAMING_ROLE
-    ]
+    servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
     hidden = missing(node["listen_ports"], "processes")
     if hidden:
         yield Unknown(hidden)

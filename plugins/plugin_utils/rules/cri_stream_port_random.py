@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -17,23 +17,16 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
     NotApplicable,
+    Remedy,
     Rule,
     Unknown,
     missing,
 )
 
 
-def streaming_servers(node: NodeView) -> list[dict[str, Any]]:
-    """The listeners of this node that are a CRI runtime's streaming server."""
-    return [
-        socket
-        for socket in node["listen_ports"]["listeners"]
-        if (socket["known_as"] or {}).get("role") == STREAMING_ROLE
-    ]
-
-
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    drawn = [socket for socket in streaming_servers(node) if socket["ephemeral"] and not _is_fixed(node, socket)]
+    servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
+    drawn = [socket for socket in servers if socket["ephemeral"] and not _is_fixed(node, socket)]
     if not drawn:
         hidden = missing(node["listen_ports"], "processes")
         yield Unknown(hidden) if hidden else NotApplicable("no CRI streaming server on a random port was found")
@@ -43,8 +36,10 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
         return
     reach = port_ranges.subtract(port_ranges.intersect([context.nodeport_range[:2]], [local]), reserved(node.sections))
+    taken = {nodeport_verdict.number(port) for port in context.node_ports or ()}
     for socket in drawn:
-        if reach:
+        # A collision that has come about is nodeport-shadows-listener's to tell.
+        if reach and socket["port"] not in taken:
             yield _fail(node, context, socket, reach)
 
 
@@ -67,9 +62,12 @@ def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_
     if setting:
         value = setting["value"] if setting["value"] is not None else f"not set (default {setting['default']})"
         evidence.append(f"{setting['key']} is {value} in {setting['file'] or 'no file that was seen'}")
-    remedies = [cures.pin_stream_port(component, setting["file"] if setting else None)]
-    if component == "dockershim":
-        remedies.append(cures.reserve(node.sections, reach))
+    pin = cures.pin_stream_port(component, setting["file"] if setting else None)
+    other = Remedy(
+        "or keep the NodePorts out of the ephemeral range on this node (nodeport-range-overlaps-ephemeral has the commands)",
+        (),
+        "sockets that have a NodePort already keep it",
+    )
     return Fail(
         subject=f"{component} CRI streaming server",
         title=f"{describe.owner_name(socket)} draws its port at random, and {port_ranges.count(reach)} of the ports it may get are NodePorts",
@@ -78,7 +76,7 @@ def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_
             "It draws a new port at each start, so the fault comes and goes with restarts."
         ),
         evidence=tuple(evidence),
-        remedies=tuple(remedy for remedy in remedies if remedy),
+        remedies=(pin, other) if pin else (other,),
         caused_by=("nodeport-range-overlaps-ephemeral",),
     )
 

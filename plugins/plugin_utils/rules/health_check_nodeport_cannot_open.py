@@ -26,13 +26,9 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         elif meeting.verdict["harmed"] in ("service", "unknown"):
             yield Unknown(
                 f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}: {meeting.verdict['meaning']}",
-                _subject(meeting),
+                meeting.subject,
             )
     yield from encounters.gaps(node, context)
-
-
-def _subject(meeting: Encounter) -> str:
-    return f"{describe.service(meeting.port)} against {describe.owner_name(meeting.socket)}"
 
 
 def _fail(meeting: Encounter, node: NodeView) -> Fail:
@@ -43,7 +39,7 @@ def _fail(meeting: Encounter, node: NodeView) -> Fail:
     if meeting.socket["ephemeral"]:
         remedies.append(cures.reserve(node.sections, port_ranges.of_numbers([meeting.socket["port"]])))
     return Fail(
-        subject=_subject(meeting),
+        subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",
         explanation=f"The Service loses: {meeting.verdict['meaning']}.",
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),

@@ -30,7 +30,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 def _fail(meeting: Encounter, context: Context) -> Fail:
     return Fail(
-        subject=f"{describe.service(meeting.port)} against {describe.owner_name(meeting.socket)}",
+        subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",
         explanation=f'kube-proxy logs "bind: address already in use" at each sync. {meeting.verdict["meaning"]}.',
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),

@@ -63,7 +63,6 @@ def _fail(
     at_risk: list[dict[str, Any]],
 ) -> Fail:
     span = context.nodeport_range
-    count = port_ranges.count(shared)
     evidence = [
         f"NodePort range {span} ({span.source})",
         f"net.ipv4.ip_local_port_range is {local[0]} {local[1]}",
@@ -74,7 +73,7 @@ def _fail(
         evidence.append(f"and {len(at_risk) - 10} more NodePorts")
     return Fail(
         subject="NodePort range and ephemeral range",
-        title=f"the kernel may draw {_what(count, at_risk)} of NodePort range {span} for connections and random listeners",
+        title=_title(span, port_ranges.count(shared), at_risk),
         explanation=(
             "Any program that asks for a random port, and any outgoing connection, may get a NodePort. A random listener on it is cut off "
             "from its clients; in IPVS mode outgoing connections from it fail too. Kubernetes never warns about this."
@@ -84,9 +83,12 @@ def _fail(
     )
 
 
-def _what(count: int, at_risk: list[dict[str, Any]]) -> str:
+def _title(span: NodePortRange, count: int, at_risk: list[dict[str, Any]]) -> str:
     used = f"{len(at_risk)} NodePorts in use" if len(at_risk) != 1 else "a NodePort in use"
-    return f"{count} ports ({used})" if at_risk else f"{count} ports"
+    if not count:  # only where the range was assumed, and Services show that it is another
+        return f"the kernel may draw {used} for connections and random listeners"
+    among = f", {used} among them," if at_risk else ""
+    return f"the kernel may draw {count} ports of NodePort range {span}{among} for connections and random listeners"
 
 
 def _remedies(

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import STREAMING_ROLE
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
@@ -29,28 +28,16 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         elif verdict["harmed"] == "unknown":
             yield Unknown(
                 f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}: {verdict['meaning']}",
-                _subject(meeting),
+                meeting.subject,
             )
     yield from encounters.gaps(node, context)
 
 
-def _subject(meeting: Encounter) -> str:
-    return f"{describe.service(meeting.port)} against {describe.owner_name(meeting.socket)}"
-
-
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
-    streaming = _is_streaming(meeting.socket)
-    verdict = meeting.verdict
-    where = describe.endpoint(meeting.socket)
-    fate = {"shadowed": "never reached", "rejected": "refused"}.get(verdict["effect"], "cut off")
-    title = (
-        f"{describe.owner_name(meeting.socket)} on {where} is {fate}: {describe.service(meeting.port)} takes its port"
-    )
-    if streaming:
-        title = f"kubectl exec, attach and port-forward fail on this node: {describe.service(meeting.port)} takes {where} of {describe.owner_name(meeting.socket)}"
+    streaming = is_streaming(meeting.socket)
     return Fail(
-        subject=_subject(meeting),
-        title=title,
+        subject=meeting.subject,
+        title=_title(meeting, streaming),
         explanation=_explanation(meeting, streaming),
         evidence=_evidence(meeting),
         remedies=tuple(_remedies(meeting, node, context)),
@@ -59,13 +46,19 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     )
 
 
-def _is_streaming(socket: dict[str, Any]) -> bool:
-    return (socket["known_as"] or {}).get("role") == STREAMING_ROLE
+def _title(meeting: Encounter, streaming: bool) -> str:
+    where, who = describe.endpoint(meeting.socket), describe.owner_name(meeting.socket)
+    service = describe.service(meeting.port)
+    if streaming:
+        fail = "fail" if meeting.verdict["certain"] else "may fail"
+        return f"kubectl exec, attach and port-forward {fail} on this node: {service} takes {where} of {who}"
+    fate = {"shadowed": "never reached", "rejected": "refused"}.get(meeting.verdict["effect"], "cut off")
+    return f"{who} on {where} is {fate}: {service} takes its port"
 
 
 def _severity(meeting: Encounter, streaming: bool) -> str:
     if streaming:
-        return "critical"
+        return "critical" if meeting.verdict["certain"] else "warning"
     if meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]:
         return "info"  # most likely a client's socket, whose answers the NodePort does not touch
     return "warning" if meeting.verdict["alive"] or not meeting.verdict["certain"] else "critical"
@@ -107,7 +100,7 @@ def _evidence(meeting: Encounter) -> tuple[str, ...]:
 def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
     yield cures.move_node_port(meeting.port, context)
     known = meeting.socket["known_as"] or {}
-    if _is_streaming(meeting.socket):
+    if is_streaming(meeting.socket):
         where = encounters.stream_setting(node, known["component"])
         pin = cures.pin_stream_port(known["component"], where)
         if pin:

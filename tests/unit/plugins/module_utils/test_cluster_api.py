@@ -294,6 +294,11 @@ def test_no_api_server_is_told_once_and_asked_no_further(answer, reason):
             status(500, "oops"),
             "the API server could not answer for its version (HTTP 500: oops, one retry included)",
         ),
+        # with a Status inside, 503 is an API server's own word, not a load balancer's
+        (
+            status(503, "not ready"),
+            "the API server could not answer for its version (HTTP 503: not ready, one retry included)",
+        ),
     ],
 )
 def test_a_version_that_is_not_told_costs_nothing_else(answer, reason):
