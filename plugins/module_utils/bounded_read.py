@@ -29,28 +29,61 @@ def regular_file(path: str, limit: int = LIMIT) -> str:
     return content.decode("utf-8", "replace")
 
 
-def matching(pattern: str) -> list[str]:
-    """The paths, sorted, that a pattern with wildcards in its last part names; one without wildcards names itself.
+class Files:
+    """The files below a root folder, named by their absolute paths there.
 
-    [] when the folder is not there. Raises OSError when it cannot be listed, and for wildcards in the folder's name,
-    which could mean a walk through everything.
+    What keeps one from being seen is noted in ``gaps``, a list of ``{"what", "why"}``; that one is not there, is not.
     """
-    folder, name = os.path.split(pattern)
-    if not _has_wildcard(pattern):
-        return [pattern]
-    if _has_wildcard(folder):
-        raise OSError(errno.EINVAL, "a wildcard in a folder's name is not followed", pattern)
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [os.path.join(folder, found) for found in sorted(fnmatch.filter(names, name))]
+
+    def __init__(self, root: str, gaps: list[dict[str, str]]) -> None:
+        self._root = root
+        self.gaps = gaps
+
+    def text(self, path: str) -> str | None:
+        """What a file holds: "" when it is not there, None when it cannot be read."""
+        try:
+            return regular_file(self._place(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            self._note(path, error)
+            return None
+
+    def may_be_there(self, path: str) -> bool:
+        """False only for what is certainly not there: a folder that may not be searched hides what is in it."""
+        try:
+            os.lstat(self._place(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def matching(self, pattern: str) -> list[str]:
+        """The paths, sorted, that a pattern with wildcards in its last part names; one without wildcards names itself.
+
+        Wildcards in a folder's name are not followed, since they could mean a walk through everything.
+        """
+        folder, name = os.path.split(pattern)
+        if not _has_wildcard(pattern):
+            return [pattern]
+        try:
+            if _has_wildcard(folder):
+                raise OSError(errno.EINVAL, "a wildcard in a folder's name is not followed")
+            names = os.listdir(self._place(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self._note(pattern, error)
+            return []
+        return [os.path.join(folder, found) for found in sorted(fnmatch.filter(names, name))]
+
+    def _place(self, path: str) -> str:
+        return os.path.join(self._root, path.lstrip("/"))
+
+    def _note(self, what: str, error: OSError) -> None:
+        self.gaps.append({"what": what, "why": error.strerror or str(error)})
 
 
 def _has_wildcard(text: str) -> bool:
     return any(sign in text for sign in "*?[")
-
-
-def below(root: str, path: str) -> str:
-    """An absolute path as seen under another root directory."""
-    return os.path.join(root, path.lstrip("/"))

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer, UnreachableError
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
+NO_KUBECONFIG = "no kubeconfig given: pass kubeconfig=…"
 KUBERNETES_ERROR: Optional[str] = None
 try:
     import kubernetes
@@ -174,7 +175,7 @@ def _secrets(user: Any) -> Iterator[str]:
 def _no_kubeconfig(context: Optional[str]) -> str:
     if context:
         return f"no kubeconfig given in which to look up the context {context}: pass kubeconfig=…"
-    return "no kubeconfig given: pass kubeconfig=…"
+    return NO_KUBECONFIG
 
 
 def _bare_kubeconfig(host: str) -> Dict[str, Any]:

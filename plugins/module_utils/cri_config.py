@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs, toml_lines
-from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, matching, regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import Files
 
 _CMDLINE_LIMIT = 128 << 10
 _MOST_FILES = 64  # that one configuration may import
@@ -31,7 +31,7 @@ _CONTAINERD_ELSEWHERE = (
     "/var/snap/microk8s/current/args/containerd.toml",
     "/etc/k0s/containerd.toml",
 )
-_CRI_PLUGINS = (("plugins", "cri"), ("plugins", "io.containerd.grpc.v1.cri"))
+_CRI_NAMES = frozenset({"cri", "io.containerd.grpc.v1.cri"})
 _CRIO_CONFIG = "/etc/crio/crio.conf"
 _CRIO_FOLDER = "/etc/crio/crio.conf.d"
 
@@ -60,6 +60,17 @@ class Setting(NamedTuple):
     address: str | None = None
     file: str | None = None
 
+    def overridden(
+        self, values: dict[tuple[str, ...], toml_lines.Value], section: tuple[str, ...], runtime: Runtime, file: str
+    ) -> Setting:
+        """This setting as a further file changes it."""
+        port, address = (_text(values.get((*section, key))) for key in (runtime.key, runtime.address_key))
+        return Setting(
+            self.port if port is None else port,
+            self.address if address is None else address,
+            self.file if port is None else file,
+        )
+
 
 def collect(proc_root: str = "/proc", etc_root: str = "/") -> dict[str, Any]:
     """Return ``{runtimes, complete, missing}`` for the CRI runtimes that run or are configured on this node.
@@ -71,9 +82,10 @@ def collect(proc_root: str = "/proc", etc_root: str = "/") -> dict[str, Any]:
     """
     gaps: list[dict[str, str]] = []
     running = list(_running(proc_root, gaps))
+    files = Files(etc_root, gaps)
     runtimes = [
-        *_containerd(running, etc_root, gaps),
-        *_crio(running, etc_root, gaps),
+        *_containerd(running, files),
+        *_crio(running, files),
         *(_entry(CRI_DOCKERD, _bind_address(argv)) for comm, argv in running if comm == "cri-dockerd"),
     ]
     return {"runtimes": runtimes, "complete": not gaps, "missing": gaps}
@@ -131,140 +143,88 @@ def _bind_address(argv: Sequence[str]) -> Setting:
     return Setting(port[:_LONGEST_VALUE], host.strip("[]")[:_LONGEST_VALUE])
 
 
-def _containerd(
-    running: Sequence[tuple[str, list[str]]], root: str, gaps: list[dict[str, str]]
-) -> Iterator[dict[str, Any]]:
+def _containerd(running: Sequence[tuple[str, list[str]]], files: Files) -> Iterator[dict[str, Any]]:
     """An entry for each containerd whose CRI plugin is on; the one that belongs to Docker has it off."""
     told = [_flag(argv, "--config", "-c") or _CONTAINERD_DEFAULT for comm, argv in running if comm == "containerd"]
-    paths = sorted(set(told)) or [
-        path for path in (_CONTAINERD_DEFAULT, *_CONTAINERD_ELSEWHERE) if _may_be_there(below(root, path))
-    ]
-    for path in paths:
+    present = [path for path in (_CONTAINERD_DEFAULT, *_CONTAINERD_ELSEWHERE) if files.may_be_there(path)]
+    for path in sorted(set(told)) or present:
         if not path.startswith("/"):
-            gaps.append({"what": f"containerd's configuration {path[:_LONGEST_VALUE]}", "why": "its path is relative"})
+            what = f"containerd's configuration {path[:_LONGEST_VALUE]}"
+            files.gaps.append({"what": what, "why": "its path is relative"})
             continue
-        found = _containerd_setting(path, root, gaps)
+        found = _containerd_setting(path, files)
         if found is not None:
             yield _entry(CONTAINERD, found)
 
 
-def _containerd_setting(path: str, root: str, gaps: list[dict[str, str]]) -> Setting | None:
+def _containerd_setting(first: str, files: Files) -> Setting | None:
     """Follow a configuration and its imports in containerd's order.
 
     None when the CRI plugin is disabled, and when the first file cannot be read: nothing is known then.
     """
-    found, version = Setting(), "1"
-    disabled = False
-    pending = [path]
+    found, version, disabled = Setting(), "1", False
+    pending = [first]
     loaded: set[str] = set()
     while pending:
         path = pending.pop(0)
         if path in loaded:
             continue
         if len(loaded) == _MOST_FILES:
-            gaps.append({"what": path, "why": f"more than {_MOST_FILES} files are imported"})
+            files.gaps.append({"what": path, "why": f"more than {_MOST_FILES} files are imported"})
             break
         loaded.add(path)
-        values = _values(path, root, gaps)
-        if values is None and len(loaded) == 1:
+        text = files.text(path)
+        if text is None and path == first:
             return None
-        values = values or {}
+        values = toml_lines.read(text or "")
         version = _text(values.get(("version",))) or version
-        disabled = disabled or bool({"cri", _CRI_PLUGINS[1][1]} & set(_list(values.get(("disabled_plugins",)))))
-        found = _overridden(found, values, path, version, gaps)
-        pending += _imports(path, _list(values.get(("imports",))), root, gaps)
+        disabled = disabled or bool(_CRI_NAMES & set(_list(values.get(("disabled_plugins",)))))
+        found = _imported(found, values, path, version, files.gaps)
+        for pattern in _list(values.get(("imports",))):
+            # resolveImports: relative ones lie beside the file that imports them
+            pending += files.matching(os.path.normpath(os.path.join(os.path.dirname(path), pattern)))
     return None if disabled else found
 
 
-def _overridden(
+def _imported(
     before: Setting,
     values: dict[tuple[str, ...], toml_lines.Value],
     path: str,
     version: str,
     gaps: list[dict[str, str]],
 ) -> Setting:
-    """``before`` as a further file changes it.
+    """``before`` as a further file of containerd's changes it.
 
     containerd 1 replaces a plugin's whole section when an imported file has any of it, so a drop-in that adds a registry
     mirror sets the port back to its default (mergeConfig; seen with 1.6.20); containerd 2 merges.
     """
-    section = next((plugin for plugin in _CRI_PLUGINS if any(key[:2] == plugin for key in values)), None)
-    if section is None:
+    name = next((key[1] for key in values if key[0] == "plugins" and key[1:2] and key[1] in _CRI_NAMES), None)
+    if name is None:
         return before
-    port, address = (_text(values.get((*section, key))) for key in (CONTAINERD.key, CONTAINERD.address_key))
-    if port is None and before.port is not None and version in ("1", "2"):
-        why = f"has the CRI plugin's section without {CONTAINERD.key}: containerd 1 then forgets the {before.port} of {before.file}"
-        gaps.append({"what": path, "why": why})
-    return Setting(
-        before.port if port is None else port,
-        before.address if address is None else address,
-        before.file if port is None else path,
-    )
+    found = before.overridden(values, ("plugins", name), CONTAINERD, path)
+    if found.file == before.file != path and before.file and version in ("1", "2"):
+        why = f"containerd 1 then forgets the {before.port} of {before.file}, containerd 2 keeps it"
+        gaps.append({"what": path, "why": f"has the CRI plugin's section without {CONTAINERD.key}: {why}"})
+    return found
 
 
-def _imports(parent: str, patterns: Sequence[str], root: str, gaps: list[dict[str, str]]) -> list[str]:
-    """Imported paths: relative ones beside the file that imports them, "*" expanded (resolveImports)."""
-    paths: list[str] = []
-    for pattern in patterns:
-        path = os.path.normpath(os.path.join(os.path.dirname(parent), pattern))
-        paths += _expanded(path, root, gaps)
-    return paths
-
-
-def _expanded(pattern: str, root: str, gaps: list[dict[str, str]]) -> list[str]:
-    try:
-        return ["/" + os.path.relpath(place, root) for place in matching(below(root, pattern))]
-    except OSError as error:
-        gaps.append({"what": pattern, "why": error.strerror or str(error)})
-        return []
-
-
-def _may_be_there(place: str) -> bool:
-    """False only for what is certainly not there; a folder that may not be searched hides what is in it."""
-    try:
-        os.lstat(place)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _crio(running: Sequence[tuple[str, list[str]]], root: str, gaps: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
-    argv = next((argv for comm, argv in running if comm == "crio"), None)
-    config = _flag(argv or (), "--config", "-c") or _CRIO_CONFIG
-    folder = _flag(argv or (), "--config-dir", "-d") or _CRIO_FOLDER
-    paths = [path for path in (config, *_expanded(folder + "/*", root, gaps)) if _may_be_there(below(root, path))]
-    if argv is None and not paths:
+def _crio(running: Sequence[tuple[str, list[str]]], files: Files) -> Iterator[dict[str, Any]]:
+    processes = [argv for comm, argv in running if comm == "crio"]
+    argv = processes[0] if processes else []
+    config = _flag(argv, "--config", "-c") or _CRIO_CONFIG
+    folder = _flag(argv, "--config-dir", "-d") or _CRIO_FOLDER
+    paths = [path for path in (config, *files.matching(folder + "/*")) if files.may_be_there(path)]
+    if not processes and not paths:
         return
     found = Setting()
     for path in paths:
-        values = _values(path, root, gaps)
-        if values is None:
-            continue
-        port, address = (_text(values.get(("crio", "api", key))) for key in (CRIO.key, CRIO.address_key))
-        found = Setting(
-            found.port if port is None else port,
-            found.address if address is None else address,
-            found.file if port is None else path,
-        )
-    port, address = _flag(argv or (), "--stream-port"), _flag(argv or (), "--stream-address")
+        found = found.overridden(toml_lines.read(files.text(path) or ""), ("crio", "api"), CRIO, path)
+    port, address = _text(_flag(argv, "--stream-port")), _text(_flag(argv, "--stream-address"))
     if port is not None:
-        found = found._replace(port=port[:_LONGEST_VALUE], file=None)
+        found = found._replace(port=port, file=None)
     if address is not None:
-        found = found._replace(address=address[:_LONGEST_VALUE])
+        found = found._replace(address=address)
     yield _entry(CRIO, found)
-
-
-def _values(path: str, root: str, gaps: list[dict[str, str]]) -> dict[tuple[str, ...], toml_lines.Value] | None:
-    """A file's values by path; {} when it is not there, None when it cannot be read, which is told in ``gaps``."""
-    try:
-        return toml_lines.read(regular_file(below(root, path)))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        gaps.append({"what": path, "why": error.strerror or str(error)})
-        return None
 
 
 def _text(value: toml_lines.Value | None) -> str | None:

@@ -8,13 +8,12 @@ Of command lines and files nothing but this one setting is taken.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
-from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import below, matching, regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import Files
 from ansible_collections.kubenode.doctor.plugins.module_utils.port_ranges import Interval, parse_range
 
 # kubernetes pkg/kubeapiserver/options/options.go, DefaultServiceNodePortRange: base 30000, size 2768.
@@ -89,11 +88,12 @@ def find(proc_root: str = "/proc", etc_root: str = "/") -> dict[str, Any]:
     its manifest, was seen that does not set another.
     """
     gaps: list[dict[str, str]] = []
-    found = _running(proc_root, etc_root, gaps)
+    files = Files(etc_root, gaps)
+    found = _running(proc_root, files)
     if found:
-        gaps = []
+        gaps.clear()
     else:
-        found = _configured(etc_root, gaps)
+        found = _configured(files)
     return {
         "range": list(found.range) if found else None,
         "source": found.source if found else None,
@@ -114,7 +114,7 @@ def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield name.replace("_", "-"), value
 
 
-def _running(proc: str, root: str, gaps: list[dict[str, str]]) -> Found | None:
+def _running(proc: str, files: Files) -> Found | None:
     """The first API server among the processes that share this network namespace."""
     hidden = 0
     for pid in procfs.pids(proc):
@@ -129,13 +129,13 @@ def _running(proc: str, root: str, gaps: list[dict[str, str]]) -> Found | None:
         # A kind node's or a virtual cluster's API server lives in a network namespace of its own: not this node's.
         if not _serves(comm, argv) or procfs.same_network_namespace(pid, proc) is False:
             continue
-        found = _of_process(comm, pid, argv, root, gaps)
+        found = _of_process(comm, pid, argv, files)
         if found:
             return found
     if hidden:
-        gaps.append({"what": "API server process", "why": f"{hidden} processes are hidden: needs root (hidepid)"})
+        files.gaps.append({"what": "API server process", "why": f"{hidden} processes are hidden: needs root (hidepid)"})
     if procfs.in_host_pid_namespace(proc) is False:
-        gaps.append(
+        files.gaps.append(
             {"what": "API server process", "why": "runs in a pid namespace of its own: other processes are invisible"}
         )
     return None
@@ -159,87 +159,67 @@ def _serves(comm: str, argv: Sequence[str]) -> bool:
     return _may_serve(comm) and "agent" not in words[1:]
 
 
-def _of_process(comm: str, pid: int, argv: Sequence[str], root: str, gaps: list[dict[str, str]]) -> Found | None:
+def _of_process(comm: str, pid: int, argv: Sequence[str], files: Files) -> Found | None:
     who = f"running {comm} (pid {pid})"
     try:
         told = range_from_args(argv)
     except ValueError as error:
-        gaps.append({"what": f"{FLAG} of {who}", "why": str(error)})
+        files.gaps.append({"what": f"{FLAG} of {who}", "why": str(error)})
         return None
     if told:
         return Found(told, f"{who}, {FLAG}")
-    return _of_files(comm, who, root, gaps) if comm in _FILES_OF else _without_flag(who, argv, gaps)
+    return _of_files(comm, who, files) if comm in _FILES_OF else _without_flag(who, argv, files)
 
 
-def _of_files(comm: str, who: str, root: str, gaps: list[dict[str, str]]) -> Found | None:
+def _of_files(comm: str, who: str, files: Files) -> Found | None:
     """What a program is told by files; its default only when every one of them could be read."""
-    gaps_before = len(gaps)
-    found = _in_files(_FILES_OF[comm], root, gaps)
+    gaps_before = len(files.gaps)
+    found = _in_files(_FILES_OF[comm], files)
     if found:
         return Found(found.range, f"{who}, {found.source}")
-    if len(gaps) > gaps_before:
+    if len(files.gaps) > gaps_before:
         return None
     return Found(DEFAULT, f"{who} is configured without a NodePort range: its default")
 
 
-def _without_flag(who: str, argv: Sequence[str], gaps: list[dict[str, str]]) -> Found | None:
+def _without_flag(who: str, argv: Sequence[str], files: Files) -> Found | None:
     """kube-apiserver's default, unless its arguments are hidden or name a file that may hold the setting."""
     why = "" if any(argv) else f"its command line is empty or over {_CMDLINE_LIMIT} bytes"
     if any(name == "--openshift-config" for name, _value in _options(argv)):
         why = "OpenShift keeps it in the file that --openshift-config names"
     if why:
-        gaps.append({"what": f"{FLAG} of {who}", "why": why})
+        files.gaps.append({"what": f"{FLAG} of {who}", "why": why})
         return None
     return Found(DEFAULT, f"{who} runs without {FLAG}: its default")
 
 
-def _configured(root: str, gaps: list[dict[str, str]]) -> Found | None:
+def _configured(files: Files) -> Found | None:
     """An API server that is configured here but was not seen running."""
     for path in _MANIFESTS:
-        text = _read(below(root, path), path, gaps)
-        if text is None:
+        text = files.text(path)
+        if not text:
             continue
-        told = _parsed(text, path, gaps)
-        if told:
-            return Found(told, f"manifest {path}")
-        if not gaps or gaps[-1]["what"] != path:
-            return Found(DEFAULT, f"manifest {path} is without {FLAG}: the default")
-    return _in_files((*_K3S, *_RKE2), root, gaps)
+        try:
+            told = range_from_manifest(text)
+        except ValueError as error:
+            files.gaps.append({"what": path, "why": str(error)})
+            continue
+        return (
+            Found(told, f"manifest {path}")
+            if told
+            else Found(DEFAULT, f"manifest {path} is without {FLAG}: the default")
+        )
+    return _in_files((*_K3S, *_RKE2), files)
 
 
-def _in_files(patterns: Sequence[str], root: str, gaps: list[dict[str, str]]) -> Found | None:
+def _in_files(patterns: Sequence[str], files: Files) -> Found | None:
     """The last setting in files that later ones override."""
     found = None
-    for pattern in patterns:
-        for path in _expanded(pattern, root, gaps):
-            place = below(root, path)
-            told = _parsed(_read(place, path, gaps) or "", path, gaps)
-            found = Found(told, path) if told else found
+    for path in (path for pattern in patterns for path in files.matching(pattern)):
+        try:
+            told = range_from_manifest(files.text(path) or "")
+        except ValueError as error:
+            files.gaps.append({"what": path, "why": str(error)})
+            continue
+        found = Found(told, path) if told else found
     return found
-
-
-def _expanded(pattern: str, root: str, gaps: list[dict[str, str]]) -> list[str]:
-    try:
-        return ["/" + os.path.relpath(place, root) for place in matching(below(root, pattern))]
-    except OSError as error:
-        gaps.append({"what": pattern, "why": error.strerror or str(error)})
-        return []
-
-
-def _read(place: str, path: str, gaps: list[dict[str, str]]) -> str | None:
-    """A file's text, None when it is not there; whatever else keeps it from being read is told in ``gaps``."""
-    try:
-        return regular_file(place)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        gaps.append({"what": path, "why": error.strerror or str(error)})
-        return None
-
-
-def _parsed(text: str, path: str, gaps: list[dict[str, str]]) -> Interval | None:
-    try:
-        return range_from_manifest(text)
-    except ValueError as error:
-        gaps.append({"what": path, "why": str(error)})
-        return None

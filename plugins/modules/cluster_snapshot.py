@@ -469,6 +469,7 @@ cluster:
           sample: 6.1.0-44-amd64
 """
 
+import os
 import time
 from typing import Any, Dict
 
@@ -510,6 +511,12 @@ def check_requirements(module: AnsibleModule) -> None:
         )
 
 
+def names_cluster(params: Dict[str, Any]) -> bool:
+    """Return whether options or environment name an API server: without one, no library is needed to say so."""
+    names = ("kubeconfig", "host", "context")
+    return any(params.get(name) or os.environ.get(f"K8S_AUTH_{name.upper()}") for name in names)
+
+
 def check_limits(module: AnsibleModule) -> None:
     """Fail for an option out of its range."""
     for name, (_default, smallest, largest) in LIMITS.items():
@@ -543,10 +550,13 @@ def snapshot(module: AnsibleModule, params: Dict[str, Any]) -> Dict[str, Any]:
 def main() -> None:
     """Read the cluster and return it."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    check_requirements(module)
     check_limits(module)
     try:
-        cluster = snapshot(module, take_params(module))
+        if names_cluster(module.params):
+            check_requirements(module)
+            cluster = snapshot(module, take_params(module))
+        else:
+            cluster = unread(cluster_client.NO_KUBECONFIG)
     except cluster_client.ConfigError as error:
         module.fail_json(msg=str(error))
     services = cluster["services"]

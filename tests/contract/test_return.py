@@ -46,7 +46,7 @@ def _cluster_snapshot(scene: Scene) -> list[Arguments]:
     return [{"kubeconfig": scene.kubeconfig}, {}, {"kubeconfig": scene.kubeconfig, "bundle": scene.audit}]
 
 
-def _listen_ports(_: Scene) -> list[Arguments]:
+def _listen_ports(_scene: Scene) -> list[Arguments]:
     # No backend but sock_diag sees everything, and no time is too little to find processes.
     return [{}, {"backend": "procfs"}, {"budget_seconds": 0}]
 
@@ -57,7 +57,7 @@ def _node_snapshot(scene: Scene) -> list[Arguments]:
 
 # The runs that between them show all that a module can return. A module that is not named is run without arguments.
 RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
-    "bundle": lambda _: [{"audits": "more", "hosts": ["localhost"]}],
+    "bundle": lambda _scene: [{"audits": "more", "hosts": ["localhost"]}],
     "cluster_snapshot": _cluster_snapshot,
     "judge": lambda scene: [{"bundle": scene.audit}],
     "listen_ports": _listen_ports,

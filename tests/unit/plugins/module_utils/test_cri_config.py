@@ -228,7 +228,15 @@ def test_files_that_cannot_be_read_are_told(node):
     os.mkfifo(str(place))
     found = collect(node)
     assert found["missing"] == [{"what": MAIN, "why": "not a regular file"}]
-    assert found["runtimes"][0]["value"] is None
+    assert found["runtimes"] == []  # not: "the port is not set"
+
+
+def test_a_drop_in_that_cannot_be_read_is_told(node):
+    node.file(MAIN, 'imports = ["conf.d/*.toml", "*/x.toml"]\n' + V2.format("10010"))
+    node.file("/etc/containerd/conf.d/10.toml/folder", "")
+    found = collect(node)
+    assert found["runtimes"][0]["value"] == "10010"
+    assert [gap["what"] for gap in found["missing"]] == ["/etc/containerd/*/x.toml", "/etc/containerd/conf.d/10.toml"]
 
 
 def test_a_relative_path_is_told(node):
