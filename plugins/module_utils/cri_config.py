@@ -31,6 +31,7 @@ _CONTAINERD_ELSEWHERE = (
     "/var/snap/microk8s/current/args/containerd.toml",
     "/etc/k0s/containerd.toml",
 )
+_MAY_BE_CONTAINERD_1 = frozenset({"1", "2"})  # versions of the configuration; 3 came with containerd 2
 _CRI_NAMES = frozenset({"cri", "io.containerd.grpc.v1.cri"})
 _CRIO_CONFIG = "/etc/crio/crio.conf"
 _CRIO_FOLDER = "/etc/crio/crio.conf.d"
@@ -181,9 +182,20 @@ def _containerd_setting(first: str, files: Files) -> Setting | None:
         disabled = disabled or bool(_CRI_NAMES & set(_list(values.get(("disabled_plugins",)))))
         found = _imported(found, values, path, version, files.gaps)
         for pattern in _list(values.get(("imports",))):
-            # resolveImports: relative ones lie beside the file that imports them
-            pending += files.matching(os.path.normpath(os.path.join(os.path.dirname(path), pattern)))
+            pending += _import(path, pattern, version, files)
     return None if disabled else found
+
+
+def _import(parent: str, pattern: str, version: str, files: Files) -> list[str]:
+    """The files that an import names; relative ones lie beside the file that imports them (resolveImports).
+
+    Not so for a relative pattern with "*" under containerd 1, which looks for it in its working directory (seen with
+    1.6.20).
+    """
+    if "*" in pattern and not pattern.startswith("/") and version in _MAY_BE_CONTAINERD_1:
+        why = "containerd 1 looks for a relative pattern in its working directory, containerd 2 beside this file"
+        files.gaps.append({"what": f"{parent}: imports {pattern[:_LONGEST_VALUE]}", "why": why})
+    return files.matching(os.path.normpath(os.path.join(os.path.dirname(parent), pattern)))
 
 
 def _imported(
@@ -202,7 +214,7 @@ def _imported(
     if name is None:
         return before
     found = before.overridden(values, ("plugins", name), CONTAINERD, path)
-    if found.file == before.file != path and before.file and version in ("1", "2"):
+    if found.file == before.file != path and before.file and version in _MAY_BE_CONTAINERD_1:
         why = f"containerd 1 then forgets the {before.port} of {before.file}, containerd 2 keeps it"
         gaps.append({"what": path, "why": f"has the CRI plugin's section without {CONTAINERD.key}: {why}"})
     return found

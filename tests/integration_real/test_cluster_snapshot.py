@@ -477,7 +477,7 @@ def test_controller_without_the_kubernetes_library(controller, start):
     hidden.write_text("raise ImportError('hidden')\n", "utf-8")
     told = controller.fail({"kubeconfig": str(controller.kubeconfig)}, PYTHONPATH=str(hidden.parent))
     assert told.startswith("Failed to import the required Python library (kubernetes) on ")
-    unasked = controller.read({}, PYTHONPATH=str(hidden.parent))
+    unasked = controller.read({"kubeconfig": ""}, PYTHONPATH=str(hidden.parent))
     assert unasked["missing"] == [{"what": "cluster API", "why": "no kubeconfig given: pass kubeconfig=…"}]
 
 

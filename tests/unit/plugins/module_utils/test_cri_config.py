@@ -113,13 +113,23 @@ def test_containerd_from_docker_packages_has_no_cri(node):
 
 
 def test_imports_override_in_order(node):
-    node.file(MAIN, 'imports = ["conf.d/*.toml", "/opt/last.toml"]\n' + V2.format("1"))
+    node.file(MAIN, 'imports = ["/etc/containerd/conf.d/*.toml", "/opt/last.toml"]\n' + V2.format("1"))
     node.file("/etc/containerd/conf.d/20.toml", V2.format("20"))
     node.file("/etc/containerd/conf.d/10.toml", V2.format("10"))
     assert only(node)["value"] == "20"
     node.file("/opt/last.toml", V2.format("30"))
     found = only(node)
     assert (found["value"], found["file"]) == ("30", "/opt/last.toml")
+
+
+@pytest.mark.parametrize(("version", "told"), [("2", True), ("3", False)])
+def test_a_relative_pattern_means_two_things(node, version, told):
+    """Seen with containerd 1.6.20: "conf.d/*.toml" is looked for in the working directory, "conf.d/x.toml" is not."""
+    node.file(MAIN, f'version = {version}\nimports = ["conf.d/*.toml", "plain.toml"]\n')
+    node.file("/etc/containerd/conf.d/10.toml", V2.format("10"))
+    node.file("/etc/containerd/plain.toml", "version = 2\n")
+    assert only(node)["value"] == "10"
+    assert [gap["what"] for gap in collect(node)["missing"]] == [f"{MAIN}: imports conf.d/*.toml"] * told
 
 
 def test_imports_in_circles_end(node):
@@ -129,7 +139,7 @@ def test_imports_in_circles_end(node):
 
 
 def test_endless_imports_are_cut_and_told(node):
-    node.file(MAIN, 'imports = ["many/*.toml"]\n' + V2.format("1"))
+    node.file(MAIN, 'imports = ["/etc/containerd/many/*.toml"]\n' + V2.format("1"))
     for number in range(70):
         node.file(f"/etc/containerd/many/{number:02}.toml", "version = 2\n")
     assert collect(node)["missing"] == [
@@ -139,7 +149,7 @@ def test_endless_imports_are_cut_and_told(node):
 
 def test_a_drop_in_that_loses_the_port_under_containerd_1(node):
     """Seen with containerd 1.6.20: config dump says "0" after a drop-in that only names a registry."""
-    node.file(MAIN, 'imports = ["conf.d/*.toml"]\n' + V2.format("10010"))
+    node.file(MAIN, 'imports = ["/etc/containerd/conf.d/*.toml"]\n' + V2.format("10010"))
     node.file("/etc/containerd/conf.d/mirror.toml", "version = 2\n" + REGISTRY)
     found = collect(node)
     assert found["runtimes"][0]["value"] == "10010"
@@ -149,7 +159,7 @@ def test_a_drop_in_that_loses_the_port_under_containerd_1(node):
 
 
 def test_containerd_2_merges_drop_ins(node):
-    node.file(MAIN, 'imports = ["conf.d/*.toml"]\n' + V2.format("10010").replace("= 2", "= 3"))
+    node.file(MAIN, 'imports = ["/etc/containerd/conf.d/*.toml"]\n' + V2.format("10010").replace("= 2", "= 3"))
     node.file("/etc/containerd/conf.d/mirror.toml", "version = 3\n" + REGISTRY)
     assert only(node)["value"] == "10010"
     assert collect(node)["complete"]
@@ -232,7 +242,7 @@ def test_files_that_cannot_be_read_are_told(node):
 
 
 def test_a_drop_in_that_cannot_be_read_is_told(node):
-    node.file(MAIN, 'imports = ["conf.d/*.toml", "*/x.toml"]\n' + V2.format("10010"))
+    node.file(MAIN, 'imports = ["/etc/containerd/conf.d/*.toml", "/etc/containerd/*/x.toml"]\n' + V2.format("10010"))
     node.file("/etc/containerd/conf.d/10.toml/folder", "")
     found = collect(node)
     assert found["runtimes"][0]["value"] == "10010"
