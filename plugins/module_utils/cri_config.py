@@ -213,11 +213,12 @@ def _imported(
     name = next((key[1] for key in values if key[0] == "plugins" and key[1:2] and key[1] in _CRI_NAMES), None)
     if name is None:
         return before
-    found = before.overridden(values, ("plugins", name), CONTAINERD, path)
-    if found.file == before.file != path and before.file and version in _MAY_BE_CONTAINERD_1:
-        why = f"containerd 1 then forgets the {before.port} of {before.file}, containerd 2 keeps it"
-        gaps.append({"what": path, "why": f"has the CRI plugin's section without {CONTAINERD.key}: {why}"})
-    return found
+    set_before = {CONTAINERD.key: before.port, CONTAINERD.address_key: before.address}
+    for key, value in set_before.items():
+        if value is not None and ("plugins", name, key) not in values and version in _MAY_BE_CONTAINERD_1:
+            why = f"containerd 1 then forgets the {value} of an earlier file, containerd 2 keeps it"
+            gaps.append({"what": path, "why": f"has the CRI plugin's section without {key}: {why}"})
+    return before.overridden(values, ("plugins", name), CONTAINERD, path)
 
 
 def _crio(running: Sequence[tuple[str, list[str]]], files: Files) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, known_ports, kernel_settings, sockets
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, kernel_settings, known_ports, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry

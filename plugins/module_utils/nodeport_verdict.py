@@ -259,7 +259,8 @@ def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, 
 
 def _holder(socket: dict[str, Any], origin: Optional[str]) -> Holder:
     waiting = socket["state"] in _WAITING
-    if not waiting and origin is None and socket["protocol"] == "tcp":
+    # A port of the ephemeral range was drawn for connect(); another one may be left from a listener that is gone.
+    if not waiting and origin is None and socket["protocol"] == "tcp" and socket["ephemeral"]:
         origin = "outgoing"
     return Holder(socket["protocol"], _place(socket), socket["state"], origin)
 

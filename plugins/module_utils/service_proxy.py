@@ -56,11 +56,9 @@ def collect(
         "nodeport_addresses": None,
         "localhost_nodeports": None,
     }
-    missing = []
-    if program in _REPLACEMENTS:
+    missing = _ask(result, get or _http_get) if _may_ask(metrics) else []
+    if result["mode"] is None and program in _REPLACEMENTS:
         result.update(mode=_REPLACEMENTS[program], source=f"{program} runs here and kube-proxy does not")
-    elif _may_ask(metrics):
-        missing += _ask(result, get or _http_get)
     if program == "kube-proxy" and pid is not None:
         _read_flags(result, f"{proc}/{pid}")
     if result["mode"] is None and os.path.exists(f"{sys}/class/net/kube-ipvs0"):

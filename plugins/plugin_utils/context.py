@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -98,10 +98,10 @@ def reserved(sections: dict[str, Any]) -> port_ranges.Intervals:
     return port_ranges.parse_reserved(text or "")
 
 
-def _find_node(nodes: Iterable[dict[str, Any]], host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
+def _find_node(nodes: Sequence[dict[str, Any]], host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
+    # Names first: virtual machines behind NAT may all have one and the same InternalIP.
     names = {host, identity.get("hostname")} - {None}
     local = {entry["address"] for entry in identity.get("addresses") or ()}
-    for node in nodes:
-        if names & {node["name"], node["hostname"]} or local & set(node["internal_ips"] or ()):
-            return node
-    return None
+    by_name = (node for node in nodes if names & {node["name"], node["hostname"]})
+    by_address = (node for node in nodes if local & set(node["internal_ips"] or ()))
+    return next(by_name, None) or next(by_address, None)

@@ -39,11 +39,11 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 def _judge_port(node: NodeView, port: int, sockets: list[dict[str, Any]]) -> Iterator[Answer]:
     rightful = known_ports.rightful_owners("tcp", port)
-    names = {process["name"] for socket in sockets for process in socket["processes"]}
+    names = {process["name"] for socket in sockets for process in socket["processes"] if process["name"]}
     if names & rightful:
         return
     component = known_ports.component("tcp", port)
-    if any(socket["hidden"] for socket in sockets):
+    if any(socket["hidden"] or (socket["processes"] and not names) for socket in sockets):
         yield Unknown(
             f"who holds {describe.endpoint(sockets[0])}, the port of {component}, could not be seen: run with become (-b)",
             component,

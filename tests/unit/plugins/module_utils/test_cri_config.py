@@ -155,7 +155,15 @@ def test_a_drop_in_that_loses_the_port_under_containerd_1(node):
     assert found["runtimes"][0]["value"] == "10010"
     (gap,) = found["missing"]
     assert gap["what"] == "/etc/containerd/conf.d/mirror.toml"
-    assert "containerd 1 then forgets the 10010 of /etc/containerd/config.toml" in gap["why"]
+    assert "without stream_server_port: containerd 1 then forgets the 10010 of an earlier file" in gap["why"]
+
+
+def test_a_drop_in_that_loses_the_address_under_containerd_1(node):
+    node.file(MAIN, 'imports = ["/opt/x.toml"]\n' + V2.format("1") + 'stream_server_address = "10.0.0.4"\n')
+    node.file("/opt/x.toml", V2.format("10010"))
+    found = collect(node)
+    assert found["runtimes"][0]["address"] == "10.0.0.4"
+    assert "without stream_server_address: containerd 1 then forgets the 10.0.0.4" in found["missing"][0]["why"]
 
 
 def test_containerd_2_merges_drop_ins(node):
