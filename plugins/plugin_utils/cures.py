@@ -10,7 +10,7 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 # A fixed streaming port outside the NodePort range and the kernel's default ephemeral range; k3s and OpenShift use it.
@@ -30,9 +30,9 @@ _PIN = {
 }
 
 
-def move_node_port(port: dict[str, Any], context: Context) -> Remedy:
+def move_node_port(port: dict[str, Any], sections: dict[str, Any], context: Context) -> Remedy:
     """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing."""
-    target = _free_in_static_band(context)
+    target = _free_in_static_band(sections, context)
     index = _port_index(port, context)
     if target is None or index is None:
         return Remedy(
@@ -105,12 +105,17 @@ def _port_index(port: dict[str, Any], context: Context) -> int | None:
     return None
 
 
-def _free_in_static_band(context: Context) -> int | None:
-    """The first number that no Service has in the band from which nothing is given out by itself.
+def _free_in_static_band(sections: dict[str, Any], context: Context) -> int | None:
+    """The first number, in the band from which nothing is given out by itself, that no Service has and the kernel cannot draw.
 
     Its size is min(max(16, size/32), 128) (KEP-3668; pkg/registry/core/service/portallocator, calculateRangeOffset).
     """
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
     taken = {nodeport_verdict.number(port) for port in context.node_ports or ()}
-    return next((number for number in range(low, min(low + band, high + 1)) if number not in taken), None)
+    local = local_range(sections)
+    drawn = port_ranges.subtract([local], reserved(sections)) if local else ()
+    candidates = range(low, min(low + band, high + 1))
+    return next(
+        (number for number in candidates if number not in taken and not port_ranges.contains(drawn, number)), None
+    )

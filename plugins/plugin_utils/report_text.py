@@ -72,10 +72,10 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     found = [finding for finding in document["findings"] if finding["status"] == "fail"]
     live = [finding for finding in found if not finding["waived"]]
     counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
-    parts = [f"{counts['critical']} critical", f"{counts['warning']} warnings", f"{counts['info']} notes"]
+    parts = [f"{counts['critical']} critical", _count(counts["warning"], "warning"), _count(counts["info"], "note")]
     parts += [f"{len(found) - len(live)} waived"] if len(found) > len(live) else []
     unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    text = f"RESULT: {', '.join(parts)}; {unknown} answers unknown."
+    text = f"RESULT: {', '.join(parts)}; {_count(unknown, 'answer')} unknown."
     if not found:
         text += " No fault found in what could be seen." if unknown else " No fault found."
     critical = {(finding["title"], finding["host"]): None for finding in live if finding["severity"] == "critical"}
@@ -84,6 +84,10 @@ def _verdict(document: dict[str, Any]) -> list[str]:
         hosts = [{"host": host} for other, host in critical if other == title]
         lines += _wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
     return lines
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _groups(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:

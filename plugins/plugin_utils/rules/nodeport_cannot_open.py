@@ -24,17 +24,17 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         return
     for meeting in encounters.of(node, context, health_checks=False):
         if meeting.verdict["effect"] == "cannot open":
-            yield _fail(meeting, context)
+            yield _fail(meeting, node, context)
     yield from encounters.gaps(node, context)
 
 
-def _fail(meeting: Encounter, context: Context) -> Fail:
+def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     return Fail(
         subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",
         explanation=f'kube-proxy logs "bind: address already in use" at each sync. {meeting.verdict["meaning"]}.',
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),
-        remedies=(cures.move_node_port(meeting.port, context),),
+        remedies=(cures.move_node_port(meeting.port, node.sections, context),),
         caused_by=("nodeport-shadows-listener", "nodeport-range-overlaps-ephemeral"),
     )
 
@@ -50,5 +50,5 @@ RULE = Rule(
         "https://github.com/kubernetes/kubernetes/pull/62003 (rules are written all the same)",
     ),
     judge=_judge,
-    needs=("host", "nodeport_conflict"),
+    needs=("host", "nodeport_conflict", "port_settings"),
 )

@@ -98,7 +98,7 @@ def _evidence(meeting: Encounter) -> tuple[str, ...]:
 
 
 def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
-    yield cures.move_node_port(meeting.port, context)
+    yield cures.move_node_port(meeting.port, node.sections, context)
     known = meeting.socket["known_as"] or {}
     if is_streaming(meeting.socket):
         where = encounters.stream_setting(node, known["component"])
