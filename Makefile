@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose judge venv test $(STAGES) changelog build clean
+.PHONY: help diagnose judge demo venv test $(STAGES) changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -31,6 +31,9 @@ diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
 
 judge: .venv/installed ## Judge a saved bundle again: make judge ARGS='-e bundle=audits/...'
 	@.venv/bin/ansible-playbook playbooks/judge.yml $(ARGS)
+
+demo: .venv/installed-dev ## Retell seed 000 with real processes in network namespaces (needs root)
+	@.venv/bin/python tests/support/seed_000.py
 
 venv: .venv/installed-dev ## Install what development needs
 
