@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         try:
             bundle.write(path, result["cluster"])
         except bundle.BundleError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {
             "changed": False,
             "file": str(path),

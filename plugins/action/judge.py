@@ -15,7 +15,7 @@ class ActionModule(LocalAction):
     """See plugins/modules/judge.py."""
 
     ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
-        "bundle": {"type": "path", "required": True},
+        "bundle": {"type": "path"},
         "fail_on": {"type": "str", "default": "critical"},
         "nodeport_range": {"type": "str"},
         "proxy_mode": {"type": "str"},
@@ -24,8 +24,10 @@ class ActionModule(LocalAction):
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Read, judge, write; return what a play needs to decide who fails."""
+        """Read, judge, write; return what a play needs to decide who fails. Without a bundle, only the settings are checked."""
         chosen = settings.read({key: value for key, value in arguments.items() if key != "bundle"})
+        if arguments["bundle"] is None:
+            return {}
         read = bundle.Bundle(folder(arguments["bundle"]))
         document = judge.judge(read, chosen)
         path = read.folder / "findings.json"

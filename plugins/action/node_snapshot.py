@@ -13,11 +13,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges, snapshot
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 
 _OWN_OPTIONS = ("bundle", "answer_seconds")
-_DEFAULT_ANSWER_SECONDS = 120
+_QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
 
 
 class ActionModule(ActionBase):
@@ -31,14 +32,15 @@ class ActionModule(ActionBase):
         """Without a bundle the module's result is returned as it is."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        options = {key: value for key, value in self._task.args.items() if key not in _OWN_OPTIONS}
-        target = self._task.args.get("bundle")
-        if not target:
+        _valid, arguments = self.validate_argument_spec(argument_spec=snapshot.ARGUMENTS)
+        _check(arguments)
+        options = {key: value for key, value in arguments.items() if key not in _OWN_OPTIONS}
+        if not arguments["bundle"]:
             return self._ask(options, task_vars)
         try:
-            return self._store(str(target), task_vars["inventory_hostname"], options, task_vars)
+            return self._store(arguments, task_vars["inventory_hostname"], options, task_vars)
         except bundle.BundleError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
 
     def _ask(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
@@ -46,20 +48,41 @@ class ActionModule(ActionBase):
         )
         return result
 
-    def _store(self, target: str, host: str, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        path = folder(target)
-        seconds = int(self._task.args.get("answer_seconds") or _DEFAULT_ANSWER_SECONDS)
+    def _store(
+        self, arguments: dict[str, Any], host: str, options: dict[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        path = folder(arguments["bundle"])
         try:
-            with _alarm(seconds):
+            with _alarm(arguments["answer_seconds"]):
                 result = self._ask(options, task_vars)
         except (AnsibleError, _LateError) as error:
             # A lost connection is an answer too: the report has to name this host.
             result = {"failed": True, "msg": str(error)}
         answer = result.get("snapshot")
         if result.get("failed") or not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
-            why = str(result.get("msg") or "the node's answer held no snapshot")
+            why = _why_useless(result)
             return _summary(str(bundle.write_silence(path, host, why)), why, None)
         return _summary(str(bundle.write_answer(path, host, answer)), None, answer)
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """What would fail in the same words on every node is the operator's mistake, not a node's silence."""
+    try:
+        port_ranges.numbers(arguments["ports"], arguments["port_range"])
+    except ValueError as error:
+        raise AnsibleActionFail(f"ports, port_range: {error}") from None
+    if arguments["answer_seconds"] < 1:
+        raise AnsibleActionFail(f"answer_seconds: {arguments['answer_seconds']} is less than 1")
+
+
+def _why_useless(result: dict[str, Any]) -> str:
+    """Why an answer cannot be used, with the beginning of what the node printed instead."""
+    why = str(result.get("msg") or "the node's answer held no snapshot")
+    streams = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
+    printed = next((text for text in streams if text), None)
+    if printed:
+        return f"{why}; the node printed: {printed[:_QUOTED_CHARACTERS]}"
+    return f"{why}; the node printed nothing" if "module_stdout" in result else why
 
 
 class _LateError(Exception):

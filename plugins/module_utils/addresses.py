@@ -15,7 +15,7 @@ _GETADDR = 22  # RTM_GETADDR
 # ifaddrmsg: family u8 | prefixlen u8 | flags u8 | scope u8 | index u32 (include/uapi/linux/if_addr.h)
 _MESSAGE = struct.Struct("=BBBBI")
 _ADDRESS = 1  # IFA_ADDRESS: the peer's on a point-to-point link
-_LOCAL = 2  # IFA_LOCAL: our own, only sent for IPv4
+_LOCAL = 2  # IFA_LOCAL: our own; for IPv6 only sent beside a peer's
 _SIZES = {int(socket.AF_INET): 4, int(socket.AF_INET6): 16}
 
 

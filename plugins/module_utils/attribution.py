@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -24,22 +25,27 @@ class Owners:
         self._described: dict[int, dict[str, Any]] = {}
         self._proc = proc
         self._holders = procfs.socket_holders(inodes, deadline, proc)
-        unseen = [entry for entry in entries if entry.inode and entry.inode not in self._holders.pids]
+        unseen = [entry for entry in entries if self._held_unseen(entry)]
         self._cgroups = cgroup.paths_by_id(entry.cgroup_id for entry in unseen if entry.cgroup_id)
         self.missing = self._missing(len(unseen))
 
     def processes(self, entry: Entry) -> list[dict[str, Any]]:
         """The processes that hold a socket, ``[{pid, name, unit, container_id, pod_uid}]``; empty when none was seen."""
-        pids = [entry.pid] if entry.pid else self._holders.pids.get(entry.inode, [])
+        pids = [entry.pid] if entry.pid else self._holders.pids.get(entry.inode or 0, [])
         return [self._describe(pid) for pid in pids[:_PROCESSES_LIMIT]]
 
     def hidden(self, entry: Entry) -> bool:
         """True when a process holds the socket and could not be seen."""
-        return bool(self.missing) and entry.inode > 0 and entry.inode not in self._holders.pids
+        return bool(self.missing) and self._held_unseen(entry)
 
     def cgroup(self, entry: Entry) -> Optional[str]:
         """The cgroup v2 path of a socket whose process was not seen: it still names the unit or pod."""
         return self._cgroups.get(entry.cgroup_id) if entry.cgroup_id else None
+
+    def _held_unseen(self, entry: Entry) -> bool:
+        if entry.inode is None:
+            return entry.pid is None
+        return entry.inode > 0 and entry.inode not in self._holders.pids
 
     def _describe(self, pid: int) -> dict[str, Any]:
         if pid not in self._described:
@@ -53,7 +59,9 @@ class Owners:
         if self._holders.timed_out:
             why = "the time budget ended before all processes were looked at: raise budget_seconds"
         elif self._holders.unreadable:
-            why = f"the open files of {self._holders.unreadable} processes need root to be read: run with become (-b)"
+            why = f"the open files of {self._holders.unreadable} processes could not be read: run as root with CAP_SYS_PTRACE (become, -b)"
+        elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
+            why = "processes of other users need root to be seen: run with become (-b)"
         elif procfs.in_host_pid_namespace(self._proc) is False:
             why = "this is a container with its own pid namespace: run on the host"
         else:

@@ -23,7 +23,7 @@ _POD = re.compile(
     r"pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?![0-9a-f])"
 )
 # conmon watches a CRI-O container from a scope named after it and is not part of it.
-_CONTAINER = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_CONTAINER = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _UNIT = re.compile(r"([^/]+\.service)(?:/|$)")
 
 
@@ -36,14 +36,14 @@ class Owner(NamedTuple):
 
 
 def owner(path: str) -> Owner:
-    """Read one cgroup path."""
-    pod = _POD.search(path)
+    """Read one cgroup path. Of nested pods, containers and units the innermost counts."""
+    pods = _POD.findall(path)
     containers = _CONTAINER.findall(path)
     units = _UNIT.findall(path)
     return Owner(
         units[-1] if units else None,
         containers[-1] if containers else None,
-        pod.group(1).replace("_", "-") if pod else None,
+        pods[-1].replace("_", "-") if pods else None,
     )
 
 

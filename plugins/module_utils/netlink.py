@@ -26,6 +26,7 @@ _ERROR = 2
 _DONE = 3
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
+_MAX_ERRNO = 4095  # include/linux/err.h
 _RECEIVE_BYTES = 1 << 18  # the kernel fills at most 32 KiB a datagram unless asked with more room
 _TIMEOUT_SECONDS = 5.0
 _ENTRIES_LIMIT = 2_000_000  # a bound, not an expectation: far above the sockets one node can hold
@@ -100,19 +101,26 @@ def _answers(link: socket.socket, asked: int) -> Iterator[memoryview]:
         if not datagram or flags & socket.MSG_TRUNC:
             raise NetlinkError("netlink answer was truncated")
         for kind, message_flags, payload in messages(datagram):
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
+            # A dump that fails after it began (no tcp_diag: ENOENT) ends with DONE too, and its errno in the payload.
+            if kind == _ERROR or (kind == _DONE and _error_number(payload)):
                 raise _refusal(payload, asked)
             if message_flags & _DUMP_INTERRUPTED:
                 raise NetlinkError("the table changed under the netlink dump", errno.EINTR)
+            if kind == _DONE:
+                return
             entries += 1
             if entries > _ENTRIES_LIMIT:
                 raise NetlinkError(f"netlink answer exceeds {_ENTRIES_LIMIT} entries")
             yield payload
 
 
-def _refusal(payload: memoryview, asked: int) -> NetlinkError:
+def _error_number(payload: memoryview) -> int:
+    """The errno at the start of an ERROR or DONE message, which carry it negated; 0 for none and for nonsense."""
     number = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0
-    reason = os.strerror(number) if number > 0 else "no reason given"
+    return number if 0 < number <= _MAX_ERRNO else 0
+
+
+def _refusal(payload: memoryview, asked: int) -> NetlinkError:
+    number = _error_number(payload)
+    reason = os.strerror(number) if number else "no reason given"
     return NetlinkError(f"the kernel refused netlink request {asked}: {reason}", number)

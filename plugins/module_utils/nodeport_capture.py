@@ -75,12 +75,17 @@ def _in_nodeport_addresses(proxy: Proxy, address: IP) -> Optional[bool]:
     if wanted is None:
         return True
     if "primary" in wanted:
-        primary = _primary(proxy.node_ips, address.version)
-        if primary is not None and address == primary:
-            return True
-        if primary is None:
-            return None
-    return any(address in ipaddress.ip_network(cidr, strict=False) for cidr in wanted if cidr != "primary")
+        return _is_primary(proxy, address)
+    return any(address in ipaddress.ip_network(cidr, strict=False) for cidr in wanted)
+
+
+def _is_primary(proxy: Proxy, address: IP) -> Optional[bool]:
+    # "primary" stands alone (apis/config/validation) and becomes one CIDR for each family in which the Node has an IP
+    # (server.go, newProxyServer); a family without one then falls back to every address, as with any list.
+    if not proxy.node_ips:
+        return False if address.is_loopback else None
+    primary = _primary(proxy.node_ips, address.version)
+    return primary is None or address == primary
 
 
 def _addresses_of_family(proxy: Proxy, version: int) -> Optional[list[str]]:

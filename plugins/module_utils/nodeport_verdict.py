@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap impor
     Certainty,
     Holder,
     blocks_listen,
+    overlaps,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.known_ports import STREAMING
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_capture import IP, Proxy
@@ -62,7 +63,7 @@ def verdicts(
     else:
         found = [_connection(socket, node, others)]
     if node.opens_node_ports:
-        found += _opener(socket, others)
+        found += _opener(port, socket, others)
     return found
 
 
@@ -115,21 +116,22 @@ def _listener(port: dict[str, Any], socket: dict[str, Any], node: Node) -> dict[
             f"what a NodePort captures under {node.proxy.mode} is not known to this collection",
             False,
         )
-    if port.get("endpoint_is_listener"):
+    # Without a ready endpoint the listener's own pod is refused too, its readiness probe included.
+    if port.get("endpoint_is_listener") and port.get("has_endpoints") is not False:
         return _nobody(
-            "the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods"
+            "the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods",
+            port.get("has_endpoints") is True,
         )
-    stake = _answers_on(socket, port, node)
-    rules = {address: _fate(port, address, node.proxy) for address in stake}
+    stake = _answers_on(socket, node)
+    versions = {_VERSIONS[family] for family in port.get("ip_families") or _VERSIONS}
+    rules = {address: _fate(port, address, node.proxy) for address in stake if address.version in versions}
     hit = [address for address, (fate, _effect) in rules.items() if fate is not False]
     if not hit:
-        return _spared(node, stake)
+        return _spared(node, list(rules))
     alive = [address for address in stake if address not in hit]
     effects = {effect for fate, effect in rules.values() if fate is not False}
     effect = effects.pop() if len(effects) == 1 else "shadowed or rejected"
-    certain = all(rules[address][0] for address in hit) and not (
-        socket["family"] == "ipv6" and socket["v6only"] is None
-    )
+    certain = all(rules[address][0] for address in hit) and not _unsure_of_ipv4(socket)
     if socket.get("hidden"):
         meaning = (
             "whose listener it is could not be seen (root needed); unless it is the service proxy's own, it is cut off"
@@ -156,15 +158,19 @@ def _has_endpoints(port: dict[str, Any], address: IP) -> Optional[bool]:
     return f"IPv{address.version}" in families
 
 
-def _answers_on(socket: dict[str, Any], port: dict[str, Any], node: Node) -> list[IP]:
-    """The node's addresses on which this listener answers, of the families that the Service has."""
-    wanted = {_VERSIONS[family] for family in port.get("ip_families") or _VERSIONS}
+def _answers_on(socket: dict[str, Any], node: Node) -> list[IP]:
+    """The node's addresses on which this listener answers, as far as its v6only was seen."""
     bound = _unmapped(socket["address"])
     if not bound.is_unspecified:
-        return [bound] if bound.version in wanted else []
+        return [bound]
     versions = {4} if bound.version == 4 else {6} if socket["v6only"] else {4, 6}
     local = nodeport_capture.locals_of(node.local_addresses, node.proxy.mode)
-    return [address for address in local if address.version in versions & wanted]
+    return [address for address in local if address.version in versions]
+
+
+def _unsure_of_ipv4(socket: dict[str, Any]) -> bool:
+    bound = _unmapped(socket["address"])
+    return bound.version == 6 and bound.is_unspecified and socket["v6only"] is None
 
 
 def _spared(node: Node, stake: Sequence[IP]) -> dict[str, Any]:
@@ -207,9 +213,15 @@ def _connection(socket: dict[str, Any], node: Node, others: Iterable[dict[str, A
     return _nobody("an outgoing connection drew this number; the answers to it never meet the NodePort's rules")
 
 
-def _opener(socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    wildcards = [Address("ipv4", _ANY), Address("ipv6", "::", True)]
-    answer = max(_blocks(socket, wanted, others) for wanted in wildcards)
+def _opener(port: dict[str, Any], socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    others = list(others)
+    opened = [_place(other) for other in others if is_kube_proxy(other) and other["state"] in _WAITING]
+    wanted = [
+        place
+        for family, place in (("IPv4", Address("ipv4", _ANY)), ("IPv6", Address("ipv6", "::", True)))
+        if family in (port.get("ip_families") or _VERSIONS) and not any(overlaps(place, taken) for taken in opened)
+    ]
+    answer = max((_blocks(socket, place, others) for place in wanted), default=Certainty.NO)
     if answer is Certainty.NO:
         return []
     meaning = (
@@ -260,7 +272,8 @@ def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, 
 def _holder(socket: dict[str, Any], origin: Optional[str]) -> Holder:
     waiting = socket["state"] in _WAITING
     # A port of the ephemeral range was drawn for connect(); another one may be left from a listener that is gone.
-    if not waiting and origin is None and socket["protocol"] == "tcp" and socket["ephemeral"]:
+    drawn = not waiting and (socket["ephemeral"] or socket["state"] == "syn_sent")
+    if origin is None and socket["protocol"] == "tcp" and drawn:
         origin = "outgoing"
     return Holder(socket["protocol"], _place(socket), socket["state"], origin)
 

@@ -95,11 +95,12 @@ def same_network_namespace(pid: int, proc: str = "/proc") -> Optional[bool]:
 
 
 def _socket_inodes(folder: str) -> set[int]:
+    """Raises PermissionError also where the files are listed and not shown: for root without CAP_SYS_PTRACE."""
     inodes = set()
     for name in os.listdir(folder):
         try:
             target = os.readlink(f"{folder}/{name}")
-        except OSError:
+        except FileNotFoundError:  # closed under our eyes
             continue
         if target.startswith("socket:["):
             inodes.add(int(target[8:-1]))

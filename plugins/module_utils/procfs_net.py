@@ -82,4 +82,3 @@ def _endpoint(text: str, family: str) -> tuple[str, int]:
     if not 0 <= number <= 65535:
         raise ValueError(text)
     return socket.inet_ntop(socket.AF_INET if family == "ipv4" else socket.AF_INET6, raw), number
-

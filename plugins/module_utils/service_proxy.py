@@ -9,14 +9,15 @@ kube-proxy tells its mode at http://127.0.0.1:10249/proxyMode and its configurat
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, Optional
+import socket
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
 MODES = ("iptables", "ipvs", "nftables", "userspace", "cilium")
 # Programs that hold kube-proxy inside them. comm is cut at 15 bytes.
@@ -33,10 +34,12 @@ _REPLACEMENTS = {
 # 1.23, for healthCheckNodePorts, and for loopback NodePorts of the nftables mode from 1.37 on (KEP-6032).
 OWN_NAMES = frozenset(("kube-proxy", *_EMBEDDING, *_REPLACEMENTS))
 METRICS_PORT = 10249
-_HTTP_TIMEOUT_SECONDS = 1.0
+_HTTP_SECONDS = 2.0  # for one request as a whole: a server that drips bytes must not hold up a fleet
 _HTTP_LIMIT = 1 << 20
+_REASON_LIMIT = 200  # an answer from the wrong program may be anything, and reasons are read by people
 
-Get = Callable[[int, str], str]
+# (address, port, path) to the body of the answer. Raises OSError or ValueError.
+Get = Callable[[str, int, str], str]
 
 
 def collect(
@@ -56,9 +59,15 @@ def collect(
         "nodeport_addresses": None,
         "localhost_nodeports": None,
     }
-    missing = _ask(result, get or _http_get) if _may_ask(metrics) else []
+    missing = []
+    asked = _whom_to_ask(metrics)
+    if asked is not None:
+        missing += _ask(result, _where_to_ask(asked), get or _http_get)
+        result["program"] = program = _own_name(asked) or program
     if result["mode"] is None and program in _REPLACEMENTS:
+        # Only now: a replacement's agent may run beside the kube-proxy inside k3s without replacing it.
         result.update(mode=_REPLACEMENTS[program], source=f"{program} runs here and kube-proxy does not")
+        missing = []
     if program == "kube-proxy" and pid is not None:
         _read_flags(result, f"{proc}/{pid}")
     if result["mode"] is None and os.path.exists(f"{sys}/class/net/kube-ipvs0"):
@@ -70,9 +79,15 @@ def collect(
     return {**result, "complete": not missing, "missing": missing}
 
 
-def is_kube_proxy(socket: dict[str, Any]) -> bool:
-    """True when kube-proxy, or what embeds or replaces it, is among the holders of a described socket."""
-    return any(process["name"] in OWN_NAMES for process in socket["processes"])
+def is_kube_proxy(described: dict[str, Any]) -> bool:
+    """True when kube-proxy, or what embeds or replaces it, is among the holders of a described socket.
+
+    Not so for a CRI streaming server on a loopback address: kubelet and kube-proxy may both be called hyperkube or k3s.
+    """
+    role = (described.get("known_as") or {}).get("role")
+    if role == known_ports.STREAMING and ipaddress.ip_address(described["address"].partition("%")[0]).is_loopback:
+        return False
+    return _own_name(described) is not None
 
 
 def _program(proc: str) -> tuple[Optional[str], Optional[int]]:
@@ -88,30 +103,41 @@ def _program(proc: str) -> tuple[Optional[str], Optional[int]]:
     return None, None
 
 
-def _may_ask(metrics: Sequence[dict[str, Any]]) -> bool:
-    # Never send a request to a program that is certainly another one.
-    for entry in metrics:
-        if entry["protocol"] == "tcp" and entry["state"] == "listen":
-            names = {process["name"] for process in entry["processes"]}
-            return not names or bool(names & OWN_NAMES)
-    return False
+def _own_name(described: dict[str, Any]) -> Optional[str]:
+    return next((process["name"] for process in described["processes"] if process["name"] in OWN_NAMES), None)
 
 
-def _ask(result: dict[str, Any], get: Get) -> list[dict[str, str]]:
-    url = f"http://127.0.0.1:{METRICS_PORT}"
+def _whom_to_ask(metrics: Sequence[dict[str, Any]]) -> Optional[dict[str, Any]]:
+    """The listener to ask: the proxy's own, else one of which no process was seen; never certainly another program's."""
+    listening = [entry for entry in metrics if entry["protocol"] == "tcp" and entry["state"] == "listen"]
+    own = [entry for entry in listening if _own_name(entry)]
+    unseen = [entry for entry in listening if not entry["processes"]]
+    return next(iter(own + unseen), None)
+
+
+def _where_to_ask(listener: dict[str, Any]) -> str:
+    """Metrics are on 127.0.0.1 unless metricsBindAddress says otherwise; on ::1 where the node has IPv6 only."""
+    address = ipaddress.ip_address(listener["address"].partition("%")[0])
+    if not address.is_unspecified:
+        return str(address)
+    return "::1" if listener["v6only"] else "127.0.0.1"
+
+
+def _ask(result: dict[str, Any], address: str, get: Get) -> list[dict[str, str]]:
+    url = f"http://{f'[{address}]' if ':' in address else address}:{METRICS_PORT}"
     missing = []
     try:
-        mode = get(METRICS_PORT, "/proxyMode").strip()
+        mode = get(address, METRICS_PORT, "/proxyMode").strip()
         if mode in MODES:
             result.update(mode=mode, source=f"{url}/proxyMode")
         else:
             missing.append({"what": "kube-proxy mode", "why": f"{url}/proxyMode answered {mode[:40]!r}"})
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        missing.append({"what": "kube-proxy mode", "why": f"{url}/proxyMode: {error}"})
+    except (OSError, ValueError) as error:
+        missing.append({"what": "kube-proxy mode", "why": f"{url}/proxyMode: {str(error)[:_REASON_LIMIT]}"})
     try:
-        _read_configuration(result, json.loads(get(METRICS_PORT, "/configz")))
-    except (OSError, ValueError, http.client.HTTPException, RecursionError) as error:
-        missing.append({"what": "kube-proxy configuration", "why": f"{url}/configz: {error}"})
+        _read_configuration(result, json.loads(get(address, METRICS_PORT, "/configz")))
+    except (OSError, ValueError, RecursionError) as error:
+        missing.append({"what": "kube-proxy configuration", "why": f"{url}/configz: {str(error)[:_REASON_LIMIT]}"})
     return missing
 
 
@@ -140,6 +166,8 @@ def _read_flags(result: dict[str, Any], folder: str) -> None:
     try:
         words = procfs.text(f"{folder}/cmdline").split("\0")
     except OSError:
+        return
+    if _flag(words, "--config"):  # then kube-proxy does not look at the others
         return
     mode = _flag(words, "--proxy-mode")
     if result["mode"] is None and mode in MODES:
@@ -170,13 +198,30 @@ def _why_unknown(program: Optional[str]) -> str:
     return f"{program} runs here but did not tell its mode: tell it with proxy_mode"
 
 
-def _http_get(port: int, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_HTTP_TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", path, headers={"Accept": "*/*"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise ValueError(f"HTTP status {response.status}")
-        return response.read(_HTTP_LIMIT).decode("utf-8", "replace")
-    finally:
-        connection.close()
+def _http_get(address: str, port: int, path: str) -> str:
+    # HTTP/1.0: the answer is whole when the server closes, so the time and size of everything can be bounded here.
+    with socket.create_connection((address, port), timeout=_HTTP_SECONDS) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode("ascii"))
+        answer = _until_closed(connection, Deadline(_HTTP_SECONDS))
+    # b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\niptables"
+    head, _empty_line, body = answer.partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/"):
+        raise ValueError(f"no HTTP: {head[:40]!r}")
+    if words[1] != b"200":
+        raise ValueError(f"HTTP status {words[1][:40].decode('ascii', 'replace')}")
+    return body.decode("utf-8", "replace")
+
+
+def _until_closed(connection: socket.socket, deadline: Deadline) -> bytes:
+    """Raises TimeoutError (socket.timeout before Python 3.10) and, for more than the limit, ValueError."""
+    answer = bytearray()
+    while len(answer) <= _HTTP_LIMIT:
+        connection.settimeout(max(deadline.left(), 0.001))  # 0 would mean not to wait at all
+        received = connection.recv(65536)
+        if not received:
+            return bytes(answer)
+        if deadline.passed():
+            raise TimeoutError(f"no end of the answer in {deadline.seconds:g} s")
+        answer += received
+    raise ValueError(f"an answer of more than {_HTTP_LIMIT} bytes")

@@ -20,6 +20,15 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 
 SCHEMA = 1
 SECTIONS = ("host", "port_settings", "listen_ports", "nodeport_conflict")
+# Of the module node_snapshot and of its action plugin, which checks them once, before any node is asked.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "sections": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": list(SECTIONS)},
+    "ports": {"type": "list", "elements": "int"},
+    "port_range": {"type": "str", "default": "30000-32767"},
+    "budget_seconds": {"type": "float", "default": 20},
+    "bundle": {"type": "path"},
+    "answer_seconds": {"type": "int", "default": 120},
+}
 
 
 def collect(sections: Sequence[str], ports: Collection[int], budget_seconds: float) -> dict[str, Any]:

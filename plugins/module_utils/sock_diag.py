@@ -21,7 +21,7 @@ from collections.abc import Container, Iterator
 from typing import Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink
-from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import NUMBERS, STATES, Entry
 
 ALL_STATES = 0xFFFFFFFF
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
@@ -37,6 +37,8 @@ _FAMILY_NAMES = {int(number): name for name, number in _FAMILIES.items()}
 _PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 # Sockets that are bound and do not listen are dumped since 91051f003948 ("tcp: Dump bound-only sockets in inet_diag").
 _BOUND_SINCE = (6, 8)
+# They are asked for as state 13 and answered as 7. A closed socket without a port is in no table, so 7 means nothing else.
+_TCP_CLOSE = 7
 
 
 def request(family: str, protocol: str, states: int = ALL_STATES) -> bytes:
@@ -54,7 +56,9 @@ def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = 
     Raises NetlinkError for bytes that cannot be such a message.
     """
     if len(payload) < _MESSAGE_BYTES:
-        raise netlink.NetlinkError(f"malformed inet_diag message: {len(payload)} bytes, at least {_MESSAGE_BYTES} expected")
+        raise netlink.NetlinkError(
+            f"malformed inet_diag message: {len(payload)} bytes, at least {_MESSAGE_BYTES} expected"
+        )
     port, peer_port = _PORTS.unpack_from(payload, 4)
     if ports is not None and port not in ports:
         return None
@@ -62,6 +66,8 @@ def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = 
     family = _FAMILY_NAMES.get(number)
     if family is None or state not in STATES:
         raise netlink.NetlinkError(f"malformed inet_diag message: family {number}, state {state}")
+    if protocol == "tcp" and state == _TCP_CLOSE:
+        state = NUMBERS["bound"]
     rqueue, wqueue, uid, inode = _TAIL.unpack_from(payload, 56)
     v6only, cgroup_id = _attributes(payload[_MESSAGE_BYTES:])
     return Entry(

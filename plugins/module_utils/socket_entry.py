@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 # Kernel numbers (include/net/tcp_states.h) to our names. 12 is a request socket, which ss also calls SYN-RECV;
-# 13 is bound without listening, shown by sock_diag since Linux 6.8. UDP uses 1 (connected) and 7.
+# 13 is bound without listening, which sock_diag shows since Linux 6.8. UDP uses 1 (connected) and 7.
 STATES = {
     1: "established",
     2: "syn_sent",
@@ -33,8 +33,8 @@ class Entry(NamedTuple):
     """A socket of this node.
 
     ``rqueue`` and ``wqueue`` are, for a TCP listener, the accept queue's length and its limit (None where the backend
-    does not show them), otherwise unread and unsent bytes. ``inode`` 0 means that no process holds the socket.
-    ``v6only`` and ``cgroup_id`` are None where they do not apply or could not be seen. ``pid`` is set by the one
+    does not show them), otherwise unread and unsent bytes. ``inode`` 0 means that no process holds the socket,
+    None that the backend does not show it. ``v6only`` and ``cgroup_id`` are None where they do not apply or could not be seen. ``pid`` is set by the one
     backend (psutil) that tells owners itself.
     """
 
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     rqueue: Optional[int]
     wqueue: Optional[int]
     uid: Optional[int]
-    inode: int
+    inode: Optional[int]
     v6only: Optional[bool] = None
     cgroup_id: Optional[int] = None
     pid: Optional[int] = None

@@ -68,7 +68,7 @@ def collect(
         except (OSError, ValueError, netlink.NetlinkError, SocketsError) as error:
             refusals.append(f"{name}: {_reason(error)}")
             continue
-        return Seen(entries, name, _blind_spots(name, protocols))
+        return Seen(entries, name, _blind_spots(name, protocols, refusals))
     raise SocketsError("; ".join(refusals))
 
 
@@ -96,7 +96,7 @@ def _from_psutil(protocol: str, _waiting_only: bool, ports: Optional[Container[i
         raise SocketsError("the Python library psutil is not installed for this node's interpreter")
     try:
         connections = psutil.net_connections(kind=protocol)
-    except psutil.Error as error:
+    except (psutil.Error, RuntimeError) as error:  # RuntimeError: a line of /proc/net that it does not understand
         raise SocketsError(str(error)) from error
     for connection in connections:
         if connection.laddr and (ports is None or connection.laddr.port in ports):
@@ -118,7 +118,7 @@ def _psutil_entry(protocol: str, connection: Any) -> Entry:
         None,
         None,
         None,
-        0,
+        None,
         pid=connection.pid,
     )
 
@@ -136,10 +136,13 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _blind_spots(name: str, protocols: Sequence[str]) -> list[dict[str, str]]:
+def _blind_spots(name: str, protocols: Sequence[str], refusals: Sequence[str]) -> list[dict[str, str]]:
     spots = []
     if name != "sock_diag":
-        spots.append({"what": "backlog, v6only", "why": f"the backend {name} does not show them; sock_diag would"})
+        why = f"the backend {name} does not show them; sock_diag would"
+        if refusals:
+            why += f", and did not answer ({'; '.join(refusals)})"
+        spots.append({"what": "backlog, v6only", "why": why})
     if "tcp" in protocols and not (name == "sock_diag" and sock_diag.shows_bound_sockets()):
         spots.append(
             {

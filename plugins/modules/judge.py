@@ -21,9 +21,10 @@ extends_documentation_fragment:
   - kubenode.doctor.attributes
 options:
   bundle:
-    description: The folder of an audit on the controller.
+    description:
+      - The folder of an audit on the controller.
+      - Left out, nothing is judged and only the other options are checked, so that a mistake shows before nodes are asked.
     type: path
-    required: true
   fail_on:
     description: The least severity, V(info), V(warning) or V(critical), for which a host is named in RV(failing).
     type: str
@@ -61,16 +62,16 @@ EXAMPLES = r"""
 RETURN = r"""
 file:
   description: The file with the findings.
-  returned: success
+  returned: when O(bundle) is given
   type: str
 answered:
   description: The hosts that answered.
-  returned: success
+  returned: when O(bundle) is given
   type: list
   elements: str
 counts:
   description: How often each of the four answers was given, over all rules and hosts.
-  returned: success
+  returned: when O(bundle) is given
   type: dict
   contains:
     pass:
@@ -91,6 +92,6 @@ counts:
       returned: always
 failing:
   description: By host and group of rules, one line for each unwaived finding at or above O(fail_on).
-  returned: success
+  returned: when O(bundle) is given
   type: dict
 """

@@ -116,22 +116,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "sections": {
-                "type": "list",
-                "elements": "str",
-                "choices": list(snapshot.SECTIONS),
-                "default": list(snapshot.SECTIONS),
-            },
-            "ports": {"type": "list", "elements": "int"},
-            "port_range": {"type": "str", "default": "30000-32767"},
-            "budget_seconds": {"type": "float", "default": 20},
-            "bundle": {"type": "path"},
-            "answer_seconds": {"type": "int", "default": 120},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=snapshot.ARGUMENTS, supports_check_mode=True)
     wanted = module.params
     try:
         ports = port_ranges.numbers(wanted["ports"], wanted["port_range"])

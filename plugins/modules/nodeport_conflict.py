@@ -237,6 +237,7 @@ missing:
       returned: always
 """
 
+import ipaddress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -272,11 +273,16 @@ def check(module: AnsibleModule) -> None:
         number = nodeport_verdict.number(port)
         if not 1 <= number <= 65535:
             module.fail_json(msg=f"node_ports[{index}]: {number} is no port: 1 to 65535 expected")
-    for name in ("nodeport_addresses", "node_ips"):
+    for name, parse in (("nodeport_addresses", service_proxy.checked_addresses), ("node_ips", _checked_ips)):
         try:
-            service_proxy.checked_addresses(module.params[name] or [])
+            parse(module.params[name] or [])
         except ValueError as error:
             module.fail_json(msg=f"{name}: {error}")
+
+
+def _checked_ips(values: list[str]) -> None:
+    for value in values:
+        ipaddress.ip_address(value)
 
 
 def told(proxy: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

@@ -63,17 +63,21 @@ def write_text(path: Path, text: str) -> None:
             temporary = file.name  # made 0600 by tempfile
             file.write(text)
         os.replace(temporary, path)
+        temporary = ""
     except OSError as error:
+        raise BundleError(f"{path} could not be written: {error.strerror}") from error
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise BundleError(f"{path} could not be written: {error.strerror}") from error
 
 
 def node_file(folder: Path, host: str) -> Path:
     """The file of one host, whatever characters its name in the inventory has."""
-    name = urllib.parse.quote(host, safe="")
+    # An inventory may hold bytes that are no UTF-8; Ansible hands them on as surrogates.
+    name = urllib.parse.quote(host, safe="", errors="surrogatepass")
     if name.startswith(".") or len(name) > _NAME_BYTES:
-        name = name.lstrip(".")[: _NAME_BYTES - 65] + "-" + hashlib.sha256(host.encode()).hexdigest()
+        digest = hashlib.sha256(host.encode("utf-8", "surrogatepass")).hexdigest()
+        name = f"{name.lstrip('.')[: _NAME_BYTES - len(digest) - 1]}-{digest}"
     return folder / "nodes" / f"{name}.json"
 
 
@@ -115,8 +119,10 @@ class Bundle:
         except BundleError as error:
             return silent_cluster(str(error))
         for kind in ("services", "endpoint_slices", "nodes"):
-            if not isinstance(document.get(kind), (list, type(None))):
-                return silent_cluster(f"{path}: {kind!r} is no list")
+            if document.get(kind) is not None and not _is_mappings(document[kind]):
+                return silent_cluster(f"{path}: {kind!r} is no list of objects")
+        if not _is_reasons(document.get("missing")):
+            return silent_cluster(f"{path}: 'missing' is no list of reasons")
         return {**silent_cluster(""), **document}
 
     def nodes(self) -> Iterator[dict[str, Any]]:
@@ -160,6 +166,14 @@ def _sections(document: dict[str, Any]) -> Any:
     snapshot = document.get("snapshot")
     sections = snapshot.get("sections") if isinstance(snapshot, dict) else None
     return sections if isinstance(sections, dict) else None
+
+
+def _is_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+def _is_reasons(value: Any) -> bool:
+    return _is_mappings(value) and all(_is_texts([gap.get("what"), gap.get("why")]) for gap in value)
 
 
 def _is_texts(value: Any) -> bool:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +38,8 @@ class Context:
     node_ports: list[dict[str, Any]] | None = None
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _nodes_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _nodes_by_address: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         services = self.cluster["services"]
@@ -46,24 +47,41 @@ class Context:
             self.node_ports = node_ports.node_ports(services, self.cluster["endpoint_slices"])
         for piece in self.cluster["endpoint_slices"] or ():
             self._slices.setdefault((piece["namespace"], piece["service"]), []).append(piece)
+        for node in self.cluster["nodes"] or ():
+            for name in (node["name"], node["hostname"]):
+                self._nodes_by_name.setdefault(name, node)
+            for address in node["internal_ips"]:
+                self._nodes_by_address.setdefault(address, node)
 
     def slices_of(self, namespace: str, service: str) -> list[dict[str, Any]]:
         """The EndpointSlices of a Service; empty too when they could not be read."""
         return self._slices.get((namespace, service), [])
 
     def learn(self, host: str, sections: dict[str, Any]) -> None:
-        """Keep the little of a node's snapshot that other nodes' judgement needs."""
+        """Keep the little of a node's snapshot that other nodes' judgement needs.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for a snapshot of another form.
+        """
+        match = self._find_node(host, sections.get("host") or {})
+        if match is not None:
+            self._node_objects[host] = match
         api_server = sections.get("port_settings", {}).get("api_server") or {}
         if api_server.get("range"):
             low, high = api_server["range"]
-            self.api_ranges[host] = (low, high, f"{host}: {api_server['source']}")
-        match = _find_node(self.cluster["nodes"] or (), host, sections.get("host") or {})
-        if match is not None:
-            self._node_objects[host] = match
+            self.api_ranges[host] = (*port_ranges.parse_range(f"{low}-{high}"), f"{host}: {api_server['source']}")
 
     def node_object(self, host: str) -> dict[str, Any] | None:
         """The cluster's Node for a host, by name, host name or InternalIP; None when there is none or none could be read."""
         return self._node_objects.get(host)
+
+    def _find_node(self, host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
+        # Names first: virtual machines behind NAT may all have one and the same InternalIP. Addresses of lo tell nobody
+        # from another.
+        found = [self._nodes_by_name.get(name) for name in (host, identity.get("hostname")) if name]
+        for entry in identity.get("addresses") or ():
+            if entry["interface"] != "lo":
+                found.append(self._nodes_by_address.get(entry["address"]))
+        return next((node for node in found if node is not None), None)
 
     @property
     def nodeport_range(self) -> NodePortRange:
@@ -81,27 +99,28 @@ class Context:
         """Why the cluster's Services are unknown; empty when they are known."""
         if self.cluster["services"] is not None:
             return ""
-        return missing(self.cluster, "services", "cluster API") or "; ".join(
+        told = missing(self.cluster, "services", "cluster API") or "; ".join(
             f"{gap['what']}: {gap['why']}" for gap in self.cluster["missing"]
         )
+        return told or "cluster.json does not say why"
+
+
+def unseen_ports(sections: dict[str, Any]) -> str:
+    """Why a node's ephemeral range or its reserved ports are not known; empty when both are."""
+    kernel = sections["port_settings"]["kernel"]
+    for name in ("ip_local_port_range", "ip_local_reserved_ports"):
+        if kernel["sysctl"][name] is None:
+            return missing(kernel, f"net.ipv4.{name}") or f"net.ipv4.{name} was not seen"
+    return ""
 
 
 def local_range(sections: dict[str, Any]) -> tuple[int, int] | None:
-    """A node's ephemeral range, None when it could not be read."""
+    """A node's ephemeral range, None when it could not be read (see unseen_ports)."""
     text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_port_range"]
     return port_ranges.parse_local_range(text) if text else None
 
 
 def reserved(sections: dict[str, Any]) -> port_ranges.Intervals:
-    """A node's reserved ports as intervals."""
+    """A node's reserved ports as intervals; none, too, when they could not be read (see unseen_ports)."""
     text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_reserved_ports"]
     return port_ranges.parse_reserved(text or "")
-
-
-def _find_node(nodes: Sequence[dict[str, Any]], host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
-    # Names first: virtual machines behind NAT may all have one and the same InternalIP.
-    names = {host, identity.get("hostname")} - {None}
-    local = {entry["address"] for entry in identity.get("addresses") or ()}
-    by_name = (node for node in nodes if names & {node["name"], node["hostname"]})
-    by_address = (node for node in nodes if local & set(node["internal_ips"] or ()))
-    return next(by_name, None) or next(by_address, None)

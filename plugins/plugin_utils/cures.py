@@ -10,7 +10,13 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
+    Context,
+    local_range,
+    reserved,
+    unseen_ports,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 # A fixed streaming port outside the NodePort range and the kernel's default ephemeral range; k3s and OpenShift use it.
@@ -19,10 +25,13 @@ SYSCTL_FILE = "/etc/sysctl.d/60-nodeports.conf"
 
 _PIN = {
     "containerd": (
-        'set stream_server_port = "{port}" in the CRI section of the containerd configuration ({where})',
+        'set stream_server_address = "127.0.0.1" and stream_server_port = "{port}" in the CRI section of containerd\'s file ({where})',
         "containerd",
     ),
-    "cri-o": ('set stream_port = "{port}" under [crio.api] in a file of /etc/crio/crio.conf.d ({where})', "crio"),
+    "cri-o": (
+        'set stream_address = "127.0.0.1" and stream_port = "{port}" under [crio.api] in a file of /etc/crio/crio.conf.d ({where})',
+        "crio",
+    ),
     "cri-dockerd": (
         "add --streaming-bind-addr=127.0.0.1:{port} to the command line of cri-dockerd ({where})",
         "cri-docker",
@@ -54,12 +63,23 @@ def move_node_port(port: dict[str, Any], sections: dict[str, Any], context: Cont
     )
 
 
-def reserve(sections: dict[str, Any], ports: port_ranges.Intervals) -> Remedy:
-    """Keep these ports out of automatic selection, keeping what is reserved already (a write replaces the whole list)."""
-    wanted = port_ranges.union(reserved(sections), ports)
+def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Intervals = ()) -> Remedy:
+    """Keep NodePorts, fixed ports of programs, and ``ports`` out of automatic selection.
+
+    A write replaces the whole list, and so does the next finding's cure: each therefore holds what is reserved already and
+    all that is worth it on this node.
+    """
+    unseen = unseen_ports(sections)
+    if unseen:
+        return Remedy(f"reserve the NodePorts; without knowing what is reserved already no command is safe ({unseen})")
+    local = local_range(sections) or (1, port_ranges.HIGHEST)
+    used = port_ranges.of_numbers(nodeport_verdict.number(port) for port in context.node_ports or ())
+    fixed = port_ranges.of_numbers(socket["port"] for socket in fixed_ports.drawable(sections))
+    summary = f"reserve the NodePorts{' and the fixed ports of programs' if fixed else ''}, so that the kernel never draws them again"
+    wanted = port_ranges.union(reserved(sections), ports, port_ranges.intersect(used, [local]), fixed)
     setting = f"net.ipv4.ip_local_reserved_ports = {port_ranges.format_ports(wanted)}"
     return Remedy(
-        "reserve the NodePorts, so that the kernel never draws them again (the list includes what this node reserves already)",
+        f"{summary} (the list includes what this node reserves already)",
         (
             f"printf '%s\\n' {shlex.quote(setting)} > {SYSCTL_FILE}",
             f"sysctl -p {SYSCTL_FILE}",
@@ -112,7 +132,9 @@ def _free_in_static_band(sections: dict[str, Any], context: Context) -> int | No
     """
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
-    taken = {nodeport_verdict.number(port) for port in context.node_ports or ()}
+    # Services that kube-proxy leaves to others have their NodePorts from the same pool.
+    taken = {port["node_port"] for service in context.cluster["services"] or () for port in service["ports"]}
+    taken |= {service["health_check_node_port"] for service in context.cluster["services"] or ()}
     local = local_range(sections)
     drawn = port_ranges.subtract([local], reserved(sections)) if local else ()
     candidates = range(low, min(low + band, high + 1))

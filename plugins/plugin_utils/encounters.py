@@ -25,7 +25,10 @@ _NODE_PROGRAMS = host_identity.COMPONENTS - {"containerd", "crio", "cri-dockerd"
 
 
 class Encounter(NamedTuple):
-    """A Service port, a socket with its number and protocol, and the verdict; how the proxy mode is known."""
+    """A Service port, a socket with its number and protocol, and one verdict on them; how the proxy mode is known.
+
+    ``harmed`` are all that are harmed by this meeting, over all of its verdicts.
+    """
 
     port: dict[str, Any]
     socket: dict[str, Any]
@@ -34,6 +37,7 @@ class Encounter(NamedTuple):
     mode_source: str
     assumed_mode: str
     also_cannot_open: bool
+    harmed: frozenset[str]
 
     @property
     def subject(self) -> str:
@@ -48,6 +52,8 @@ def refusal(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
         return Unknown(f"the cluster's Services are not known ({why})")
     if not is_node(node, context):
         return NotApplicable(NO_NODE)
+    if context.cluster["nodes"] is not None and context.node_object(node.host) is None:
+        return Unknown("the cluster that was asked has no Node for this host, so its Services may be another cluster's")
     return None
 
 
@@ -69,12 +75,44 @@ def of(node: NodeView, context: Context, health_checks: bool) -> Iterator[Encoun
     for port in _ports(context, health_checks):
         for _index, socket in nodeport_verdict.sharing(port, section["sockets"]):
             others = [other for other in section["sockets"] if other["port"] == socket["port"] and other is not socket]
-            found = nodeport_verdict.verdicts(_with_endpoint(port, node, context), socket, judged, others)
+            found = _verdicts(_with_endpoint(port, node, context), socket, judged, others, bool(assumed))
             cannot_open = any(verdict["effect"] == "cannot open" for verdict in found)
+            harmed = frozenset(verdict["harmed"] for verdict in found)
+            source = facts["source"] or "assumed"
             for verdict in found:
-                yield Encounter(
-                    port, socket, verdict, judged.proxy.mode, facts["source"] or "assumed", assumed, cannot_open
-                )
+                yield Encounter(port, socket, verdict, judged.proxy.mode, source, assumed, cannot_open, harmed)
+
+
+def _verdicts(
+    port: dict[str, Any],
+    socket: dict[str, Any],
+    judged: nodeport_verdict.Node,
+    others: Sequence[dict[str, Any]],
+    assumed: bool,
+) -> list[dict[str, Any]]:
+    """nodeport_verdict's answers; where the proxy mode is an assumption, only what holds in every mode is certain."""
+    found = nodeport_verdict.verdicts(port, socket, judged, others)
+    if not assumed:
+        return found
+    # No mode takes less than nftables: nothing on loopback, and without --nodeport-addresses only the Node's own address.
+    least = judged._replace(proxy=judged.proxy._replace(mode="nftables"))
+    certain = {
+        verdict["harmed"] for verdict in nodeport_verdict.verdicts(port, socket, least, others) if verdict["certain"]
+    }
+    return [{**verdict, "certain": verdict["certain"] and verdict["harmed"] in certain} for verdict in found]
+
+
+def out_of_reach(node: NodeView, context: Context, socket: dict[str, Any]) -> bool:
+    """True where no NodePort of this socket's number could touch it: nftables mode leaves loopback alone."""
+    proxy = _proxy_facts(node["nodeport_conflict"]["proxy"], context)
+    if not proxy["mode"]:
+        return False
+    judged = nodeport_verdict.Node(
+        nodeport_capture.proxy_from(proxy, _node_ips(node, context)), node["host"]["addresses"] or ()
+    )
+    any_service = {"node_port": socket["port"], "protocol": socket["protocol"].upper(), "has_endpoints": None}
+    found = nodeport_verdict.verdicts(any_service, socket, judged)
+    return all(verdict["harmed"] == "nobody" and verdict["certain"] for verdict in found)
 
 
 def gaps(node: NodeView, context: Context) -> Iterator[Unknown]:

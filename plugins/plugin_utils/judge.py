@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -41,7 +41,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
     """
     rules = catalogue.rules() if rules is None else rules
-    context = Context(settings, bundle.cluster())
+    context = _context(bundle, settings)
     hosts = {}
     for node in bundle.nodes():
         hosts[node["host"]] = {"answered": node["answered"], "why": node["why"], "picture": None}
@@ -87,6 +87,18 @@ def failing(document: dict[str, Any], host: str, group: str | None = None) -> li
     ]
 
 
+def _context(bundle: Bundle, settings: Settings) -> Context:
+    try:
+        return Context(settings, bundle.cluster())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"{bundle.folder / 'cluster.json'} is not of the form that this collection writes: {_told(error)}"
+        return Context(settings, silent_cluster(why))
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _learn(context: Context, node: dict[str, Any]) -> None:
     try:
         context.learn(node["host"], node["snapshot"]["sections"])
@@ -101,10 +113,10 @@ def _picture(sections: dict[str, Any]) -> dict[str, Any]:
     listeners = _mapping(sections.get("listen_ports")).get("listeners")
     waiting = [socket for socket in listeners if isinstance(socket, dict)] if isinstance(listeners, list) else None
     return {
-        "kernel": host.get("kernel"),
-        "root": host.get("root"),
-        "components": host.get("components"),
-        "proxy_mode": proxy.get("mode"),
+        "kernel": _text(host.get("kernel")),
+        "root": host.get("root") is True,
+        "components": _texts(host.get("components")),
+        "proxy_mode": _text(proxy.get("mode")),
         "listeners": None if waiting is None else len(waiting),
         "random_ports": None if waiting is None else sum(bool(socket.get("ephemeral")) for socket in waiting),
     }
@@ -112,6 +124,14 @@ def _picture(sections: dict[str, Any]) -> dict[str, Any]:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> list[str] | None:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
 def _count(rule: Rule) -> dict[str, Any]:
@@ -151,10 +171,14 @@ def _gap(sections: dict[str, Any], name: str) -> str:
 
 
 def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any]) -> list[Answer]:
+    """All that a rule says. Where it meets data that it cannot read, what it had found until then still stands."""
+    answers: list[Answer] = []
     try:
-        return list(judge_one(*arguments))
+        for answer in judge_one(*arguments):
+            answers.append(answer)
     except Exception as error:
-        return [Unknown(f"the data could not be judged: {type(error).__name__}: {error}")]
+        answers.append(Unknown(f"the data could not be judged: {_told(error)}"))
+    return answers
 
 
 def _findings(
@@ -162,7 +186,20 @@ def _findings(
 ) -> list[dict[str, Any]]:
     answers = list(answers)
     tally[rule.id][_overall(answers)] += 1
-    return [_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)]
+    return _merged([_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)])
+
+
+def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One finding for each fault: a program that listens on IPv4 and IPv6 is one fault, with two sockets as evidence.
+
+    The worst of equal ones tells it. Different reasons for an unknown answer stay apart.
+    """
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for finding in sorted(findings, key=lambda finding: -SEVERITIES.index(finding["severity"])):
+        reason = finding["explanation"] if finding["status"] == "unknown" else ""
+        first = merged.setdefault((finding["fingerprint"], reason), finding)
+        first["evidence"] += [fact for fact in finding["evidence"] if fact not in first["evidence"]]
+    return list(merged.values())
 
 
 def _overall(answers: Sequence[Answer]) -> str:
@@ -208,16 +245,19 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
 
 
 def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
-    """Replace the rules a finding names as causes by the findings that these made on the same host or the cluster."""
-    by_place: dict[tuple[str, str | None], list[str]] = {}
+    """Replace the rules a finding names as causes by the findings that these made on the same host or the cluster.
+
+    Of several, one about the same object is the cause: a NodePort's trouble does not come from another NodePort's.
+    """
+    by_place: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for finding in findings:
         if finding["status"] == "fail":
-            by_place.setdefault((finding["rule"], finding["host"]), []).append(finding["fingerprint"])
+            by_place.setdefault((finding["rule"], finding["host"]), []).append(finding)
     for finding in findings:
-        causes: list[str] = []
         for rule in finding.pop("causes"):
-            causes += by_place.get((rule, finding["host"]), []) or by_place.get((rule, CLUSTER), [])
-        finding["caused_by"] = causes
+            found = by_place.get((rule, finding["host"])) or by_place.get((rule, CLUSTER), [])
+            same = [cause for cause in found if cause["object"] == finding["object"]]
+            finding["caused_by"] += [cause["fingerprint"] for cause in same or found]
 
 
 def _waive(findings: Iterable[dict[str, Any]], settings: Settings) -> None:
@@ -252,11 +292,13 @@ def _cluster_summary(context: Context) -> dict[str, Any]:
 def walk(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield ``(depth, finding)``: causes first, each followed by what it explains; a finding with two causes hangs below the first."""
     children: dict[str, list[dict[str, Any]]] = {}
+    above: dict[str, str] = {}  # from a finding to its cause
     present = {finding["fingerprint"] for finding in findings}
     roots = []
     for finding in findings:
-        known = [cause for cause in finding["caused_by"] if cause in present]
+        known = [cause for cause in finding["caused_by"] if cause in present and not _explains(finding, cause, above)]
         if known:
+            above[finding["fingerprint"]] = known[0]
             children.setdefault(known[0], []).append(finding)
         else:
             roots.append(finding)
@@ -265,3 +307,11 @@ def walk(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, An
         depth, finding = stack.pop()
         yield depth, finding
         stack += [(depth + 1, child) for child in reversed(children.get(finding["fingerprint"], []))]
+
+
+def _explains(finding: dict[str, Any], cause: str, above: Mapping[str, str]) -> bool:
+    """True when the cause itself hangs below the finding: findings that name each other must not hide both."""
+    place: str | None = cause
+    while place is not None and place != finding["fingerprint"]:
+        place = above.get(place)
+    return place is not None

@@ -32,7 +32,8 @@ class LocalAction(ActionBase):
         try:
             return {"changed": False, **self.work(arguments)}
         except (BundleError, SettingsError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Ansible would print the error that was the cause as well, with the same words.
+            raise AnsibleActionFail(str(error)) from None
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do it."""
@@ -40,5 +41,7 @@ class LocalAction(ActionBase):
 
 
 def folder(text: str) -> Path:
-    """A path as the operator wrote it, relative to where the playbook was started."""
+    """A path as the operator wrote it, relative to where the playbook was started. Raises BundleError for an empty one."""
+    if not text:
+        raise BundleError("the folder has no name: say which, such as bundle=audits/20261121T080000Z")
     return Path(text).expanduser().absolute()

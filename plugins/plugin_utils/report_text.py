@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.judge import walk
@@ -18,15 +19,15 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERI
 
 _WIDTH = 110
 _HOSTS_SHOWN = 8
+_COMMAND_LIMIT = 2000
 _RULE_LINE = "─" * _WIDTH
 
 
 def render(document: dict[str, Any], bundle: str = "") -> str:
     """Render the document of findings.json as text of at most 110 columns (commands are never broken)."""
-    groups = list(_groups(document["findings"]))
     lines = [*_heading(document, bundle), "", *_verdict(document)]
-    for number, (depth, group) in enumerate(_shown(groups), 1):
-        lines += ["", *_finding(number, depth, group)]
+    for number, group in enumerate(_groups(document["findings"]), 1):
+        lines += ["", *_finding(number, group.depth, group.findings)]
     lines += _unknowns(document)
     lines += _pictures(document["hosts"])
     lines += _looked_at(document)
@@ -43,14 +44,17 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
     hosts = document["hosts"]
     answered = sum(host["answered"] for host in hosts.values())
     audit = document["audit"]
-    lines = [
-        _RULE_LINE,
+    texts = [
         f"kubenode.doctor {clean(str(audit.get('version', '')))}, audit of {clean(str(audit.get('started', 'an unknown time')))}",
         f"hosts:        {answered} of {len(hosts)} answered",
         f"cluster API:  {_cluster(document['cluster'])}",
         f"NodePorts:    {clean(document['nodeport_range']['range'])} ({clean(document['nodeport_range']['source'])})",
     ]
-    return lines + ([f"bundle:       {clean(bundle)}"] if bundle else [])
+    lines = [_RULE_LINE]
+    for text in texts:
+        lines += _wrap(text, "", " " * 14)
+    # A path is copied as one piece, like a command.
+    return lines + ([f"bundle:       {clean(bundle, 5000)}"] if bundle else [])
 
 
 def _cluster(cluster: dict[str, Any]) -> str:
@@ -90,35 +94,43 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _groups(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Findings that say the same of several hosts, in the order of causes, with their depth below the cause."""
-    merged: dict[tuple[Any, ...], tuple[int, list[dict[str, Any]]]] = {}
+@dataclass
+class _Group:
+    """Findings that say the same of several hosts, and the groups that they explain."""
+
+    depth: int
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    below: dict[Any, _Group] = field(default_factory=dict)
+
+    def flat(self) -> Iterator[_Group]:
+        """Yield this group and all below it, causes first."""
+        yield self
+        for group in self.below.values():
+            yield from group.flat()
+
+
+def _groups(findings: Sequence[dict[str, Any]]) -> list[_Group]:
+    """The groups in the order to be shown: trees, causes first, the tree with the worst finding on top, waived ones last."""
+    roots: dict[Any, _Group] = {}
+    levels = [roots]
     for depth, finding in walk([finding for finding in findings if finding["status"] == "fail"]):
-        key = (
-            finding["rule"],
-            finding["object"],
-            finding["title"],
-            finding["severity"],
-            bool(finding["waived"]),
-            depth,
-        )
-        merged.setdefault(key, (depth, []))[1].append(finding)
-    yield from merged.values()
+        del levels[depth + 1 :]
+        group = levels[depth].setdefault(_sameness(finding), _Group(depth))
+        group.findings.append(finding)
+        levels.append(group.below)
+    trees = sorted((list(root.flat()) for root in roots.values()), key=_tree_rank)
+    return [group for tree in trees for group in tree]
 
 
-def _shown(groups: Sequence[tuple[int, list[dict[str, Any]]]]) -> list[tuple[int, list[dict[str, Any]]]]:
-    """Trees (a cause and what it explains) with the worst finding first; waived ones last."""
-    trees: list[list[tuple[int, list[dict[str, Any]]]]] = []
-    for depth, group in groups:
-        if depth == 0 or not trees:
-            trees.append([])
-        trees[-1].append((depth, group))
-    trees.sort(key=_tree_rank)
-    return [entry for tree in trees for entry in tree]
+def _sameness(finding: dict[str, Any]) -> tuple[Any, ...]:
+    """What must be equal for a finding to be told once: a command of one host may do harm on another."""
+    waived = finding["waived"]["reason"] if finding["waived"] else None
+    commands = [command for remedy in finding["remedies"] for command in remedy["commands"]]
+    return finding["rule"], finding["object"], finding["title"], finding["severity"], waived, *commands
 
 
-def _tree_rank(tree: Sequence[tuple[int, list[dict[str, Any]]]]) -> tuple[bool, int]:
-    live = [group[0] for _depth, group in tree if not group[0]["waived"]]
+def _tree_rank(tree: Sequence[_Group]) -> tuple[bool, int]:
+    live = [group.findings[0] for group in tree if not group.findings[0]["waived"]]
     worst = max((SEVERITIES.index(finding["severity"]) for finding in live), default=-1)
     return not live, -worst
 
@@ -132,8 +144,10 @@ def _finding(number: int, depth: int, group: Sequence[dict[str, Any]]) -> list[s
     lines += _wrap("on: " + _hosts(group), body, body + "    ")
     if first["waived"]:
         lines += _wrap(f"waived: {clean(first['waived']['reason'])}", body, body + "    ")
-    lines += _wrap(clean(first["explanation"], 2000), body, body)
-    lines.append(f"{body}seen{' on ' + clean(first['host']) if len(group) > 1 and first['host'] else ''}:")
+    differs = any(finding["explanation"] != first["explanation"] for finding in group)
+    where = f"On {clean(first['host'] or 'the cluster', 100)}: " if differs else ""
+    lines += _wrap(where + clean(first["explanation"], 2000), body, body)
+    lines += _wrap(f"seen{' on ' + clean(first['host'], 100) if len(group) > 1 and first['host'] else ''}:", body, body)
     for fact in first["evidence"]:
         lines += _wrap("- " + clean(fact), body + "  ", body + "    ")
     return lines + _remedies(first["remedies"], body)
@@ -145,8 +159,15 @@ def _remedies(remedies: Sequence[dict[str, Any]], body: str) -> list[str]:
         risk = f" (risk: {clean(remedy['risk'])})" if remedy["risk"] else ""
         lines += _wrap(f"{letter}) {clean(remedy['summary'])}{risk}", body + "  ", body + "     ")
         # A command is copied as one piece, so it is never broken over lines.
-        lines += [f"{body}     # {clean(command, 20000)}" for command in remedy["commands"]]
+        lines += [f"{body}     # {_command(command)}" for command in remedy["commands"]]
     return lines
+
+
+def _command(text: str) -> str:
+    # Half a command would be a wrong one.
+    if len(text) > _COMMAND_LIMIT:
+        return f"(a command of {len(text)} characters: see findings.json)"
+    return clean(text, _COMMAND_LIMIT)
 
 
 def _hosts(group: Sequence[dict[str, Any]]) -> str:
@@ -209,6 +230,4 @@ def _looked_at(document: dict[str, Any]) -> list[str]:
 
 
 def _wrap(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

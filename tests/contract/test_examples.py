@@ -16,7 +16,7 @@ from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str, scene: Scene) -> None:
     # What an operator knows and an example can only name; the audit that examples spell out is there.
-    variables = {"kubeconfig": scene.kubeconfig}
+    variables = {"kubeconfig": scene.kubeconfig, "bundle": scene.audit}
     tasks = yaml.safe_load(module_docs(module)["plainexamples"])
     results = run_tasks(tasks, variables, scene.directory)
     failures = [result.get("msg", result) for result in results if result.get("failed") or result.get("skipped")]

@@ -9,6 +9,8 @@ import functools
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubenode.doctor.tests.support.stage import playbook
+from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, playbook
 
 needs_stage = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("ip") is None, reason="nodes in network namespaces need root and ip (iproute2)"
@@ -82,6 +84,22 @@ def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, n
     run = Run(done.returncode, done.stdout, done.stderr, folder)
     assert "Traceback" not in run.printed, run.printed
     return run
+
+
+def ad_hoc(inventory: Path, host: str, module: str, **options: object) -> tuple[bool, dict[str, Any]]:
+    """Run one module as ``ansible HOST -m kubenode.doctor.MODULE`` does; return whether it succeeded, and its result."""
+    command = [str(Path(sys.executable).parent / "ansible"), host, "-i", str(inventory)]
+    command += ["-m", f"kubenode.doctor.{module}", "-a", json.dumps(options)]
+    settings = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, **settings}, stdin=subprocess.DEVNULL
+    )
+    printed = done.stdout + done.stderr
+    assert "Traceback" not in printed, printed
+    # "[ERROR]: …", then "node | SUCCESS => {…}"
+    answer = done.stdout.partition(f"{host} | ")[2].partition(" => ")[2]
+    assert answer, printed
+    return done.returncode == 0, json.loads(answer)
 
 
 def variable(name: str, value: object) -> tuple[str, str]:

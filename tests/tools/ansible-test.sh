@@ -17,10 +17,7 @@ collections=$temporary/ansible_collections
 copy=$collections/kubenode/doctor
 mkdir -p "$copy" "$collections/kubernetes"
 
-git ls-files -z --cached --others --exclude-standard -- . ':!.collections' |
-    while IFS= read -r -d '' file; do
-        if [ -e "$file" ]; then printf '%s\0' "$file"; fi # not one that was deleted and not yet committed
-    done | tar -cf - --null -T - | tar -xf - -C "$copy"
+tests/tools/files.sh | tar -cf - --null -T - | tar -xf - -C "$copy"
 
 # The one collection that this one depends on comes with the ansible package.
 cp -R .venv/lib/python3*/site-packages/ansible_collections/kubernetes/core "$collections/kubernetes/core"

@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Remedy,
     Rule,
     Unknown,
+    missing,
 )
 
 # Every node needs these; the others only where the control plane runs.
@@ -35,6 +36,9 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             by_port.setdefault(socket["port"], []).append(socket)
     for port, sockets in sorted(by_port.items()):
         yield from _judge_port(node, port, sockets)
+    unseen = missing(node["listen_ports"], "listeners")
+    if unseen:
+        yield Unknown(unseen)
 
 
 def _judge_port(node: NodeView, port: int, sockets: list[dict[str, Any]]) -> Iterator[Answer]:

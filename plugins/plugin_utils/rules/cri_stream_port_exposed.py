@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -25,19 +25,27 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
     servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
-    hidden = missing(node["listen_ports"], "processes")
+    hidden = missing(node["listen_ports"], "listeners", "processes")
     if hidden:
         yield Unknown(hidden)
     elif not servers:
         yield NotApplicable("no CRI streaming server was found")
     for socket in servers:
-        if not ipaddress.ip_address(socket["address"].split("%")[0]).is_loopback:
-            yield _fail(socket)
+        if not _is_loopback(socket["address"]):
+            yield _fail(node, socket)
 
 
-def _fail(socket: dict[str, Any]) -> Fail:
+def _is_loopback(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _fail(node: NodeView, socket: dict[str, Any]) -> Fail:
     component = socket["known_as"]["component"]
-    pin = cures.pin_stream_port(component, None)
+    settings = node.sections.get("port_settings") or {}
+    where = encounters.stream_setting(node, component) if "cri" in settings else None
+    pin = cures.pin_stream_port(component, where)
     return Fail(
         subject=f"{component} CRI streaming server",
         title=f"{describe.owner_name(socket)} listens beyond this node, on {socket['address']}",

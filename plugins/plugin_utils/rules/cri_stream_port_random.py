@@ -10,8 +10,13 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
+    Context,
+    local_range,
+    reserved,
+    unseen_ports,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
@@ -25,21 +30,25 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    if not encounters.is_node(node, context):
+        yield NotApplicable(encounters.NO_NODE)
+        return
+    local, unseen = local_range(node.sections), unseen_ports(node.sections)
+    if local is None or unseen:
+        yield Unknown(unseen)
+        return
     servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
     drawn = [socket for socket in servers if socket["ephemeral"] and not _is_fixed(node, socket)]
-    if not drawn:
-        hidden = missing(node["listen_ports"], "processes")
-        yield Unknown(hidden) if hidden else NotApplicable("no CRI streaming server on a random port was found")
-        return
-    local = local_range(node.sections)
-    if local is None:
-        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
-        return
+    hidden = missing(node["listen_ports"], "listeners", "processes")
+    if hidden:
+        yield Unknown(hidden)
+    elif not drawn:
+        yield NotApplicable("no CRI streaming server on a random port was found")
     reach = port_ranges.subtract(port_ranges.intersect([context.nodeport_range[:2]], [local]), reserved(node.sections))
     taken = {nodeport_verdict.number(port) for port in context.node_ports or ()}
     for socket in drawn:
         # A collision that has come about is nodeport-shadows-listener's to tell.
-        if reach and socket["port"] not in taken:
+        if reach and socket["port"] not in taken and not encounters.out_of_reach(node, context, socket):
             yield _fail(node, context, socket, reach)
 
 
@@ -60,8 +69,12 @@ def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_
     setting = _setting(node, component)
     evidence = [describe.line(socket), f"NodePort range {context.nodeport_range} ({context.nodeport_range.source})"]
     if setting:
-        value = setting["value"] if setting["value"] is not None else f"not set (default {setting['default']})"
-        evidence.append(f"{setting['key']} is {value} in {setting['file'] or 'no file that was seen'}")
+        value = (
+            f"is {setting['value']}"
+            if setting["value"] is not None
+            else f"is not set, its default is {setting['default']}"
+        )
+        evidence.append(f"{setting['key']} {value}{' (' + setting['file'] + ')' if setting['file'] else ''}")
     pin = cures.pin_stream_port(component, setting["file"] if setting else None)
     other = Remedy(
         "or keep the NodePorts out of the ephemeral range on this node (nodeport-range-overlaps-ephemeral has the commands)",
@@ -92,5 +105,5 @@ RULE = Rule(
         "Kubernetes 1.11 to 1.23 pkg/kubelet/dockershim/docker_service.go",
     ),
     judge=_judge,
-    needs=("listen_ports", "port_settings"),
+    needs=("host", "listen_ports", "nodeport_conflict", "port_settings"),
 )

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.bind_overlap import Address, Certainty, overlaps
+from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -26,8 +27,11 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         return
     local = {entry["address"] for entry in node["host"]["addresses"] if entry["interface"] != "kube-ipvs0"}
     for service in context.cluster["services"] or ():
-        for address in sorted(local & set(_taken_addresses(service))):
-            yield from _meetings(node, context, service, address)
+        for address in sorted(local.intersection(_taken_addresses(service))):
+            yield from _meetings(node, context, service, address, local)
+    unseen = missing(node["listen_ports"], "listeners")
+    if unseen:
+        yield Unknown(unseen)
 
 
 def _taken_addresses(service: dict[str, Any]) -> list[str]:
@@ -38,16 +42,25 @@ def _taken_addresses(service: dict[str, Any]) -> list[str]:
     return [address for address in [*service["external_ips"], *ingress] if address]
 
 
-def _meetings(node: NodeView, context: Context, service: dict[str, Any], address: str) -> Iterator[Fail]:
+def _meetings(
+    node: NodeView, context: Context, service: dict[str, Any], address: str, local: Collection[str]
+) -> Iterator[Answer]:
     wanted = Address(f"ipv{ipaddress.ip_address(address).version}", address)
     slices = context.slices_of(service["namespace"], service["name"])
     for port in service["ports"]:
-        if encounters.has_endpoint_at(slices, {address}, port["port"]):
+        if encounters.has_endpoint_at(slices, local, port["port"]):
             continue  # a hostNetwork pod of this very Service
         for socket in node["listen_ports"]["listeners"]:
             same = (socket["protocol"], socket["port"]) == (port["protocol"].lower(), port["port"])
-            if same and socket["state"] != "bound" and _covers(socket, wanted):
-                yield _fail(service, port, address, socket)
+            if not same or socket["state"] == "bound" or is_kube_proxy(socket) or not _covers(socket, wanted):
+                continue  # kube-proxy up to 1.23 opens the port itself
+            finding = _fail(service, port, address, socket)
+            if socket["hidden"]:
+                yield Unknown(
+                    f"{finding.title}, unless kube-proxy holds it, which needs root to be seen", finding.subject
+                )
+            else:
+                yield finding
 
 
 def _covers(socket: dict[str, Any], wanted: Address) -> bool:
@@ -60,7 +73,8 @@ def _fail(service: dict[str, Any], port: dict[str, Any], address: str, socket: d
         subject=f"{name} port {port['port']}/{port['protocol']} against {describe.owner_name(socket)}",
         title=f"{describe.owner_name(socket)} is not reached on {address} port {port['port']}: {name} has that address as an external one",
         explanation=(
-            f"kube-proxy takes packets for {address} port {port['port']} to the Service's pods before the kernel looks for a listener. "
+            f"kube-proxy takes packets for {address} port {port['port']} to the Service's pods, and refuses them while there are none, "
+            "before the kernel looks for a listener. "
             "The program still answers on the node's other addresses, if it listens there."
         ),
         evidence=(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
@@ -22,7 +21,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         return
     for meeting in encounters.of(node, context, health_checks=True):
         if meeting.verdict["harmed"] == "service" and meeting.verdict["certain"]:
-            yield _fail(meeting, node)
+            yield _fail(meeting, node, context)
         elif meeting.verdict["harmed"] in ("service", "unknown"):
             yield Unknown(
                 f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}: {meeting.verdict['meaning']}",
@@ -31,13 +30,13 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     yield from encounters.gaps(node, context)
 
 
-def _fail(meeting: Encounter, node: NodeView) -> Fail:
+def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     remedies = [Remedy("free the port: stop or move the program that holds it", (), "depends on that program")]
     restart = cures.restart_owner(meeting.socket)
     if restart:
         remedies.insert(0, restart)
     if meeting.socket["ephemeral"]:
-        remedies.append(cures.reserve(node.sections, port_ranges.of_numbers([meeting.socket["port"]])))
+        remedies.append(cures.reserve(node.sections, context))
     return Fail(
         subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.known_ports import ALL_IN_ONE
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -21,22 +22,33 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 )
 
 
-def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     proxy = node["nodeport_conflict"]["proxy"]
     if proxy["nodeport_addresses"] is None:
         why = missing(proxy, "kube-proxy configuration", "kube-proxy mode") or "kube-proxy's configuration was not seen"
-        yield Unknown(why) if proxy["program"] == "kube-proxy" else NotApplicable("no kube-proxy was seen on this host")
+        here = proxy["program"] == "kube-proxy" or proxy["program"] in ALL_IN_ONE
+        yield Unknown(why) if here else NotApplicable("no kube-proxy was seen on this host")
         return
     listed = [entry for entry in proxy["nodeport_addresses"] if entry != "primary"]
     if not listed or len(listed) < len(proxy["nodeport_addresses"]):
         return
     versions = {ipaddress.ip_network(entry, strict=False).version for entry in listed}
     for version in {4, 6} - versions:
-        open_addresses = [
-            entry["address"] for entry in node["host"]["addresses"] or () if _is_reachable(entry["address"], version)
-        ]
-        if open_addresses:
-            yield _fail(version, listed, open_addresses)
+        yield from _judge_family(node, context, version, listed)
+
+
+def _judge_family(node: NodeView, context: Context, version: int, listed: list[str]) -> Iterator[Answer]:
+    if node["host"]["addresses"] is None:
+        yield Unknown(missing(node["host"], "local addresses"))
+        return
+    addresses = [entry["address"] for entry in node["host"]["addresses"] if _is_reachable(entry["address"], version)]
+    if not addresses:
+        return
+    why = context.why_no_services()
+    if why:
+        yield Unknown(f"whether a Service has NodePorts on IPv{version} is not known ({why})")
+    elif any(f"IPv{version}" in port["ip_families"] for port in context.node_ports or ()):
+        yield _fail(version, listed, addresses)
 
 
 def _is_reachable(text: str, version: int) -> bool:

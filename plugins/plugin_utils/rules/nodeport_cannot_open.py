@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, NotApplicable, Rule
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Rule,
+    Unknown,
+    missing,
+)
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -20,12 +28,28 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield refusal
         return
     if not encounters.opens_node_ports(node, context):
-        yield NotApplicable("no NodePort is held by kube-proxy itself: it is 1.24 or newer, or patched")
+        hidden = missing(node["nodeport_conflict"], "processes")
+        why = "no NodePort is held by kube-proxy itself: it is 1.24 or newer, or patched"
+        yield Unknown(hidden) if hidden else NotApplicable(why)
         return
     for meeting in encounters.of(node, context, health_checks=False):
-        if meeting.verdict["effect"] == "cannot open":
+        if meeting.verdict["effect"] != "cannot open" or _is_open(meeting, node):
+            continue
+        if meeting.verdict["certain"]:
             yield _fail(meeting, node, context)
+        else:
+            yield Unknown(f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}", meeting.subject)
     yield from encounters.gaps(node, context)
+
+
+def _is_open(meeting: Encounter, node: NodeView) -> bool:
+    """True where kube-proxy has the port: what else has it was accepted there, or is of an IP family the Service has not."""
+    place = (meeting.socket["protocol"], meeting.socket["port"])
+    return any(
+        is_kube_proxy(socket) and socket["state"] in ("listen", "bound", "unconnected")
+        for socket in node["nodeport_conflict"]["sockets"]
+        if (socket["protocol"], socket["port"]) == place
+    )
 
 
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
@@ -35,8 +59,13 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
         explanation=f'kube-proxy logs "bind: address already in use" at each sync. {meeting.verdict["meaning"]}.',
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),
         remedies=(cures.move_node_port(meeting.port, node.sections, context),),
-        caused_by=("nodeport-shadows-listener", "nodeport-range-overlaps-ephemeral"),
+        caused_by=_causes(meeting),
     )
+
+
+def _causes(meeting: Encounter) -> tuple[str, ...]:
+    shadow = ("nodeport-shadows-listener",) if "listener" in meeting.harmed else ()
+    return (*shadow, "nodeport-range-overlaps-ephemeral") if meeting.socket["ephemeral"] else shadow
 
 
 RULE = Rule(

@@ -13,7 +13,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Con
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
-    NotApplicable,
     Remedy,
     Rule,
     Unknown,
@@ -26,7 +25,7 @@ def _judge(context: Context) -> Iterator[Answer]:
     if why:
         yield Unknown(f"the cluster's Services are not known ({why})")
     elif span.assumed:
-        yield NotApplicable(f"the NodePort range is not known: {span.source}")
+        yield Unknown(f"the NodePort range is not known ({span.source})")
     else:
         outside = [
             port for port in context.node_ports or () if not span.low <= nodeport_verdict.number(port) <= span.high

@@ -15,6 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     NodePortRange,
     local_range,
     reserved,
+    unseen_ports,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -24,7 +25,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Remedy,
     Rule,
     Unknown,
-    missing,
 )
 
 # What is left of the ephemeral range must still serve outgoing connections: half of the kernel's default 28232 ports.
@@ -35,9 +35,9 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if not encounters.is_node(node, context):
         yield NotApplicable(encounters.NO_NODE)
         return
-    local = local_range(node.sections)
-    if local is None:
-        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
+    local, unseen = local_range(node.sections), unseen_ports(node.sections)
+    if local is None or unseen:
+        yield Unknown(unseen)
         return
     kept = reserved(node.sections)
     span = context.nodeport_range
@@ -45,10 +45,12 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     at_risk = [port for port in context.node_ports or () if _drawable(nodeport_verdict.number(port), local, kept)]
     if shared or at_risk:
         yield _fail(node, context, local, shared, at_risk)
-    elif span.assumed and context.node_ports is None:
-        yield Unknown(
-            f"the NodePort range is not known ({span.source}) and neither are the Services ({context.why_no_services()})"
+    elif span.assumed:
+        services = context.why_no_services()
+        checked = (
+            f"nor are the Services ({services})" if services else "the NodePorts that Services have were looked at"
         )
+        yield Unknown(f"the NodePort range is not known ({span.source}); {checked}")
 
 
 def _drawable(number: int, local: tuple[int, int], kept: port_ranges.Intervals) -> bool:
@@ -79,7 +81,7 @@ def _fail(
             "from its clients; in IPVS mode outgoing connections from it fail too. Kubernetes never warns about this."
         ),
         evidence=tuple(evidence),
-        remedies=tuple(_remedies(node, span, local, shared, at_risk)),
+        remedies=tuple(_remedies(node, context, local, shared, at_risk)),
     )
 
 
@@ -93,13 +95,14 @@ def _title(span: NodePortRange, count: int, at_risk: list[dict[str, Any]]) -> st
 
 def _remedies(
     node: NodeView,
-    span: NodePortRange,
+    context: Context,
     local: tuple[int, int],
     shared: port_ranges.Intervals,
     at_risk: list[dict[str, Any]],
 ) -> Iterator[Remedy]:
+    span = context.nodeport_range
     if at_risk:
-        yield cures.reserve(node.sections, port_ranges.of_numbers(nodeport_verdict.number(port) for port in at_risk))
+        yield cures.reserve(node.sections, context)
     if span.high < local[1] and local[1] - span.high >= _LEAST_PORTS:
         setting = f"net.ipv4.ip_local_port_range = {span.high + 1} {local[1]}"
         yield Remedy(
@@ -111,7 +114,7 @@ def _remedies(
             f"{local[1] - span.high} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
         )
     elif not at_risk:
-        remedy = cures.reserve(node.sections, shared)
+        remedy = cures.reserve(node.sections, context, shared)
         yield Remedy(
             remedy.summary,
             remedy.commands,

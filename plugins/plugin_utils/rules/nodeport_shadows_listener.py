@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
+
+_EITHER = "shadowed or rejected"  # nodeport_verdict's effect where endpoints are not known, or differ by address
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -53,7 +54,9 @@ def _title(meeting: Encounter, streaming: bool) -> str:
         fail = "fail" if meeting.verdict["certain"] else "may fail"
         return f"kubectl exec, attach and port-forward {fail} on this node: {service} takes {where} of {who}"
     fate = {"shadowed": "never reached", "rejected": "refused"}.get(meeting.verdict["effect"], "cut off")
-    return f"{who} on {where} is {fate}: {service} takes its port"
+    verb = "is" if meeting.verdict["certain"] else "may be"
+    part = " on some addresses" if meeting.verdict["alive"] else ""
+    return f"{who} on {where} {verb} {fate}{part}: {service} takes its port"
 
 
 def _severity(meeting: Encounter, streaming: bool) -> str:
@@ -71,13 +74,13 @@ def _explanation(meeting: Encounter, streaming: bool) -> str:
     if not streaming:
         return text
     port = meeting.socket["port"]
-    if meeting.verdict["effect"] != "shadowed":
+    if meeting.verdict["effect"] in ("rejected", _EITHER):
         text += (
             f' kubectl then prints "error: unable to upgrade connection: error dialing backend: dial tcp 127.0.0.1:{port}: connect: '
             f'connection refused" or, from a newer kubelet, "error sending request: Post "http://127.0.0.1:{port}/exec/...": dial tcp '
             f'127.0.0.1:{port}: connect: connection refused". kubectl logs still works.'
         )
-    if meeting.verdict["effect"] != "rejected":
+    if meeting.verdict["effect"] in ("shadowed", _EITHER):
         text += (
             " The request for exec arrives at one of the Service's pods, so kubectl hangs or prints that pod's answer."
         )
@@ -109,7 +112,7 @@ def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[
     if restart:
         yield restart
     if meeting.socket["ephemeral"]:
-        yield cures.reserve(node.sections, port_ranges.of_numbers([meeting.socket["port"]]))
+        yield cures.reserve(node.sections, context)
     else:
         yield Remedy("move the program to another port, in its own configuration", (), "its clients must follow")
 

@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
+    Context,
+    local_range,
+    reserved,
+    unseen_ports,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown, missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
 
 # What draws ports in each of port_ranges.selection_skew's ways.
 _WORDS = {"listen": "random listeners", "bind": "bind() to port 0", "connect": "outgoing connections"}
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    local = local_range(node.sections)
-    if local is None:
-        yield Unknown(missing(node["port_settings"]["kernel"], "net.ipv4.ip_local_port_range"))
+    local, unseen = local_range(node.sections), unseen_ports(node.sections)
+    if local is None or unseen:
+        yield Unknown(unseen)
         return
     worst = port_ranges.selection_skew(local, reserved(node.sections))
     if worst and worst[0]["share"] >= context.settings.skew_share:
@@ -29,16 +34,18 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 def _fail(local: tuple[int, int], worst: Any) -> Fail:
     low, high = worst["block"]
+    # The search wraps round the end of the range, and so may the block.
+    block = f"{low}-{high}" if low <= high else f"{low}-{local[1]} and {local[0]}-{high}"
     return Fail(
         subject="reserved ports",
-        title=f"port {worst['port']} gets {worst['share']:.0%} of the ports drawn for {_WORDS[worst['selection']]}, because {low}-{high} before it is reserved",
+        title=f"port {worst['port']} gets {worst['share']:.0%} of the ports drawn for {_WORDS[worst['selection']]}, because {block} before it is reserved",
         explanation=(
             "The kernel starts its search at a random port and goes upwards, so the first free port behind a reserved block is chosen for every start "
             "inside the block. Connections to one destination then run out of ports early, and that port is always in use."
         ),
         evidence=(
             f"net.ipv4.ip_local_port_range is {local[0]} {local[1]}",
-            f"net.ipv4.ip_local_reserved_ports holds {low}-{high}",
+            f"net.ipv4.ip_local_reserved_ports holds {block}",
         ),
         remedies=(
             Remedy(

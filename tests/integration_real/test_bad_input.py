@@ -1,0 +1,124 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator can get wrong: a clear error that names the thing, before any node is asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import ad_hoc, diagnose, variable
+from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
+
+LOCALHOST = PROJECT / "inventory" / "localhost.yml"
+
+
+def missing(_path: Path) -> None:
+    """Leave nothing there."""
+
+
+def broken(path: Path) -> None:
+    path.write_text("{{{ : nope\n")
+
+
+def empty(path: Path) -> None:
+    path.write_text("")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def no_context(path: Path) -> None:
+    path.write_text("apiVersion: v1\nkind: Config\ncurrent-context: lost\ncontexts: []\nclusters: []\nusers: []\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (missing, "no such file"),
+        (broken, "not valid YAML (line 1, column 5)"),
+        (empty, "empty"),
+        (folder, "not a file"),
+        (no_context, "lost"),
+    ],
+)
+def test_kubeconfig(tmp_path: Path, make, message: str):
+    path = tmp_path / "the-kubeconfig"
+    make(path)
+    run = diagnose("-i", LOCALHOST, "-e", f"kubeconfig={path}")
+    assert run.status != 0
+    assert f"kubeconfig {path}: " in run.said
+    assert message in run.said
+    assert list((run.bundle / "nodes").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_kubeconfig_without_permission(tmp_path: Path):
+    path = tmp_path / "the-kubeconfig"
+    path.write_text("{}")
+    path.chmod(0)
+    run = diagnose("-i", LOCALHOST, "-e", f"kubeconfig={path}")
+    assert run.status != 0
+    assert f"kubeconfig {path}: " in run.said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("nodeport_range", "0-70000", "nodeport_range: '0-70000': a port lies between 1 and 65535"),
+        ("nodeport_range", "32767-30000", "nodeport_range: '32767-30000'"),
+        ("nodeport_range", "many", "nodeport_range: 'many'"),
+        ("fail_on", "sometimes", "fail_on: 'sometimes' is none of info, warning, critical"),
+        ("proxy_mode", "quantum", "proxy_mode: 'quantum' is none of iptables, ipvs, nftables, userspace, cilium"),
+        ("waivers", [{"rule": "reserved-ports-skew"}], "waivers[0]: reason is needed"),
+        ("waivers", [{"rule": "x", "reason": "y", "until": "soon"}], "waivers[0]: until 'soon' is no date (YYYY-MM-DD)"),
+        ("waivers", [{"rule": "x", "reason": "y", "untill": 1}], "waivers[0]: unknown keys untill"),
+        ("report_skew_share", 2, "skew_share: 2.0 is no share above 0 and up to 1"),
+    ],
+)
+def test_setting(name: str, value: object, message: str):
+    run = diagnose("-i", LOCALHOST, *variable(name, value))
+    assert run.status != 0
+    assert message in run.said
+    assert run.printed.count(message) <= 2  # Ansible's error and the host's result, no chain of causes
+    assert not (run.folder / "audits").exists()
+
+
+def test_audits_cannot_be_made(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    run = diagnose("-i", LOCALHOST, "-e", f"collect_audits={tmp_path}/file/audits")
+    assert run.status != 0
+    assert f"{tmp_path}/file/audits/" in run.said
+    assert "Not a directory" in run.said
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        ("node_snapshot", {"sections": ["host", "weather"]}, "weather"),
+        ("node_snapshot", {"ports": [36527, 70000]}, "ports, port_range: '70000': a port lies between 1 and 65535"),
+        ("node_snapshot", {"port_range": "30000-99999"}, "ports, port_range: '30000-99999'"),
+        ("node_snapshot", {"answer_seconds": 0}, "answer_seconds: 0 is less than 1"),
+        ("nodeport_conflict", {"node_ports": [{"service": "a", "node_port": 0}]}, "node_ports[0]: 0 is no port"),
+        ("nodeport_conflict", {"node_ports": [{"service": "a", "node_port": 65536}]}, "node_ports[0]: 65536 is no port"),
+        ("nodeport_conflict", {"node_ports": [{"service": "a"}]}, "node_port, health_check_node_port"),
+        ("judge", {"bundle": ""}, "the folder has no name"),
+    ],
+)
+def test_module_option(module: str, options: dict[str, object], message: str):
+    succeeded, result = ad_hoc(LOCALHOST, "localhost", module, **options)
+    assert not succeeded
+    assert message in result["msg"]
+
+
+def test_wrong_option_is_not_recorded_as_the_nodes_silence(tmp_path: Path):
+    """With a bundle, a node's failure is an answer; the operator's mistake is still an error."""
+    _began, begun = ad_hoc(LOCALHOST, "localhost", "bundle", audits=str(tmp_path), hosts=["localhost"])
+    succeeded, result = ad_hoc(LOCALHOST, "localhost", "node_snapshot", bundle=begun["path"], sections=["weather"])
+    assert not succeeded
+    assert "weather" in result["msg"]
+    assert list((Path(begun["path"]) / "nodes").iterdir()) == []

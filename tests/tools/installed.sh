@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Usage: tests/tools/installed.sh CORE:PYTHON...     (2.16:3.11 and the like)
+# The collection as its users get it: built, checked for what is in it, installed elsewhere, then documented and run from there with each of
+# these versions of ansible-core.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+work=$PWD/.cache/installed
+rm -rf "$work"
+mkdir -p "$work"
+
+echo "--- tarball"
+.venv/bin/ansible-galaxy collection build --output-path "$work"
+tarball=$(echo "$work"/kubenode-doctor-*.tar.gz)
+# What git has, less what galaxy.yml's build_ignore is meant to leave out, plus the two files that describe the tarball.
+tests/tools/files.sh | tr '\0' '\n' |
+    grep -vE '^(\.|tests/|inventory/|changelogs/fragments/|Makefile$|ansible\.cfg$|execution-environment\.yml$|galaxy\.yml$|pyproject\.toml$|requirements)' |
+    cat - <(printf '%s\n' FILES.json MANIFEST.json) | sort >"$work/expected"
+tar -tzf "$tarball" | grep -v '/$' | sort >"$work/packed"
+diff "$work/expected" "$work/packed"
+echo "$(wc -l <"$work/packed") files, as expected"
+
+# Forced, since the symlink in .collections counts as installed. The one dependency comes with the ansible package: Galaxy is not asked.
+.venv/bin/ansible-galaxy collection install --force --no-deps --offline -p "$work" "$tarball" 2>/dev/null
+cp -R .venv/lib/python3*/site-packages/ansible_collections/kubernetes "$work/ansible_collections/"
+find plugins/modules -name '*.py' -printf 'kubenode.doctor.%f\n' | sed 's/\.py$//' | sort >"$work/modules"
+
+# try_with CORE PYTHON
+try_with() {
+    local venv=$work/core-$1
+    echo "--- ansible-core $1 on Python $2"
+    "$(tests/tools/find-python.sh "$2")" -m venv "$venv"
+    "$venv/bin/pip" install -qq --disable-pip-version-check "ansible-core==$1.*" "kubernetes>=31"
+    mkdir "$venv/elsewhere"
+    cd "$venv/elsewhere"
+    "$venv/bin/ansible" --version | head -n 1
+    # ansible-doc only warns of a module that it cannot find.
+    xargs "$venv/bin/ansible-doc" --json <"$work/modules" >docs.json
+    "$venv/bin/python" -c 'import json; print(*sorted(json.load(open("docs.json"))), sep="\n")' | diff "$work/modules" -
+    "$venv/bin/ansible-playbook" kubenode.doctor.diagnose -i localhost, -e ansible_connection=local \
+        -e '{"ansible_python_interpreter": "{{ ansible_playbook_python }}"}'
+    ls -l audits/*/findings.json
+}
+
+unset ANSIBLE_CONFIG
+export ANSIBLE_COLLECTIONS_PATH=$work
+for pair in "$@"; do
+    (try_with "${pair%:*}" "${pair#*:}")
+done
