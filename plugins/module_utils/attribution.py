@@ -44,7 +44,7 @@ class Owners:
 
     def _held_unseen(self, entry: Entry) -> bool:
         if entry.inode is None:
-            return entry.pid is None
+            return entry.pid is None and entry.state != "time_wait"
         return entry.inode > 0 and entry.inode not in self._holders.pids
 
     def _describe(self, pid: int) -> dict[str, Any]:

@@ -106,7 +106,7 @@ listeners:
       returned: always
       sample: 0
     inode:
-      description: The inode of the socket. Null where the backend does not show it.
+      description: The inode of the socket. Null where no process holds it or the backend does not show it.
       type: int
       returned: always
       sample: 47048
@@ -127,21 +127,21 @@ listeners:
           returned: always
           sample: 12816
         name:
-          description: The name that the kernel keeps, at most 15 bytes.
+          description: The name that the kernel keeps, at most 15 bytes. Null when the process ended meanwhile.
           type: str
           returned: always
           sample: kubelet
         unit:
-          description: The systemd service, if any.
+          description: The systemd service. Null where there is none.
           type: str
           returned: always
           sample: kubelet.service
         container_id:
-          description: The container, if any.
+          description: The container. Null where there is none.
           type: str
           returned: always
         pod_uid:
-          description: The pod, if any. Static pods have a uid of 32 digits without dashes.
+          description: The pod. Null where there is none. Static pods have a uid of 32 digits without dashes.
           type: str
           returned: always
     hidden:
@@ -150,7 +150,7 @@ listeners:
       returned: always
       sample: false
     cgroup:
-      description: The cgroup (v2) of a socket whose process could not be seen.
+      description: The cgroup (v2) of a socket whose process could not be seen. Null for others, and where it was not told.
       type: str
       returned: always
     known_as:

@@ -43,7 +43,7 @@ options:
         choices: [TCP, UDP, SCTP]
         default: TCP
       node_port:
-        description: The NodePort, 1 to 65535. Either this or O(node_ports[].health_check_node_port) is needed.
+        description: The NodePort, 1 to 65535. This or O(node_ports[].health_check_node_port) is needed, or both.
         type: int
       health_check_node_port:
         description: The healthCheckNodePort, 1 to 65535.
@@ -123,7 +123,7 @@ conflicts:
       type: str
       returned: always
     port_name:
-      description: The name of the Service's port.
+      description: The name of the Service's port. Null where it has none.
       type: str
       returned: always
     protocol:
@@ -169,10 +169,72 @@ conflicts:
       type: str
       returned: always
 sockets:
-  description: Every socket whose local port is one of the numbers, in the form of M(kubenode.doctor.listen_ports) with the peer added.
+  description: Every socket whose local port is one of the numbers, listeners first.
   returned: always
   type: list
   elements: dict
+  contains:
+    protocol:
+      description: The protocol, C(tcp) or C(udp).
+      type: str
+      returned: always
+    family:
+      description: The address family, C(ipv4) or C(ipv6).
+      type: str
+      returned: always
+    state:
+      description: C(listen), C(bound), C(unconnected), or the state of a connection, such as C(established) or C(time_wait).
+      type: str
+      returned: always
+    address:
+      description: The local address.
+      type: str
+      returned: always
+    port:
+      description: The local port.
+      type: int
+      returned: always
+    v6only:
+      description: Whether an IPv6 socket refuses IPv4. Null for IPv4 sockets and where the backend does not show it.
+      type: bool
+      returned: always
+    peer:
+      description: The address of the other end. Null for sockets that have none.
+      type: str
+      returned: always
+    peer_port:
+      description: The port of the other end. Null for sockets that have none.
+      type: int
+      returned: always
+    uid:
+      description: The user id that owns the socket. Null where the backend does not show it.
+      type: int
+      returned: always
+    inode:
+      description: The inode of the socket. Null where no process holds it or the backend does not show it.
+      type: int
+      returned: always
+    ephemeral:
+      description: Whether the port lies in the range from which the kernel draws ports. Null where that cannot be read.
+      type: bool
+      returned: always
+    processes:
+      description: The processes that hold the socket, in the form of M(kubenode.doctor.listen_ports).
+      type: list
+      elements: dict
+      returned: always
+    hidden:
+      description: Whether a process holds the socket and could not be seen.
+      type: bool
+      returned: always
+    cgroup:
+      description: The cgroup (v2) of a socket whose process could not be seen. Null for others, and where it was not told.
+      type: str
+      returned: always
+    known_as:
+      description: What the port is known as for this process, in the form of M(kubenode.doctor.listen_ports). Null where nothing is known.
+      type: dict
+      returned: always
 proxy:
   description: The service proxy that was found or told.
   returned: always
@@ -187,7 +249,7 @@ proxy:
       type: str
       returned: always
     source:
-      description: How the mode is known.
+      description: How the mode is known. Null when nothing told it.
       type: str
       returned: always
     nodeport_addresses:
@@ -270,9 +332,9 @@ _PORT_OPTIONS: dict[str, Any] = {
 def check(module: AnsibleModule) -> None:
     """End with a message that names the option when a value cannot be right."""
     for index, port in enumerate(module.params["node_ports"]):
-        number = nodeport_verdict.number(port)
-        if not 1 <= number <= 65535:
-            module.fail_json(msg=f"node_ports[{index}]: {number} is no port: 1 to 65535 expected")
+        for name in ("node_port", "health_check_node_port"):
+            if port[name] is not None and not 1 <= port[name] <= 65535:
+                module.fail_json(msg=f"node_ports[{index}].{name}: {port[name]} is no port: 1 to 65535 expected")
     for name, parse in (("nodeport_addresses", service_proxy.checked_addresses), ("node_ips", _checked_ips)):
         try:
             parse(module.params[name] or [])
@@ -296,16 +358,29 @@ def told(proxy: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     return {**proxy, "complete": not proxy["missing"]}
 
 
-def judge(params: dict[str, Any], section: dict[str, Any], local: list[dict[str, str]]) -> list[dict[str, Any]]:
+def one_number_each(ports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Split an entry that names a NodePort and a healthCheckNodePort: they are judged by different rules."""
+    plain = [{**port, "health_check_node_port": None} for port in ports if port["node_port"]]
+    health = [
+        {**port, "node_port": None, "port_name": None, "protocol": "TCP"}
+        for port in ports
+        if port["health_check_node_port"]
+    ]
+    return plain + health
+
+
+def judge(
+    ports: list[dict[str, Any]], section: dict[str, Any], node_ips: list[str], local: list[dict[str, str]]
+) -> list[dict[str, Any]]:
     """Judge each port against each socket with its number and protocol."""
-    numbers = {port["node_port"] for port in params["node_ports"] if port["node_port"]}
+    numbers = {port["node_port"] for port in ports if port["node_port"]}
     node = nodeport_verdict.Node(
-        nodeport_capture.proxy_from(section["proxy"], params["node_ips"]),
+        nodeport_capture.proxy_from(section["proxy"], node_ips),
         local,
         nodeport_sockets.opens_node_ports(section["sockets"], numbers),
     )
     found = []
-    for port in params["node_ports"]:
+    for port in ports:
         for index, socket in nodeport_verdict.sharing(port, section["sockets"]):
             others = [other for other in section["sockets"] if other["port"] == socket["port"] and other is not socket]
             for verdict in nodeport_verdict.verdicts(port, socket, node, others):
@@ -330,7 +405,6 @@ def main() -> None:
                 "required": True,
                 "options": _PORT_OPTIONS,
                 "required_one_of": [("node_port", "health_check_node_port")],
-                "mutually_exclusive": [("node_port", "health_check_node_port")],
             },
             "proxy_mode": {"type": "str", "choices": ["auto", *service_proxy.MODES], "default": "auto"},
             "nodeport_addresses": {"type": "list", "elements": "str"},
@@ -340,14 +414,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     check(module)
-    wanted = {nodeport_verdict.number(port) for port in module.params["node_ports"]}
+    ports = one_number_each(module.params["node_ports"])
+    wanted = {nodeport_verdict.number(port) for port in ports}
     try:
         section = nodeport_sockets.collect(Deadline(module.params["budget_seconds"]), wanted)
         local = addresses.local_addresses()
     except (sockets.SocketsError, netlink.NetlinkError) as error:
         module.fail_json(msg=f"The sockets and addresses of this node could not be read. {error}")
     section["proxy"] = told(section["proxy"], module.params)
-    module.exit_json(changed=False, conflicts=judge(module.params, section, local), **section)
+    module.exit_json(changed=False, conflicts=judge(ports, section, module.params["node_ips"], local), **section)
 
 
 if __name__ == "__main__":

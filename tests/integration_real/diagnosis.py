@@ -29,6 +29,10 @@ needs_ss = pytest.mark.skipif(shutil.which("ss") is None, reason="the oracle is 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="a host that cannot be reached needs an ssh client")
 
 
+# The folders of all runs, removed when the tests have ended.
+_RUNS = tempfile.TemporaryDirectory(prefix="kubenode-doctor-runs-")
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run. ``folder`` is where it was started, so its bundles lie in ``folder/audits``."""
@@ -79,7 +83,7 @@ class Run:
 
 def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, name: str = "diagnose") -> Run:
     """Run a playbook in a new folder, as an operator does, and keep what it said."""
-    folder = Path(tempfile.mkdtemp(prefix="operator-"))
+    folder = Path(tempfile.mkdtemp(dir=_RUNS.name))
     done = playbook(name, *map(str, words), folder=folder, environment=environment)
     run = Run(done.returncode, done.stdout, done.stderr, folder)
     assert "Traceback" not in run.printed, run.printed
@@ -90,7 +94,11 @@ def ad_hoc(inventory: Path, host: str, module: str, **options: object) -> tuple[
     """Run one module as ``ansible HOST -m kubenode.doctor.MODULE`` does; return whether it succeeded, and its result."""
     command = [str(Path(sys.executable).parent / "ansible"), host, "-i", str(inventory)]
     command += ["-m", f"kubenode.doctor.{module}", "-a", json.dumps(options)]
-    settings = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    settings = {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    }
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, **settings}, stdin=subprocess.DEVNULL
     )

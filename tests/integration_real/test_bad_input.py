@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -56,14 +55,15 @@ def test_kubeconfig(tmp_path: Path, make, message: str):
     assert list((run.bundle / "nodes").iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_kubeconfig_without_permission(tmp_path: Path):
-    path = tmp_path / "the-kubeconfig"
-    path.write_text("{}")
-    path.chmod(0)
+def test_kubeconfig_without_permission():
+    # Mode 0200, which the kernel's sysctl_perm holds against root too.
+    path = Path("/proc/sys/net/ipv4/route/flush")
+    assert path.exists()
     run = diagnose("-i", LOCALHOST, "-e", f"kubeconfig={path}")
     assert run.status != 0
     assert f"kubeconfig {path}: " in run.said
+    assert "Permission denied" in run.said
+    assert list((run.bundle / "nodes").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,11 @@ def test_kubeconfig_without_permission(tmp_path: Path):
         ("fail_on", "sometimes", "fail_on: 'sometimes' is none of info, warning, critical"),
         ("proxy_mode", "quantum", "proxy_mode: 'quantum' is none of iptables, ipvs, nftables, userspace, cilium"),
         ("waivers", [{"rule": "reserved-ports-skew"}], "waivers[0]: reason is needed"),
-        ("waivers", [{"rule": "x", "reason": "y", "until": "soon"}], "waivers[0]: until 'soon' is no date (YYYY-MM-DD)"),
+        (
+            "waivers",
+            [{"rule": "x", "reason": "y", "until": "soon"}],
+            "waivers[0]: until 'soon' is no date (YYYY-MM-DD)",
+        ),
         ("waivers", [{"rule": "x", "reason": "y", "untill": 1}], "waivers[0]: unknown keys untill"),
         ("report_skew_share", 2, "skew_share: 2.0 is no share above 0 and up to 1"),
     ],
@@ -104,7 +108,11 @@ def test_audits_cannot_be_made(tmp_path: Path):
         ("node_snapshot", {"port_range": "30000-99999"}, "ports, port_range: '30000-99999'"),
         ("node_snapshot", {"answer_seconds": 0}, "answer_seconds: 0 is less than 1"),
         ("nodeport_conflict", {"node_ports": [{"service": "a", "node_port": 0}]}, "node_ports[0]: 0 is no port"),
-        ("nodeport_conflict", {"node_ports": [{"service": "a", "node_port": 65536}]}, "node_ports[0]: 65536 is no port"),
+        (
+            "nodeport_conflict",
+            {"node_ports": [{"service": "a", "node_port": 65536}]},
+            "node_ports[0]: 65536 is no port",
+        ),
         ("nodeport_conflict", {"node_ports": [{"service": "a"}]}, "node_port, health_check_node_port"),
         ("judge", {"bundle": ""}, "the folder has no name"),
     ],

@@ -41,7 +41,7 @@ def python_for_nobody() -> str | None:
 
 pytestmark = [
     needs_stage,
-    pytest.mark.skipif(python_for_nobody() is None, reason="no setpriv (util-linux) and Python that user nobody can run"),
+    pytest.mark.skipif(python_for_nobody() is None, reason="no setpriv (util-linux) or no Python that nobody can run"),
 ]
 
 # 60481729 appears where this was templated.
@@ -64,7 +64,10 @@ WRONG_KINDS = {
         "sections": {
             "host": 3,
             "listen_ports": {"listeners": BRACES, "complete": True, "missing": []},
-            "port_settings": {"complete": False, "missing": [{"what": BRACES, "why": "{{ lookup('pipe', 'touch MARK') }}"}]},
+            "port_settings": {
+                "complete": False,
+                "missing": [{"what": BRACES, "why": "{{ lookup('pipe', 'touch MARK') }}"}],
+            },
         }
     },
 }
@@ -117,7 +120,8 @@ def absent() -> dict[str, str]:
 def hostile_service(folder: Path) -> dict[str, object]:
     """A Service of which no API server would accept the name: whoever answers need not be one."""
     service = seed_000_service()
-    service["metadata"]["name"] = f"x'; touch {folder}/marked-by-name {{{{ lookup('pipe', 'touch {folder}/marked-by-api') }}}}"
+    template = "{{ lookup('pipe', 'touch MARK-api') }}"
+    service["metadata"]["name"] = f"x'; touch MARK-shell {template}".replace("MARK", f"{folder}/marked-by")
     service["spec"]["ports"][0]["nodePort"] = 36000
     return service
 
@@ -172,6 +176,6 @@ def test_without_root_what_can_be_seen_is_judged(run: Run):
     assert [finding["rule"] for finding in run.findings("nobody")] == ["nodeport-range-overlaps-ephemeral"]
     unknown = {finding["rule"]: finding["explanation"] for finding in run.findings("nobody", status="unknown")}
     assert {SHADOWS, "component-port-taken", "cri-stream-port-random"} <= set(unknown)
-    assert "run with become (-b)" in unknown["cri-stream-port-random"]
+    assert all("become" in unknown[rule] for rule in ("component-port-taken", "cri-stream-port-random"))  # what to do
     assert "run with become (-b)" in run.said
     assert run.recap("nobody")["failed"] == 0

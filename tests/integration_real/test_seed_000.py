@@ -220,7 +220,9 @@ def restart_kubelet(node: Node) -> int:
     assert Path(f"/proc/{kubelet.pid}/comm").read_text() == "kubelet\n"
     kubelet.kill()
     kubelet.wait()
-    started = node.start("kubelet", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:10248", "--listen", "0.0.0.0:10250")
+    started = node.start(
+        "kubelet", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:10248", "--listen", "0.0.0.0:10250"
+    )
     lines = node.run("ss", "-Htlnp").stdout.splitlines()
     ports = {int(line.split()[3].rpartition(":")[2]) for line in lines if f"pid={started.pid}," in line}
     (drawn,) = ports - {10248, 10250}
@@ -230,7 +232,7 @@ def restart_kubelet(node: Node) -> int:
 def test_moving_the_service_cures_it(fresh):
     (command,) = printed_commands(fresh.diagnose(), RULE, "move the Service")
     words = shlex.split(command)
-    assert words[:-1] == "kubectl -n default patch service kube-processor-service --type=json -p".split()
+    assert words[:-1] == ["kubectl", "-n", "default", "patch", "service", "kube-processor-service", "--type=json", "-p"]
     service = patched(fresh.api.objects("services")[0], json.loads(words[-1]))
     target = service["spec"]["ports"][0]["nodePort"]
     assert 30000 <= target <= 30085

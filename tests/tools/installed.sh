@@ -37,7 +37,7 @@ try_with() {
     "$venv/bin/pip" install -qq --disable-pip-version-check "ansible-core==$1.*" "kubernetes>=31"
     mkdir "$venv/elsewhere"
     cd "$venv/elsewhere"
-    "$venv/bin/ansible" --version | head -n 1
+    "$venv/bin/ansible" --version | sed -n 1p
     # ansible-doc only warns of a module that it cannot find.
     xargs "$venv/bin/ansible-doc" --json <"$work/modules" >docs.json
     "$venv/bin/python" -c 'import json; print(*sorted(json.load(open("docs.json"))), sep="\n")' | diff "$work/modules" -

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
@@ -55,7 +56,7 @@ def _title(meeting: Encounter, streaming: bool) -> str:
         return f"kubectl exec, attach and port-forward {fail} on this node: {service} takes {where} of {who}"
     fate = {"shadowed": "never reached", "rejected": "refused"}.get(meeting.verdict["effect"], "cut off")
     verb = "is" if meeting.verdict["certain"] else "may be"
-    part = " on some addresses" if meeting.verdict["alive"] else ""
+    part = " on some addresses" if _reachable(meeting) else ""
     return f"{who} on {where} {verb} {fate}{part}: {service} takes its port"
 
 
@@ -64,7 +65,12 @@ def _severity(meeting: Encounter, streaming: bool) -> str:
         return "critical" if meeting.verdict["certain"] else "warning"
     if meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]:
         return "info"  # most likely a client's socket, whose answers the NodePort does not touch
-    return "warning" if meeting.verdict["alive"] or not meeting.verdict["certain"] else "critical"
+    return "warning" if _reachable(meeting) or not meeting.verdict["certain"] else "critical"
+
+
+def _reachable(meeting: Encounter) -> bool:
+    """True where others than the node itself still reach the listener."""
+    return any(not ipaddress.ip_address(address).is_loopback for address in meeting.verdict["alive"])
 
 
 def _explanation(meeting: Encounter, streaming: bool) -> str:

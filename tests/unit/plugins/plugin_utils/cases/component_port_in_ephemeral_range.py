@@ -1,0 +1,74 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    Case,
+    captured,
+    changed,
+    gap,
+    live,
+    no_node,
+    seed,
+    unknowns,
+)
+
+LOCAL = "port_settings.kernel.sysctl.ip_local_port_range"
+RESERVED = "port_settings.kernel.sysctl.ip_local_reserved_ports"
+WIDE = changed(captured("node-a"), LOCAL, "1024\t65535")
+FIXED = "6443,10248-10250,10256,30787"
+
+CASES = [
+    Case(
+        "1024 65535 (tuned's)",
+        "fail",
+        live(snapshot=WIDE),
+        "node-a",
+        "warning",
+        words=(
+            "the kernel may give away fixed ports of this node: 6443, 10248, 10249, 10250, 10256, 30787",
+            "net.ipv4.ip_local_port_range is 1024 65535",
+            "0.0.0.0:10250/tcp LISTEN, held by kubelet",
+        ),
+        absent=("31999", "46553"),
+        # NodePorts as well: the last list that is written wins, whichever finding it comes from.
+        commands=(
+            "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 6443,10248-10250,10256,30053,30080-30081,30787,31999,32530,35776'"
+            " > /etc/sysctl.d/60-nodeports.conf",
+        ),
+    ),
+    Case(
+        "some are reserved already",
+        "fail",
+        live(RESERVED, "6443,10240-10259", snapshot=WIDE),
+        "node-a",
+        words=("fixed ports of this node: 30787",),
+    ),
+    Case(
+        "numbers tell without root, and there may be more",
+        "fail",
+        seed(LOCAL, "1024\t65535", sick="sick-as-nobody"),
+        "sick",
+        words=("6443",),
+    ),
+    Case("the kernel's default range", "pass", live(), "node-a"),
+    Case("all are reserved", "pass", live(RESERVED, FIXED, snapshot=WIDE), "node-a"),
+    Case("without root", "unknown", seed(sick="sick-as-nobody"), "sick", words=("sockets have no visible process",)),
+    Case(
+        "listeners were cut off",
+        "unknown",
+        live(snapshot=gap(captured("node-a"), "listen_ports", "listeners", "6000 found, the first 5000 kept")),
+        "node-a",
+        words=("6000 found",),
+    ),
+    Case(
+        "the reserved ports could not be read",
+        "unknown",
+        live(RESERVED, None),
+        "node-a",
+        words=("ip_local_reserved_ports was not seen",),
+    ),
+    *unknowns(("host", "listen_ports", "port_settings")),
+    no_node(),
+]

@@ -1,0 +1,77 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    Case,
+    captured,
+    gap,
+    live,
+    no_node,
+    seed,
+    unknowns,
+    with_socket,
+    without_sockets,
+)
+
+
+def instead(port, name, **fields):
+    """Another program holds a component's port."""
+    return live(snapshot=with_socket(without_sockets(captured("node-a"), port), name, port=port, **fields))
+
+
+CASES = [
+    Case(
+        "python3 on kubelet's port",
+        "fail",
+        instead(10250, "python3"),
+        "node-a",
+        "critical",
+        words=("python3 holds 0.0.0.0:10250/tcp, the port of kubelet",),
+        commands=("ss -tlnp sport = :10250",),
+    ),
+    Case("kube-scheduler's port on a control plane", "fail", instead(10259, "java"), "node-a", "critical"),
+    Case(
+        "kube-scheduler's port on a worker",
+        "fail",
+        live(
+            "host.components", ["kubelet", "kube-proxy"], snapshot=with_socket(captured("node-a"), "java", port=10259)
+        ),
+        "node-a",
+        "warning",
+    ),
+    Case(
+        "bound, not listening",
+        "fail",
+        instead(10256, "java", state="bound"),
+        "node-a",
+        "critical",
+        words=("bound, not listening",),
+    ),
+    Case("as they should be", "pass", live(), "node-a"),
+    Case("k3s holds them all", "pass", instead(10250, "k3s-server"), "node-a"),
+    Case(
+        "a connection from such a port",
+        "pass",
+        live(snapshot=with_socket(without_sockets(captured("node-a"), 10250), "curl", port=10250, state="established")),
+        "node-a",
+    ),
+    Case("UDP on the number", "pass", instead(10250, "java", protocol="udp", state="unconnected"), "node-a"),
+    Case(
+        "without root",
+        "unknown",
+        seed(sick="sick-as-nobody"),
+        "sick",
+        words=("who holds 0.0.0.0:10250/tcp, the port of kubelet",),
+    ),
+    Case(
+        "listeners were cut off",
+        "unknown",
+        live(snapshot=gap(captured("node-a"), "listen_ports", "listeners", "6000 found, the first 5000 kept")),
+        "node-a",
+        words=("6000 found",),
+    ),
+    *unknowns(("host", "listen_ports")),
+    no_node(),
+]

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every rule, fired and silent: the tables in cases/, one file a rule, and what must hold of each of their findings."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, report_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
+
+RULES = {rule.id: rule for rule in catalogue.rules()}
+_CASES = "ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.cases"
+
+
+def _tables():
+    for path in sorted((Path(__file__).parent / "cases").glob("*.py")):
+        yield path.stem.replace("_", "-"), importlib.import_module(f"{_CASES}.{path.stem}").CASES
+
+
+TABLES = dict(_tables())
+ALL = [pytest.param(rule, case, id=f"{rule}: {case.name}") for rule, cases in TABLES.items() for case in cases]
+
+
+def test_every_rule_has_a_table_and_every_table_a_rule():
+    assert TABLES.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_is_shown_firing_and_silent(rule):
+    answers = {case.answer for case in TABLES[rule]}
+    assert {"fail", "pass"} <= answers
+    names = [case.name for case in TABLES[rule]]
+    assert len(names) == len(set(names))
+
+
+def found(document, rule, case):
+    status = {"fail": "fail", "unknown": "unknown"}.get(case.answer)
+    return [
+        finding
+        for finding in document["findings"]
+        if (finding["rule"], finding["host"], finding["status"]) == (rule, case.host, status)
+    ]
+
+
+def text(finding):
+    remedies = [f"{remedy['summary']} {remedy['risk']}" for remedy in finding["remedies"]]
+    return "\n".join([finding["title"], finding["explanation"], *finding["evidence"], *remedies])
+
+
+def commands(finding):
+    return [command for remedy in finding["remedies"] for command in remedy["commands"]]
+
+
+@pytest.mark.parametrize(("rule", "case"), ALL)
+def test_case(rule, case):
+    document = case.scene.judged()
+    mine = found(document, rule, case)
+    if case.answer in ("pass", "not_applicable"):
+        assert not [
+            finding for finding in document["findings"] if (finding["rule"], finding["host"]) == (rule, case.host)
+        ]
+        assert document["rules"][rule][case.answer] >= 1
+        return
+    assert mine, [text(finding) for finding in document["findings"] if finding["rule"] == rule]
+    if case.answer == "unknown":
+        assert not [
+            finding for finding in document["findings"] if finding["rule"] == rule and finding["status"] == "fail"
+        ]
+    told = "\n".join(map(text, mine))
+    for words in case.words:
+        assert words in told
+    for words in case.absent:
+        assert words not in told
+    if case.severity:
+        assert [finding["severity"] for finding in mine] == [case.severity]
+    assert set(case.commands) <= {command for finding in mine for command in commands(finding)}
+    if case.causes is not None:
+        by_fingerprint = {finding["fingerprint"]: finding["rule"] for finding in document["findings"]}
+        assert tuple(by_fingerprint[cause] for cause in mine[0]["caused_by"]) == case.causes
+
+
+@pytest.mark.parametrize(("rule", "case"), ALL)
+def test_what_holds_of_every_finding(rule, case):
+    document = case.scene.judged()
+    for tally in document["rules"].values():
+        expected = len(case.scene.snapshots) if RULES[_id(document, tally)].scope == "node" else 1
+        assert sum(tally[answer] for answer in ("pass", "fail", "unknown", "not_applicable")) == expected
+    faults = [finding for finding in document["findings"] if finding["status"] == "fail"]
+    assert len({finding["fingerprint"] for finding in faults}) == len(faults), "one fault, one identity"
+    for finding in document["findings"]:
+        assert finding["severity"] in SEVERITIES
+        assert finding["title"]
+        assert finding["explanation"].strip()
+        assert "None" not in text(finding)
+    for finding in faults:
+        assert finding["evidence"]
+        for command in commands(finding):
+            _check_command(command)
+    json.dumps(document)
+    _check_report(report_text.render(document, "audits/20261121T080000Z"))
+
+
+def _id(document, tally):
+    return next(name for name, entry in document["rules"].items() if entry is tally)
+
+
+def _check_command(command):
+    words = shlex.split(command)
+    assert words[0] in {"kubectl", "systemctl", "sysctl", "printf", "ss"}
+    if "patch" in words:
+        test, replace = json.loads(words[words.index("-p") + 1])
+        assert (test["op"], replace["op"]) == ("test", "replace")
+        assert test["path"] == replace["path"]
+        assert re.fullmatch("/spec/ports/[0-9]+/nodePort", test["path"])
+        assert test["value"] != replace["value"]
+    if words[0] == "printf" and "reserved" in words[2]:
+        assert port_ranges.parse_reserved(words[2].split(" = ")[1])
+
+
+def _check_report(report):
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", report)
+    for line in report.splitlines():
+        assert len(line) <= 110 or line.lstrip().startswith("# ")
+
+
+def renumbered(value, by=1000):
+    """The same audit with other pids and inodes, also where texts tell them."""
+    if isinstance(value, dict):
+        return {
+            key: entry + by if key in ("pid", "inode") and isinstance(entry, int) else renumbered(entry, by)
+            for key, entry in value.items()
+        }
+    if isinstance(value, list):
+        return [renumbered(entry, by) for entry in value]
+    if isinstance(value, str):
+        return re.sub(r"pid (\d+)", lambda match: f"pid {int(match[1]) + by}", value)
+    return value
+
+
+@pytest.mark.parametrize(("rule", "case"), [param for param in ALL if param.values[1].answer == "fail"])
+def test_no_pid_or_inode_in_what_identifies_a_finding(rule, case):
+    later = copy.deepcopy(case.scene)
+    later.snapshots = renumbered(later.snapshots)
+    assert later.snapshots != case.scene.snapshots
+    identities = [
+        {(finding["fingerprint"], finding["object"], finding["title"]) for finding in scene.judged()["findings"]}
+        for scene in (case.scene, later)
+    ]
+    assert identities[0] == identities[1]
