@@ -347,15 +347,17 @@ def _checked_ips(values: list[str]) -> None:
         ipaddress.ip_address(value)
 
 
-def told(proxy: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """Let the task's options overrule what was found."""
+def told(section: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Let the task's options overrule what was found of the service proxy: what is told is not missing."""
+    found, overruled = section["proxy"], {}
     if params["proxy_mode"] != "auto":
-        proxy = {**proxy, "mode": params["proxy_mode"], "source": "the option proxy_mode"}
+        overruled = {"mode": params["proxy_mode"], "source": "the option proxy_mode"}
     if params["nodeport_addresses"] is not None:
-        proxy = {**proxy, "nodeport_addresses": params["nodeport_addresses"]}
-    if proxy["mode"]:
-        proxy["missing"] = [gap for gap in proxy["missing"] if gap["what"] != "kube-proxy mode"]
-    return {**proxy, "complete": not proxy["missing"]}
+        overruled["nodeport_addresses"] = params["nodeport_addresses"]
+    unseen = [gap for gap in found["missing"] if not (gap["what"] == "kube-proxy mode" and "mode" in overruled)]
+    missing = [gap for gap in section["missing"] if gap not in found["missing"]] + unseen
+    proxy = {**found, **overruled, "complete": not unseen, "missing": unseen}
+    return {**section, "proxy": proxy, "complete": not missing, "missing": missing}
 
 
 def one_number_each(ports: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -421,7 +423,7 @@ def main() -> None:
         local = addresses.local_addresses()
     except (sockets.SocketsError, netlink.NetlinkError) as error:
         module.fail_json(msg=f"The sockets and addresses of this node could not be read. {error}")
-    section["proxy"] = told(section["proxy"], module.params)
+    section = told(section, module.params)
     module.exit_json(changed=False, conflicts=judge(ports, section, module.params["node_ips"], local), **section)
 
 

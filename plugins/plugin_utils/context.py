@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,12 +31,22 @@ class NodePortRange(NamedTuple):
 
 @dataclass
 class Context:
-    """Built once a judgement, by one pass over the bundle's nodes (``learn``)."""
+    """Built once a judgement, by one pass over the bundle's nodes (``learn``).
+
+    ``node_ports`` are all that kube-proxy takes on every node, None when the Services are not known; ``opened_ports`` and
+    ``health_check_ports`` are its two kinds. ``numbers_in_use`` are all NodePorts that the API server has given away.
+    ``outside_services`` are those that have addresses besides their cluster IPs.
+    """
 
     settings: Settings
     cluster: dict[str, Any]
     api_ranges: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     node_ports: list[dict[str, Any]] | None = None
+    # Drawn from the Services once, because a fleet asks for them again for every node and rule.
+    opened_ports: list[dict[str, Any]] = field(default_factory=list)
+    health_check_ports: list[dict[str, Any]] = field(default_factory=list)
+    numbers_in_use: port_ranges.Intervals = ()
+    outside_services: list[dict[str, Any]] = field(default_factory=list)
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     _nodes_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -45,6 +56,7 @@ class Context:
         services = self.cluster["services"]
         if services is not None:
             self.node_ports = node_ports.node_ports(services, self.cluster["endpoint_slices"])
+            self._sort_ports(services)
         for piece in self.cluster["endpoint_slices"] or ():
             self._slices.setdefault((piece["namespace"], piece["service"]), []).append(piece)
         for node in self.cluster["nodes"] or ():
@@ -52,6 +64,15 @@ class Context:
                 self._nodes_by_name.setdefault(name, node)
             for address in node["internal_ips"]:
                 self._nodes_by_address.setdefault(address, node)
+
+    def _sort_ports(self, services: Sequence[dict[str, Any]]) -> None:
+        for port in self.node_ports or ():
+            (self.health_check_ports if port.get("health_check_node_port") else self.opened_ports).append(port)
+        # Services that kube-proxy leaves to others have their NodePorts from the same pool.
+        numbers = {port["node_port"] for service in services for port in service["ports"]}
+        numbers |= {service["health_check_node_port"] for service in services}
+        self.numbers_in_use = port_ranges.of_numbers(numbers - {None})
+        self.outside_services = [entry for entry in services if entry["external_ips"] or entry["load_balancer_ips"]]
 
     def slices_of(self, namespace: str, service: str) -> list[dict[str, Any]]:
         """The EndpointSlices of a Service; empty too when they could not be read."""

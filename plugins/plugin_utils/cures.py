@@ -9,7 +9,7 @@ import json
 import shlex
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
@@ -43,7 +43,9 @@ def move_node_port(port: dict[str, Any], sections: dict[str, Any], context: Cont
     """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing."""
     target = _free_in_static_band(sections, context)
     index = _port_index(port, context)
-    if target is None or index is None:
+    # The API server lets no name begin with a dash; kubectl would take it for an option.
+    named = not any(name.startswith("-") for name in (port["namespace"], port["service"]))
+    if target is None or index is None or not named:
         return Remedy(
             "give the Service another, explicitly chosen NodePort", (), "clients that use the old number must follow"
         )
@@ -73,10 +75,9 @@ def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Inter
     if unseen:
         return Remedy(f"reserve the NodePorts; without knowing what is reserved already no command is safe ({unseen})")
     local = local_range(sections) or (1, port_ranges.HIGHEST)
-    used = port_ranges.of_numbers(nodeport_verdict.number(port) for port in context.node_ports or ())
     fixed = port_ranges.of_numbers(socket["port"] for socket in fixed_ports.drawable(sections))
     summary = f"reserve the NodePorts{' and the fixed ports of programs' if fixed else ''}, so that the kernel never draws them again"
-    wanted = port_ranges.union(reserved(sections), ports, port_ranges.intersect(used, [local]), fixed)
+    wanted = port_ranges.union(reserved(sections), ports, port_ranges.intersect(context.numbers_in_use, [local]), fixed)
     setting = f"net.ipv4.ip_local_reserved_ports = {port_ranges.format_ports(wanted)}"
     return Remedy(
         f"{summary} (the list includes what this node reserves already)",
@@ -113,7 +114,8 @@ def restart_owner(socket: dict[str, Any]) -> Remedy | None:
     risk = "the new port is random again; its clients are cut off while it restarts"
     if "kubelet" in names:
         risk = "the new port is random again; the node may be NotReady for up to 40 s, exec sessions end, pods keep running"
-    return Remedy(f"restart {unit}, so that it draws another port", (f"systemctl restart {shlex.quote(unit)}",), risk)
+    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
+    return Remedy(f"restart {unit}, so that it draws another port", (shlex.join(words),), risk)
 
 
 def _port_index(port: dict[str, Any], context: Context) -> int | None:
@@ -132,12 +134,8 @@ def _free_in_static_band(sections: dict[str, Any], context: Context) -> int | No
     """
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
-    # Services that kube-proxy leaves to others have their NodePorts from the same pool.
-    taken = {port["node_port"] for service in context.cluster["services"] or () for port in service["ports"]}
-    taken |= {service["health_check_node_port"] for service in context.cluster["services"] or ()}
     local = local_range(sections)
     drawn = port_ranges.subtract([local], reserved(sections)) if local else ()
     candidates = range(low, min(low + band, high + 1))
-    return next(
-        (number for number in candidates if number not in taken and not port_ranges.contains(drawn, number)), None
-    )
+    unfit = port_ranges.union(context.numbers_in_use, drawn)
+    return next((number for number in candidates if not port_ranges.contains(unfit, number)), None)

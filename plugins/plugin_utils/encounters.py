@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     nodeport_sockets,
     nodeport_verdict,
 )
+from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -72,9 +73,13 @@ def of(node: NodeView, context: Context, health_checks: bool) -> Iterator[Encoun
         opens_node_ports(node, context),
     )
     assumed = "" if facts["mode"] else missing(section["proxy"], "kube-proxy mode") or "nothing told it"
-    for port in _ports(context, health_checks):
-        for _index, socket in nodeport_verdict.sharing(port, section["sockets"]):
-            others = [other for other in section["sockets"] if other["port"] == socket["port"] and other is not socket]
+    by_number: dict[int, list[dict[str, Any]]] = {}
+    for socket in section["sockets"]:
+        by_number.setdefault(socket["port"], []).append(socket)
+    for port in context.health_check_ports if health_checks else context.opened_ports:
+        near = by_number.get(nodeport_verdict.number(port), [])
+        for _index, socket in nodeport_verdict.sharing(port, near):
+            others = [other for other in near if other is not socket]
             found = _verdicts(_with_endpoint(port, node, context), socket, judged, others, bool(assumed))
             cannot_open = any(verdict["effect"] == "cannot open" for verdict in found)
             harmed = frozenset(verdict["harmed"] for verdict in found)
@@ -131,8 +136,9 @@ def gaps(node: NodeView, context: Context) -> Iterator[Unknown]:
 
 def opens_node_ports(node: NodeView, context: Context) -> bool:
     """True where the service proxy was seen holding NodePorts itself."""
-    numbers = {port["node_port"] for port in _ports(context, health_checks=False)}
-    return nodeport_sockets.opens_node_ports(node["nodeport_conflict"]["sockets"], numbers)
+    kept = [socket for socket in node["nodeport_conflict"]["sockets"] if is_kube_proxy(socket)]
+    numbers = {port["node_port"] for port in context.opened_ports} if kept else ()
+    return nodeport_sockets.opens_node_ports(kept, numbers)
 
 
 def stream_setting(node: NodeView, component: str) -> str | None:
@@ -141,10 +147,6 @@ def stream_setting(node: NodeView, component: str) -> str | None:
         if runtime["runtime"] == component and runtime["file"]:
             return str(runtime["file"])
     return None
-
-
-def _ports(context: Context, health_checks: bool) -> Sequence[dict[str, Any]]:
-    return [port for port in context.node_ports or () if bool(port.get("health_check_node_port")) == health_checks]
 
 
 def _proxy_facts(proxy: dict[str, Any], context: Context) -> dict[str, Any]:

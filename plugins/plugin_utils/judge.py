@@ -30,6 +30,12 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Se
 
 SCHEMA = 1
 CLUSTER = None  # the host of findings that belong to no single node
+_LISTS = {
+    "host": ("addresses", "components"),
+    "listen_ports": ("listeners",),
+    "nodeport_conflict": ("sockets",),
+}
+_OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 
 
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
@@ -167,6 +173,10 @@ def _gap(sections: dict[str, Any], name: str) -> str:
     gaps = section.get("missing") or []
     if set(section) <= {"complete", "missing"}:
         return "; ".join(f"{gap['what']}: {gap['why']}" for gap in gaps) or f"the section {name} is empty"
+    for key in ("missing", *_LISTS.get(name, ())):
+        # Anything else that is empty would look like a node on which nothing was found.
+        if not isinstance(section.get(key), list) and not (key in _OR_NONE and section.get(key) is None):
+            return f"the section {name} is not of the form that node_snapshot returns: {key!r} is no list"
     return ""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import ad_hoc, diagnose, variable
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
@@ -107,11 +108,15 @@ def test_audits_cannot_be_made(tmp_path: Path):
         ("node_snapshot", {"ports": [36527, 70000]}, "ports, port_range: '70000': a port lies between 1 and 65535"),
         ("node_snapshot", {"port_range": "30000-99999"}, "ports, port_range: '30000-99999'"),
         ("node_snapshot", {"answer_seconds": 0}, "answer_seconds: 0 is less than 1"),
-        ("nodeport_conflict", {"node_ports": [{"service": "a", "node_port": 0}]}, "node_ports[0]: 0 is no port"),
+        (
+            "nodeport_conflict",
+            {"node_ports": [{"service": "a", "node_port": 0}]},
+            "node_ports[0].node_port: 0 is no port",
+        ),
         (
             "nodeport_conflict",
             {"node_ports": [{"service": "a", "node_port": 65536}]},
-            "node_ports[0]: 65536 is no port",
+            "node_ports[0].node_port: 65536 is no port",
         ),
         ("nodeport_conflict", {"node_ports": [{"service": "a"}]}, "node_port, health_check_node_port"),
         ("judge", {"bundle": ""}, "the folder has no name"),
@@ -130,3 +135,25 @@ def test_wrong_option_is_not_recorded_as_the_nodes_silence(tmp_path: Path):
     assert not succeeded
     assert "weather" in result["msg"]
     assert list((Path(begun["path"]) / "nodes").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "message"),
+    [
+        ("ports", "ports_judged holds no judgement: run the role kubenode.doctor.report first"),
+        ("report", "the folder has no name: say which"),
+    ],
+)
+def test_role_alone(tmp_path: Path, role: str, message: str):
+    """A role that judges nothing must not look like one that found nothing."""
+    *_before, last = run_tasks([{"ansible.builtin.include_role": {"name": f"kubenode.doctor.{role}"}}], {}, tmp_path)
+    assert last["failed"]
+    assert message in last["msg"]
+
+
+def test_role_ports_with_a_judgement_of_its_own(tmp_path: Path):
+    judged = {"failing": {"localhost": {"ports": ["CRITICAL: the story"]}}}
+    task = {"ansible.builtin.include_role": {"name": "kubenode.doctor.ports"}, "vars": {"ports_judged": judged}}
+    *_before, last = run_tasks([task], {}, tmp_path)
+    assert last["failed"]
+    assert last["msg"] == ["CRITICAL: the story"]

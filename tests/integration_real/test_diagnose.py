@@ -9,7 +9,7 @@ which has the sockets of ``sick`` under a kube-proxy in nftables mode; and ``gon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Fleet(NamedTuple):
     api: FakeApi
     kubeconfig: Path
 
-    def diagnose(self, *words: str, api: bool = True, **environment: str) -> Run:
+    def diagnose(self, *words: str, api: bool = True, environment: Mapping[str, str] | None = None) -> Run:
         given = ("-e", f"kubeconfig={self.kubeconfig}") if api else ()
         return diagnose("-i", self.inventory, *given, *words, environment=environment)
 
@@ -101,7 +101,7 @@ def failed_hosts(run: Run, hosts: Sequence[str] = ("gone", *ADDRESSES)) -> set[s
 def whole(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Everything in one run: the whole fleet, with its API server, and a home folder that shows what was written there."""
     home = tmp_path_factory.mktemp("home")
-    run = fleet.diagnose(HOME=str(home), PWD="/elsewhere")
+    run = fleet.diagnose(environment={"HOME": str(home), "PWD": "/elsewhere"})
     assert [path for path in home.rglob("*") if path.is_file()] == []  # nothing was copied to a node
     return run
 
@@ -156,12 +156,13 @@ def test_told_proxy_mode_overrules_what_nodes_tell(fleet: Fleet):
     assert run.findings(rule=SHADOWS) == []
 
 
-def test_told_nodeport_range(fleet: Fleet):
-    run = fleet.diagnose("-e", "nodeport_range=30000-32767")
+def test_told_nodeport_range_and_a_finding_of_the_cluster(fleet: Fleet):
+    run = fleet.diagnose("-e", "nodeport_range=30000-32767", "-e", "fail_on=warning")
     assert "NodePorts: 30000-32767 (the variable nodeport_range)" in run.said
     (outside,) = run.findings(None, "nodeport-outside-range")
     assert "Service default/kube-processor-service, NodePort 36527/TCP" in outside["evidence"]
     assert SHADOWS in rules(run, "sick")  # a collision is one, whatever the range
+    assert failed_hosts(run) == set(ADDRESSES)  # every host that answered carries it, healthy too
 
 
 def test_check_mode_sees_the_same_and_changes_nothing(fleet: Fleet, whole: Run):

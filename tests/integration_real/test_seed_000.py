@@ -214,18 +214,30 @@ def patched(service: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, A
     return service
 
 
-def restart_kubelet(node: Node) -> int:
-    """Kill the node's kubelet and start another, which lets the kernel draw its streaming port; return that."""
+def stop_kubelet(node: Node) -> None:
     kubelet = node._programs[0]
     assert Path(f"/proc/{kubelet.pid}/comm").read_text() == "kubelet\n"
     kubelet.kill()
     kubelet.wait()
+
+
+def start_kubelet(node: Node) -> int:
+    """Start a kubelet that lets the kernel draw its streaming port; return that."""
     started = node.start(
         "kubelet", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:10248", "--listen", "0.0.0.0:10250"
     )
     lines = node.run("ss", "-Htlnp").stdout.splitlines()
     ports = {int(line.split()[3].rpartition(":")[2]) for line in lines if f"pid={started.pid}," in line}
     (drawn,) = ports - {10248, 10250}
+    return drawn
+
+
+def drawable(node: Node) -> list[str]:
+    """What the kernel draws for two listeners from a range of the NodePort and its neighbour."""
+    before = node.run("sysctl", "-n", "net.ipv4.ip_local_port_range").stdout.strip()
+    node.sysctl("net.ipv4.ip_local_port_range", f"{PORT} {PORT + 1}")
+    drawn = node.run(sys.executable, "-c", DRAW_TWO).stdout.split()
+    node.sysctl("net.ipv4.ip_local_port_range", before)
     return drawn
 
 
@@ -251,20 +263,19 @@ def test_moving_the_service_cures_it(fresh):
 
 def test_reserving_and_restarting_cure_it_and_prevent_the_next_one(fresh):
     before = fresh.diagnose()
-    # A range of the NodePort and its neighbour shows what may be drawn.
-    fresh.sick.sysctl("net.ipv4.ip_local_port_range", "36525 36526")
-    assert fresh.sick.run(sys.executable, "-c", DRAW_TWO).stdout.split() == ["36525", "36526"]
-    fresh.sick.sysctl("net.ipv4.ip_local_port_range", "32768 60999")
-
     run_as_root_of(fresh.sick, printed_commands(before, RULE, "reserve the NodePorts"))
     reserved_only = fresh.diagnose()
     assert reserved_only.status != 0, "the risk says so: a socket that has the port keeps it"
     assert critical(reserved_only)["fingerprint"] == critical(before)["fingerprint"]
 
+    stop_kubelet(fresh.sick)
+    assert drawable(fresh.stage.nodes["healthy"]) == ["36527", "36528"]
+    assert drawable(fresh.sick) == ["36528", "EADDRINUSE"]
+
     run_as_root_of(
         fresh.sick, printed_commands(before, "nodeport-range-overlaps-ephemeral", "let the ephemeral range begin")
     )
-    drawn = restart_kubelet(fresh.sick)
+    drawn = start_kubelet(fresh.sick)
     assert drawn > 40000
     assert ask(fresh.sick, drawn) == KUBELET_ANSWERS
     after = fresh.diagnose()

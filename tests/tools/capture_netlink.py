@@ -58,7 +58,9 @@ def _addresses() -> None:
 
 def _sockets() -> list[socket.socket]:
     listener = _bound(socket.AF_INET, "127.0.0.1", 36527, backlog=7)
-    clients = [socket.create_connection(("127.0.0.1", 36527), source_address=("127.0.0.1", port)) for port in (40001, 40002)]
+    clients = [
+        socket.create_connection(("127.0.0.1", 36527), source_address=("127.0.0.1", port)) for port in (40001, 40002)
+    ]
     served, _peer = listener.accept()
     leaving = _bound(socket.AF_INET, "10.77.0.1", 36532, backlog=1)
     gone = socket.create_connection(("10.77.0.1", 36532), source_address=("10.77.0.1", 40003))
@@ -90,7 +92,12 @@ def _sockets() -> list[socket.socket]:
 
 
 def _bound(
-    family: int, address: str, port: int, kind: int = socket.SOCK_STREAM, backlog: int | None = None, v6only: int | None = None
+    family: int,
+    address: str,
+    port: int,
+    kind: int = socket.SOCK_STREAM,
+    backlog: int | None = None,
+    v6only: int | None = None,
 ) -> socket.socket:
     made = socket.socket(family, kind)
     if v6only is not None:

@@ -106,4 +106,5 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host", "listen_ports", "nodeport_conflict", "port_settings"),
+    settings=("nodeport_range", "proxy_mode"),
 )

@@ -26,7 +26,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield Unknown(missing(node["host"], "local addresses"))
         return
     local = {entry["address"] for entry in node["host"]["addresses"] if entry["interface"] != "kube-ipvs0"}
-    for service in context.cluster["services"] or ():
+    for service in context.outside_services:
         for address in sorted(local.intersection(_taken_addresses(service))):
             yield from _meetings(node, context, service, address, local)
     unseen = missing(node["listen_ports"], "listeners")

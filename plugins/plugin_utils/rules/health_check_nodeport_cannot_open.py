@@ -56,4 +56,5 @@ RULE = Rule(
     sources=("Kubernetes 1.36 pkg/proxy/healthcheck/service_health.go",),
     judge=_judge,
     needs=("host", "nodeport_conflict", "port_settings"),
+    settings=("proxy_mode",),
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
@@ -33,23 +32,13 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield Unknown(hidden) if hidden else NotApplicable(why)
         return
     for meeting in encounters.of(node, context, health_checks=False):
-        if meeting.verdict["effect"] != "cannot open" or _is_open(meeting, node):
+        if meeting.verdict["effect"] != "cannot open":
             continue
         if meeting.verdict["certain"]:
             yield _fail(meeting, node, context)
         else:
             yield Unknown(f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}", meeting.subject)
     yield from encounters.gaps(node, context)
-
-
-def _is_open(meeting: Encounter, node: NodeView) -> bool:
-    """True where kube-proxy has the port: what else has it was accepted there, or is of an IP family the Service has not."""
-    place = (meeting.socket["protocol"], meeting.socket["port"])
-    return any(
-        is_kube_proxy(socket) and socket["state"] in ("listen", "bound", "unconnected")
-        for socket in node["nodeport_conflict"]["sockets"]
-        if (socket["protocol"], socket["port"]) == place
-    )
 
 
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
@@ -80,4 +69,5 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host", "nodeport_conflict", "port_settings"),
+    settings=("proxy_mode",),
 )

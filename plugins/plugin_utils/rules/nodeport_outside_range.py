@@ -60,4 +60,5 @@ RULE = Rule(
     sources=("Kubernetes 1.36 pkg/registry/core/service/portallocator/controller/repair.go (event PortOutOfRange)",),
     judge=_judge,
     scope="cluster",
+    settings=("nodeport_range",),
 )

@@ -139,4 +139,5 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host", "port_settings"),
+    settings=("nodeport_range",),
 )

@@ -136,4 +136,5 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host", "nodeport_conflict", "port_settings"),
+    settings=("proxy_mode",),
 )

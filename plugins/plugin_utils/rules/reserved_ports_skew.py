@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,9 +28,14 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if local is None or unseen:
         yield Unknown(unseen)
         return
-    worst = port_ranges.selection_skew(local, reserved(node.sections))
+    worst = _skew(local, reserved(node.sections))
     if worst and worst[0]["share"] >= context.settings.skew_share:
         yield _fail(local, worst[0])
+
+
+@functools.lru_cache(maxsize=100)  # the nodes of a fleet have few settings between them
+def _skew(local: tuple[int, int], kept: port_ranges.Intervals) -> list[dict[str, Any]]:
+    return port_ranges.selection_skew(local, kept) if kept else []
 
 
 def _fail(local: tuple[int, int], worst: Any) -> Fail:

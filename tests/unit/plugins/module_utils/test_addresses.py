@@ -46,7 +46,10 @@ def test_captured():
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        (message(socket.AF_INET, (IFA_ADDRESS, bytes([10, 0, 0, 2])), (IFA_LOCAL, bytes([10, 0, 0, 1]))), (7, "10.0.0.1")),
+        (
+            message(socket.AF_INET, (IFA_ADDRESS, bytes([10, 0, 0, 2])), (IFA_LOCAL, bytes([10, 0, 0, 1]))),
+            (7, "10.0.0.1"),
+        ),
         (message(socket.AF_INET6, (IFA_ADDRESS, bytes(15) + b"\x01")), (7, "::1")),
         (message(socket.AF_INET), None),
         (message(socket.AF_INET, (IFA_LOCAL, bytes(3))), None),
@@ -64,7 +67,10 @@ def test_malformed(payload):
         addresses.parse(memoryview(payload))
 
 
-@given(st.binary(max_size=256) | st.builds(lambda payload, end: payload[:end], st.sampled_from(PAYLOADS), st.integers(0, 100)))
+@given(
+    st.binary(max_size=256)
+    | st.builds(lambda payload, end: payload[:end], st.sampled_from(PAYLOADS), st.integers(0, 100))
+)
 def test_any_bytes_are_an_address_or_a_netlink_error(payload):
     try:
         found = addresses.parse(memoryview(payload))
@@ -74,7 +80,9 @@ def test_any_bytes_are_an_address_or_a_netlink_error(payload):
 
 
 def test_local_addresses_are_sorted_and_told_once(monkeypatch):
-    monkeypatch.setattr(addresses.netlink, "dump", lambda *_arguments: [memoryview(payload) for payload in PAYLOADS * 2])
+    monkeypatch.setattr(
+        addresses.netlink, "dump", lambda *_arguments: [memoryview(payload) for payload in PAYLOADS * 2]
+    )
     monkeypatch.setattr(addresses.socket, "if_indextoname", {1: "lo", 2: "nd1", 3: "nd0"}.__getitem__)
     found = addresses.local_addresses()
     assert found == sorted(found, key=lambda entry: (entry["interface"], entry["address"]))

@@ -119,7 +119,9 @@ def test_workers_that_share_a_listener_are_told_up_to_a_limit(host):
 
 def test_the_cgroup_names_whom_proc_did_not(host, monkeypatch):
     asked = []
-    monkeypatch.setattr(cgroup, "paths_by_id", lambda wanted: asked.extend(wanted) or {77: "/system.slice/crio.service"})
+    monkeypatch.setattr(
+        cgroup, "paths_by_id", lambda wanted: asked.extend(wanted) or {77: "/system.slice/crio.service"}
+    )
     found = owners(host, listener(100, cgroup_id=55), listener(200, cgroup_id=77), listener(0, cgroup_id=66))
     assert asked == [77]
     assert found.cgroup(listener(200, cgroup_id=77)) == "/system.slice/crio.service"

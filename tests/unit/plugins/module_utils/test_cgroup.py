@@ -55,7 +55,10 @@ POD = Owner(None, ID, UID)
             Owner(None, ID, STATIC),
         ),
         # The systemd driver's name used by a runtime with the cgroupfs driver
-        ("/system.slice/containerd.service/kubepods-burstable-pod" + UID_ + ".slice:cri-containerd:" + ID, Owner("containerd.service", ID, UID)),
+        (
+            "/system.slice/containerd.service/kubepods-burstable-pod" + UID_ + ".slice:cri-containerd:" + ID,
+            Owner("containerd.service", ID, UID),
+        ),
         # A pod's sandbox without a container, and its slice alone
         ("/kubepods/burstable/pod" + UID, Owner(None, None, UID)),
         (BURSTABLE, Owner(None, None, UID)),
@@ -71,7 +74,10 @@ POD = Owner(None, ID, UID)
         ),
         ("/docker/" + OTHER + "/kubelet/kubepods/burstable/pod" + UID + "/" + ID, POD),
         ("/docker/" + OTHER + "/" + ID, Owner(None, ID, None)),
-        ("/system.slice/docker-" + OTHER + ".scope/kubelet.slice/kubelet.service", Owner("kubelet.service", OTHER, None)),
+        (
+            "/system.slice/docker-" + OTHER + ".scope/kubelet.slice/kubelet.service",
+            Owner("kubelet.service", OTHER, None),
+        ),
         # A pod that runs Kubernetes
         ("/kubepods/pod" + STATIC + "/" + OTHER + "/kubepods/burstable/pod" + UID + "/" + ID, POD),
         # Docker without Kubernetes
@@ -108,7 +114,10 @@ def test_a_pod_on_cgroup_v1():
     [
         ("0::/system.slice/kubelet.service\n", "/system.slice/kubelet.service"),
         # v1: one hierarchy knows the unit, the others nothing
-        ("11:pids:/system.slice\n2:cpu:/\n1:name=systemd:/system.slice/kubelet.service\n0::/\n", "/system.slice/kubelet.service"),
+        (
+            "11:pids:/system.slice\n2:cpu:/\n1:name=systemd:/system.slice/kubelet.service\n0::/\n",
+            "/system.slice/kubelet.service",
+        ),
         # hybrid: the container is known to the controllers, not to systemd
         ("2:cpu:/docker/" + ID + "\n1:name=systemd:/\n", "/docker/" + ID),
         ("0::/a:b:c\n", "/a:b:c"),

@@ -27,7 +27,12 @@ def root(tmp_path):
 
 def test_all(root):
     assert kernel_settings.collect(str(root)) == {
-        "sysctl": {"ip_local_port_range": "32768\t60999", "ip_local_reserved_ports": "", "route_localnet": "1", "bindv6only": "0"},
+        "sysctl": {
+            "ip_local_port_range": "32768\t60999",
+            "ip_local_reserved_ports": "",
+            "route_localnet": "1",
+            "bindv6only": "0",
+        },
         "complete": True,
         "missing": [],
     }
@@ -57,7 +62,14 @@ def test_a_long_list_of_reserved_ports_is_read_whole(root):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("32768\t60999\n", (32768, 60999)), ("1024 65535", (1024, 65535)), ("", None), ("32768", None), ("a b", None), ("1 2 3", None)],
+    [
+        ("32768\t60999\n", (32768, 60999)),
+        ("1024 65535", (1024, 65535)),
+        ("", None),
+        ("32768", None),
+        ("a b", None),
+        ("1 2 3", None),
+    ],
 )
 def test_ephemeral_range(root, text, expected):
     (root / "net" / "ipv4" / "ip_local_port_range").write_text(text)

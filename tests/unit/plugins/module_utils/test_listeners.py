@@ -128,5 +128,7 @@ def test_a_hidden_process_is_known_by_its_unit(cgroup, expected):
 
 
 def test_what_the_backend_does_not_show_is_null():
-    told = listeners.listener(STREAM._replace(rqueue=None, wqueue=None, uid=None, inode=None, pid=12), Owners([KUBELET]), None)
+    told = listeners.listener(
+        STREAM._replace(rqueue=None, wqueue=None, uid=None, inode=None, pid=12), Owners([KUBELET]), None
+    )
     assert [told[key] for key in ("accept_queue", "backlog", "uid", "inode", "v6only")] == [None] * 5

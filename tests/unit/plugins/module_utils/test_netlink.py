@@ -171,7 +171,9 @@ def test_refused(datagram, number, told):
     assert str(caught.value) == f"the kernel refused netlink request 20: {told}"
 
 
-@pytest.mark.parametrize("datagram", [message(20, b"abcd", flags=2 | INTERRUPTED), message(DONE, error(0), flags=2 | INTERRUPTED)])
+@pytest.mark.parametrize(
+    "datagram", [message(20, b"abcd", flags=2 | INTERRUPTED), message(DONE, error(0), flags=2 | INTERRUPTED)]
+)
 def test_interrupted(datagram):
     with pytest.raises(netlink.NetlinkError, match="changed under the netlink dump") as caught:
         answers(datagram)

@@ -50,24 +50,56 @@ CAPTURES = [
         Proxy("iptables", ["fd00::/8"], True),
         {LO4, LO4_OTHER, NODE4, OTHER4, NODE6},
     ),
-    ("a list that names 127.0.0.0/8 and both families", Proxy("iptables", ["127.0.0.0/8", "fd00::/8"], True), {LO4, LO4_OTHER, NODE6}),
+    (
+        "a list that names 127.0.0.0/8 and both families",
+        Proxy("iptables", ["127.0.0.0/8", "fd00::/8"], True),
+        {LO4, LO4_OTHER, NODE6},
+    ),
     ("the same with localhostNodePorts false", Proxy("iptables", ["127.0.0.0/8", "fd00::/8"], False), {NODE6}),
     ("::1 never works, even when listed", Proxy("iptables", ["::1/128", "10.0.0.0/8"], True), {NODE4}),
-    ("0.0.0.0/0 is match-all", Proxy("iptables", ["0.0.0.0/0", "::/0"], True), {LO4, LO4_OTHER, NODE4, OTHER4, NODE6, OTHER6}),
-    ("server.go newProxyServer: primary is the Node's IP of each family", Proxy("iptables", ["primary"], True, BOTH_IPS), {NODE4, NODE6}),
-    ("ipvs/proxier.go: all local addresses, loopback excluded", Proxy("ipvs", [], True), {NODE4, OTHER4, NODE6, OTHER6}),
+    (
+        "0.0.0.0/0 is match-all",
+        Proxy("iptables", ["0.0.0.0/0", "::/0"], True),
+        {LO4, LO4_OTHER, NODE4, OTHER4, NODE6, OTHER6},
+    ),
+    (
+        "server.go newProxyServer: primary is the Node's IP of each family",
+        Proxy("iptables", ["primary"], True, BOTH_IPS),
+        {NODE4, NODE6},
+    ),
+    (
+        "ipvs/proxier.go: all local addresses, loopback excluded",
+        Proxy("ipvs", [], True),
+        {NODE4, OTHER4, NODE6, OTHER6},
+    ),
     ("the same with a list", Proxy("ipvs", ["10.0.0.0/8", "fd00::/8"], True), {NODE4, NODE6}),
     ("a list with loopback does not help", Proxy("ipvs", ["127.0.0.0/8", "fd00::/8"], True), {NODE6}),
-    ("server_linux.go platformApplyDefaults: nftables defaults to primary", Proxy("nftables", [], True, BOTH_IPS), {NODE4, NODE6}),
+    (
+        "server_linux.go platformApplyDefaults: nftables defaults to primary",
+        Proxy("nftables", [], True, BOTH_IPS),
+        {NODE4, NODE6},
+    ),
     ("the same when no configuration was seen", Proxy("nftables", None, None, BOTH_IPS), {NODE4, NODE6}),
-    ("the first InternalIP of a family counts", Proxy("nftables", [], None, (NODE4, OTHER4, NODE6, OTHER6)), {NODE4, NODE6}),
+    (
+        "the first InternalIP of a family counts",
+        Proxy("nftables", [], None, (NODE4, OTHER4, NODE6, OTHER6)),
+        {NODE4, NODE6},
+    ),
     (
         "server.go newProxyServer: primary becomes a list, so a family in which the Node has no IP is at match-all",
         Proxy("nftables", [], None, (NODE4,)),
         {NODE4, NODE6, OTHER6},
     ),
-    ("nftables/proxier.go: a list", Proxy("nftables", ["192.168.0.0/16", "2001:db8::/32"], None, BOTH_IPS), {OTHER4, OTHER6}),
-    ("nftables/proxier.go: ip daddr != 127.0.0.0/8, and ::1 excluded", Proxy("nftables", ["0.0.0.0/0", "::/0"], True), {NODE4, OTHER4, NODE6, OTHER6}),
+    (
+        "nftables/proxier.go: a list",
+        Proxy("nftables", ["192.168.0.0/16", "2001:db8::/32"], None, BOTH_IPS),
+        {OTHER4, OTHER6},
+    ),
+    (
+        "nftables/proxier.go: ip daddr != 127.0.0.0/8, and ::1 excluded",
+        Proxy("nftables", ["0.0.0.0/0", "::/0"], True),
+        {NODE4, OTHER4, NODE6, OTHER6},
+    ),
     ("bpf_sock.c translates every connect, loopback too", Proxy("cilium"), set(EVERY)),
 ]
 
@@ -78,7 +110,9 @@ def test_captures(proxy, captured):
     assert answers == {address: address in captured for address in EVERY}
 
 
-@pytest.mark.parametrize("proxy", [Proxy("nftables"), Proxy("nftables", []), Proxy("iptables", ["primary"]), Proxy("ipvs", ["primary"])])
+@pytest.mark.parametrize(
+    "proxy", [Proxy("nftables"), Proxy("nftables", []), Proxy("iptables", ["primary"]), Proxy("ipvs", ["primary"])]
+)
 def test_primary_needs_the_node(proxy):
     answers = {address: nodeport_capture.captures(proxy, ipaddress.ip_address(address)) for address in EVERY}
     assert answers == {address: False if address in (LO4, LO4_OTHER, LO6) else None for address in EVERY}

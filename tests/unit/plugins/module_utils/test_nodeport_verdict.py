@@ -59,10 +59,25 @@ def connection(state="established", address=NODE4, **more):
 
 
 def node_port(endpoints=True, **more):
-    return {"namespace": "default", "service": "shop", "port_name": None, "protocol": "TCP", "node_port": 36527, "has_endpoints": endpoints, **more}
+    return {
+        "namespace": "default",
+        "service": "shop",
+        "port_name": None,
+        "protocol": "TCP",
+        "node_port": 36527,
+        "has_endpoints": endpoints,
+        **more,
+    }
 
 
-HEALTH_CHECK = {"namespace": "default", "service": "shop", "port_name": None, "protocol": "TCP", "health_check_node_port": 36527, "has_endpoints": None}
+HEALTH_CHECK = {
+    "namespace": "default",
+    "service": "shop",
+    "port_name": None,
+    "protocol": "TCP",
+    "health_check_node_port": 36527,
+    "has_endpoints": None,
+}
 
 
 def judge(port, described, proxy=IPTABLES, others=(), opens=False, local=None):
@@ -79,7 +94,13 @@ def brief(verdict):
 
 
 DUAL, V6ONLY, UNSEEN = socket("::", v6only=False), socket("::", v6only=True), socket("::", v6only=None)
-ANY4, ON_LO4, ON_NODE4, ON_LO6, ON_NODE6 = socket(), socket(LO4), socket(NODE4), socket(LO6, v6only=True), socket(NODE6, v6only=True)
+ANY4, ON_LO4, ON_NODE4, ON_LO6, ON_NODE6 = (
+    socket(),
+    socket(LO4),
+    socket(NODE4),
+    socket(LO6, v6only=True),
+    socket(NODE6, v6only=True),
+)
 MAPPED = socket("::ffff:10.0.0.4", v6only=False)
 
 SHADOWED, REJECTED, EITHER = "shadowed", "rejected", "shadowed or rejected"
@@ -223,7 +244,9 @@ def test_only_the_same_protocol_and_number_meet(udp):
     assert nodeport_verdict.sharing(node_port(protocol="SCTP"), described) == [(3, described[3])]
 
 
-@pytest.mark.parametrize(("port", "number"), [(node_port(), 36527), (HEALTH_CHECK, 36527), (node_port(node_port=30080), 30080)])
+@pytest.mark.parametrize(
+    ("port", "number"), [(node_port(), 36527), (HEALTH_CHECK, 36527), (node_port(node_port=30080), 30080)]
+)
 def test_number(port, number):
     assert nodeport_verdict.number(port) == number
 
@@ -261,7 +284,10 @@ def test_seed_000(endpoints, says):
 
 def test_local_traffic_policy_tells_that_a_test_from_the_node_deceives():
     # KUBE-EXT short-circuits --src-type LOCAL, so the node's own traffic reaches endpoints elsewhere.
-    told = [only(node_port(endpoints, external_traffic_policy="Local"), ANY4)["meaning"] for endpoints in (True, False, None)]
+    told = [
+        only(node_port(endpoints, external_traffic_policy="Local"), ANY4)["meaning"]
+        for endpoints in (True, False, None)
+    ]
     assert ["externalTrafficPolicy" in meaning for meaning in told] == [True, False, True]
 
 

@@ -213,7 +213,11 @@ def test_without_root_the_listener_of_an_unseen_process_is_asked(node):
 def test_flags(node, argv, mode, addresses, localhost):
     node.process(12, "kube-proxy", ["/usr/local/bin/kube-proxy", *argv, "--token=secret"])
     section = collect(node)
-    assert (section["mode"], section["nodeport_addresses"], section["localhost_nodeports"]) == (mode, addresses, localhost)
+    assert (section["mode"], section["nodeport_addresses"], section["localhost_nodeports"]) == (
+        mode,
+        addresses,
+        localhost,
+    )
     assert what(section) == ([] if mode else ["kube-proxy mode"])
     assert "secret" not in json.dumps(section)
 
@@ -355,7 +359,10 @@ def serve():
     ],
 )
 def test_http(serve, answer, expected):
-    assert service_proxy._http_get("127.0.0.1", serve(lambda connection: connection.sendall(answer)), "/proxyMode") == expected
+    assert (
+        service_proxy._http_get("127.0.0.1", serve(lambda connection: connection.sendall(answer)), "/proxyMode")
+        == expected
+    )
 
 
 @pytest.mark.parametrize(

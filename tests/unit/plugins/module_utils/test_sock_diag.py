@@ -37,7 +37,7 @@ def entries(name, ports=None):
 
 
 def brief(entry):
-    return entry[2:9] + (entry.v6only,)
+    return (*entry[2:9], entry.v6only)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,11 @@ def test_inodes_and_cgroups():
 
 @pytest.mark.parametrize(
     ("name", "ports", "expected"),
-    [("tcp_ipv4", {36527}, {36527}), ("tcp_ipv4", range(40003, 40005), {40003, 40004}), ("udp_ipv4", frozenset(), set())],
+    [
+        ("tcp_ipv4", {36527}, {36527}),
+        ("tcp_ipv4", range(40003, 40005), {40003, 40004}),
+        ("udp_ipv4", frozenset(), set()),
+    ],
 )
 def test_ports(name, ports, expected):
     assert {entry.port for entry in entries(name, ports)} == expected

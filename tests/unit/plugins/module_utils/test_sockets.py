@@ -73,8 +73,14 @@ def test_waiting_only(monkeypatch):
     ("error", "reason"),
     [
         (netlink.NetlinkError("the kernel refused", errno.ENOENT), "this kernel has no tcp_diag or udp_diag"),
-        (netlink.NetlinkError("no netlink socket of protocol 4: Protocol not supported", errno.EPROTONOSUPPORT), "Protocol not supported"),
-        (netlink.NetlinkError("no netlink socket of protocol 4: Operation not permitted", errno.EPERM), "Operation not permitted"),
+        (
+            netlink.NetlinkError("no netlink socket of protocol 4: Protocol not supported", errno.EPROTONOSUPPORT),
+            "Protocol not supported",
+        ),
+        (
+            netlink.NetlinkError("no netlink socket of protocol 4: Operation not permitted", errno.EPERM),
+            "Operation not permitted",
+        ),
         (netlink.NetlinkError("malformed inet_diag message: family 2, state 14"), "state 14"),
     ],
 )
@@ -84,7 +90,9 @@ def test_without_sock_diag_proc_net_answers_and_says_why(monkeypatch, error, rea
     seen = sockets.collect(["tcp"])
     assert (seen.entries, seen.backend) == ([LISTENER], "procfs")
     assert [gap["what"] for gap in seen.missing] == ["backlog, v6only", "bound sockets"]
-    assert seen.missing[0]["why"].startswith("the backend procfs does not show them; sock_diag would, and did not answer (sock_diag: ")
+    assert seen.missing[0]["why"].startswith(
+        "the backend procfs does not show them; sock_diag would, and did not answer (sock_diag: "
+    )
     assert reason in seen.missing[0]["why"]
 
 
@@ -100,13 +108,15 @@ def test_a_dump_that_breaks_off_leaves_nothing_half_read(monkeypatch):
 
 def test_a_chosen_backend_is_not_replaced(monkeypatch):
     monkeypatch.setattr(sock_diag, "sockets", refuses(netlink.NetlinkError("no", errno.EPERM)))
-    with pytest.raises(sockets.SocketsError, match="^sock_diag: no$"):
+    with pytest.raises(sockets.SocketsError, match=r"^sock_diag: no$"):
         sockets.collect(["tcp"], "sock_diag")
 
 
 def test_none_answers(monkeypatch):
     monkeypatch.setattr(sock_diag, "sockets", refuses(netlink.NetlinkError("no", errno.ENOENT)))
-    monkeypatch.setattr(procfs_net, "sockets", refuses(FileNotFoundError(2, "No such file or directory", "/proc/net/tcp")))
+    monkeypatch.setattr(
+        procfs_net, "sockets", refuses(FileNotFoundError(2, "No such file or directory", "/proc/net/tcp"))
+    )
     with pytest.raises(sockets.SocketsError) as caught:
         sockets.collect(["tcp"])
     assert str(caught.value) == (
@@ -155,15 +165,19 @@ def test_psutil_shows_little(monkeypatch, connection, expected):
 
 
 def test_psutil_leaves_out_other_ports_and_sockets_without_one(monkeypatch):
-    connections = [Connection(3, 2, 1, place, (), "LISTEN", 12) for place in (Place("127.0.0.1", 80), Place("::", 81), ())]
+    connections = [
+        Connection(3, 2, 1, place, (), "LISTEN", 12) for place in (Place("127.0.0.1", 80), Place("::", 81), ())
+    ]
     monkeypatch.setattr(sockets, "psutil", Psutil(connections))
     assert [entry.port for entry in sockets.collect(["tcp"], "psutil", ports={81, 82}).entries] == [81]
 
 
-@pytest.mark.parametrize("error", [Psutil.Error("gone"), RuntimeError("error while parsing /proc/net/tcp"), PermissionError(13, "no")])
+@pytest.mark.parametrize(
+    "error", [Psutil.Error("gone"), RuntimeError("error while parsing /proc/net/tcp"), PermissionError(13, "no")]
+)
 def test_psutil_fails(monkeypatch, error):
     monkeypatch.setattr(sockets, "psutil", Psutil(error))
-    with pytest.raises(sockets.SocketsError, match="^psutil: "):
+    with pytest.raises(sockets.SocketsError, match=r"^psutil: "):
         sockets.collect(["tcp"], "psutil")
 
 

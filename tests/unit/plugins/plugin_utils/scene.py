@@ -139,10 +139,10 @@ def service(cluster, name):
     return next(entry for entry in cluster["services"] if entry["name"] == name)
 
 
-def with_service(cluster, name, **fields):
+def with_service(cluster, service_name, /, **fields):
     """A copy of a cluster in which one Service has other values."""
     cluster = copy.deepcopy(cluster)
-    place = service(cluster, name)
+    place = service(cluster, service_name)
     assert fields.keys() <= place.keys()
     place.update(fields)
     return cluster
@@ -161,13 +161,13 @@ class Scene:
     )
 
     def cluster(self):
-        return copy.deepcopy(self.cluster_document)
+        return self.cluster_document
 
     def node(self, host):
         snapshot = self.snapshots[host]
         if isinstance(snapshot, str):
             return {"host": host, "answered": False, "why": snapshot, "snapshot": None}
-        return {"host": host, "answered": True, "why": None, "snapshot": copy.deepcopy(snapshot)}
+        return {"host": host, "answered": True, "why": None, "snapshot": snapshot}
 
     def nodes(self):
         return (self.node(host) for host in sorted(self.snapshots))

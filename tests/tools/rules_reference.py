@@ -1,0 +1,101 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes docs/rules.md from the rules themselves.
+
+python tests/tools/rules_reference.py            write it
+python tests/tools/rules_reference.py --check    say whether it is current; exit status 1 when it is not
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Rule
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+_HEAD = """\
+<!--
+Copyright (c) 2026 the kubenode.doctor authors
+GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+
+Written by tests/tools/rules_reference.py from plugins/plugin_utils/rules: change the rule, then run it.
+-->
+
+# Rules
+
+A rule is one claim about a node or about the cluster. It gives each host (or the cluster) one of four answers:
+
+| answer | meaning |
+|---|---|
+| pass | What the claim rests on was seen, and the claim holds. |
+| fail | The claim does not hold. A finding says what is wrong, why, how that is known and what to do. |
+| unknown | Something that the claim rests on could not be seen, and the report says what and why: the host did not answer, \
+root is needed, the API server is dead. Never counted as pass. |
+| not applicable | The claim says nothing about this host, such as one on which no Kubernetes runs. |
+
+A host that has one fault and something unseen has failed; what was not seen is told as well.
+
+The severity below is the usual one; a finding may be lower or higher where the case is. `fail_on` (critical, unless set) decides from \
+which severity on a host fails. A waiver names a rule by its id, with a reason and a last day. Settings are variables of the \
+playbooks.
+"""
+_SCOPES = {"node": "each host", "cluster": "the cluster, once"}
+
+
+def render(rules: Sequence[Rule]) -> str:
+    """The whole document."""
+    parts = [_HEAD]
+    for group, members in groupby(rules, key=lambda rule: rule.group):
+        found = list(members)
+        parts += [f"## {group}\n", "| rule | severity | claim |\n|---|---|---|"]
+        parts += [f"| [{rule.id}](#{rule.id}) | {rule.severity} | {_cell(rule.claim)} |" for rule in found]
+        parts += ["\n".join(_section(rule)) for rule in found]
+    return "\n".join(parts) + "\n"
+
+
+def _section(rule: Rule) -> Iterator[str]:
+    yield f"\n### {rule.id}\n"
+    yield f"It must hold that {rule.claim}. Otherwise: {rule.why}.\n"
+    yield f"* severity: {rule.severity}"
+    yield f"* asked of: {_SCOPES[rule.scope]}"
+    if rule.needs:
+        yield f"* needs: {', '.join(f'`{name}`' for name in rule.needs)}"
+    if rule.settings:
+        yield f"* settings: {', '.join(f'`{name}`' for name in rule.settings)}"
+    if rule.see_also:
+        yield f"* see also: {', '.join(f'[{name}](#{name})' for name in rule.see_also)}"
+    yield "* known from:"
+    for source in rule.sources:
+        yield f"  * {source}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(words: Sequence[str]) -> int:
+    """Write or check. Returns the exit status."""
+    text = render(catalogue.rules())
+    if list(words) == ["--check"]:
+        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+            return 0
+        sys.stderr.write("docs/rules.md is not what the rules say: run python tests/tools/rules_reference.py\n")
+        return 1
+    if words:
+        sys.stderr.write(str(__doc__))
+        return 2
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""host_identity: which Kubernetes programs run here, and addresses that cannot be read."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import addresses, host_identity, netlink
+
+ADDRESSES = [{"interface": "lo", "address": "127.0.0.1"}]
+
+
+def test_components(node):
+    # comm ends after 15 bytes: kube-controller-manager, kube-scheduler fits.
+    for pid, comm in enumerate(["kubelet", "kubelet", "kube-controller", "kube-scheduler", "sshd", "kubectl", ""], 10):
+        node.process(pid, comm, [])
+    assert host_identity.components(str(node.proc)) == ["kube-controller", "kube-scheduler", "kubelet"]
+
+
+def test_what_runs_in_another_network_is_not_this_nodes(node):
+    # kind: the host sees the kubelets of its nodes.
+    node.process(10, "kubelet", [], netns="other")
+    node.process(11, "containerd", [])
+    assert host_identity.components(str(node.proc)) == ["containerd"]
+
+
+def test_a_namespace_that_cannot_be_seen_counts_as_here(node):
+    node.process(10, "kubelet", [])
+    (node.proc / "10" / "ns" / "net").unlink()
+    assert host_identity.components(str(node.proc)) == ["kubelet"]
+
+
+def test_no_name_is_longer_than_the_kernel_keeps():
+    assert [name for name in host_identity.COMPONENTS if len(name) > 15] == []
+
+
+def test_collect(monkeypatch):
+    monkeypatch.setattr(addresses, "local_addresses", lambda: ADDRESSES)
+    section = host_identity.collect()
+    assert section["addresses"] == ADDRESSES
+    assert section["root"] is (os.geteuid() == 0)
+    assert (section["complete"], section["missing"]) == (True, [])
+
+
+def test_addresses_that_cannot_be_read_are_null(monkeypatch):
+    def refuse():
+        raise netlink.NetlinkError("no netlink socket of protocol 0: Operation not permitted", 1)
+
+    monkeypatch.setattr(addresses, "local_addresses", refuse)
+    section = host_identity.collect()
+    assert section["addresses"] is None
+    assert section["complete"] is False
+    assert section["missing"] == [
+        {"what": "local addresses", "why": "no netlink socket of protocol 0: Operation not permitted"}
+    ]

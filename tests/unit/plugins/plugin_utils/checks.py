@@ -1,0 +1,38 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must hold of every command and every report, whatever was in the audit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+
+
+def commands(finding):
+    """All commands of a finding's cures."""
+    return [command for remedy in finding["remedies"] for command in remedy["commands"]]
+
+
+def check_command(command):
+    """A shell reads it as one of the programs that cures use, with arguments that these would accept."""
+    words = shlex.split(command)
+    assert words[0] in {"kubectl", "systemctl", "sysctl", "printf", "ss"}
+    if "patch" in words:
+        test, replace = json.loads(words[words.index("-p") + 1])
+        assert (test["op"], replace["op"]) == ("test", "replace")
+        assert test["path"] == replace["path"]
+        assert re.fullmatch("/spec/ports/[0-9]+/nodePort", test["path"])
+        assert test["value"] != replace["value"]
+    if words[0] == "printf" and "reserved" in words[2]:
+        assert port_ranges.parse_reserved(words[2].split(" = ")[1])
+
+
+def check_report(report):
+    """Nothing that moves a cursor or reorders a line, and no line but a command or a path longer than 110 columns."""
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", report)
+    for line in report.splitlines():
+        assert len(line) <= 110 or line.lstrip().startswith(("# ", "bundle: ")), line

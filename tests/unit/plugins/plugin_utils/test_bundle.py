@@ -1,0 +1,232 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle on disk: written whole or not at all, private, and readable however badly it was treated."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import captured, kubernetes_136
+
+HOSTILE = [
+    "node-a",
+    "node-a.example.com",
+    "../../etc/cron.d/x",
+    "/etc/passwd",
+    "..",
+    ".hidden",
+    "a b\tc\n",
+    "ядро-1",
+    "\udcff\udcfe",
+    "{{ 7 * 7 }}",
+    "$(reboot)",
+    "CON",
+    "x" * 500,
+    "й" * 300,
+    "y" * 250 + "/..",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "audits" / "20261121T080000Z"
+    bundle.create(path, HOSTILE, {"version": "0.1.0"})
+    return path
+
+
+@pytest.fixture
+def full(folder):
+    bundle.write(folder / "cluster.json", kubernetes_136())
+    for host in HOSTILE:
+        bundle.write_answer(folder, host, captured("node-a"))
+    return folder
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_whatever_a_host_is_called_its_file_lies_in_nodes(full):
+    files = [bundle.node_file(full, host) for host in HOSTILE]
+    assert len(set(files)) == len(HOSTILE)
+    assert {path.parent for path in files} == {full / "nodes"}
+    assert sorted(os.listdir(full / "nodes")) == sorted(path.name for path in files)
+    for path in files:
+        assert len(os.fsencode(path.name)) <= 255
+        assert re.fullmatch(r"[A-Za-z0-9_~%-][A-Za-z0-9_.~%-]*\.json", path.name)
+
+
+def test_two_long_names_with_one_beginning_have_two_files(folder):
+    assert bundle.node_file(folder, "x" * 500) != bundle.node_file(folder, "x" * 501)
+
+
+def test_what_was_written_is_read(full):
+    read = Bundle(full)
+    assert read.hosts == sorted(HOSTILE)
+    assert [node["host"] for node in read.nodes()] == sorted(HOSTILE)
+    assert all(node["answered"] and node["snapshot"] == captured("node-a") for node in read.nodes())
+    assert read.cluster() == kubernetes_136()
+
+
+def test_nobody_else_may_read_it(full):
+    assert mode(full) == mode(full / "nodes") == 0o700
+    assert {mode(path) for path in full.rglob("*.json")} == {0o600}
+
+
+def test_a_folder_that_was_there_already_is_closed_to_others(tmp_path):
+    (tmp_path / "audit").mkdir(mode=0o755)
+    bundle.create(tmp_path / "audit", [], {})
+    assert mode(tmp_path / "audit") == 0o700
+
+
+def test_only_plain_text_is_stored(folder):
+    path = bundle.write_silence(folder, "node-a", "\x1b[31mred\u202e\udcff")
+    assert path.read_bytes().isascii()
+    assert b"\x1b" not in path.read_bytes()
+    assert Bundle(folder).node("node-a")["why"] == "\x1b[31mred\u202e\udcff"
+
+
+def test_a_used_folder_is_not_used_again(full):
+    before = {path: path.read_bytes() for path in full.rglob("*.json")}
+    with pytest.raises(BundleError, match=r"20261121T080000Z already holds an audit: choose another folder"):
+        bundle.create(full, ["node-b"], {})
+    assert {path: path.read_bytes() for path in full.rglob("*.json")} == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BundleError, match="file/audit: Not a directory"):
+        bundle.create(tmp_path / "file" / "audit", [], {})
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), UnicodeError("x")])
+def test_a_write_that_fails_leaves_the_old_file_and_no_new_one(full, monkeypatch, error):
+    path = bundle.node_file(full, "node-a")
+    before, names = path.read_bytes(), sorted(os.listdir(full / "nodes"))
+
+    def fail(*_arguments):
+        raise error
+
+    monkeypatch.setattr(bundle.os, "replace", fail)
+    with pytest.raises(BundleError if isinstance(error, OSError) else type(error)) as caught:
+        bundle.write_silence(full, "node-a", "late")
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"{path} could not be written: No space left on device"
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(full / "nodes")) == names
+
+
+def test_text_that_has_no_bytes_leaves_nothing_behind(folder):
+    with pytest.raises(UnicodeEncodeError):
+        bundle.write_text(folder / "report.txt", "\udcff")
+    assert sorted(os.listdir(folder)) == ["audit.json", "nodes"]
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    with pytest.raises(BundleError, match=r"gone/cluster\.json could not be written: No such file or directory"):
+        bundle.write(tmp_path / "gone" / "cluster.json", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"audit\.json does not exist: this is no bundle, or an unfinished one"),
+        (b"", r"audit\.json is damaged or half-written"),
+        (b'{"schema": 1, "asked": ["node-a"', r"audit\.json is damaged or half-written"),
+        (b"\xff\xfe", r"audit\.json is damaged or half-written"),
+        (b"[" * 100_000, r"audit\.json is damaged or half-written"),
+        (b"[]", r"audit\.json holds no JSON object"),
+        (b'{"asked": []}', r"audit\.json has schema None, this collection reads 1: judge it with the version"),
+        (
+            b'{"schema": 2, "asked": []}',
+            r"audit\.json has schema 2, this collection reads 1: judge it with the version",
+        ),
+        (b'{"schema": 1}', r"audit\.json: 'asked' is no list of hosts"),
+        (b'{"schema": 1, "asked": [1]}', r"audit\.json: 'asked' is no list of hosts"),
+    ],
+)
+def test_a_folder_that_is_no_bundle(full, content, message):
+    (full / "audit.json").unlink()
+    if content is not None:
+        (full / "audit.json").write_bytes(content)
+    with pytest.raises(BundleError, match=message):
+        Bundle(full)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "no answer was stored (node-a.json is not in the bundle)"),
+        (b'{"schema":1,"host":"node-a","answered":true,"snapsh', "node-a.json is damaged or half-written"),
+        (b"null", "node-a.json holds no JSON object"),
+        (b'{"schema": 7}', "node-a.json has schema 7, this collection reads 1"),
+        (b'{"schema": 1, "answered": true, "snapshot": {}}', "node-a.json: there is no snapshot in it"),
+        (b'{"schema": 1, "answered": true, "snapshot": {"sections": []}}', "node-a.json: there is no snapshot in it"),
+        (b'{"schema": 1, "answered": false, "why": null}', "no reason was stored"),
+        (b'{"schema": 1, "answered": false, "why": {"a": 1}}', "{'a': 1}"),
+    ],
+)
+def test_a_damaged_answer_is_an_unknown_host_and_the_others_stay(full, content, why):
+    path = bundle.node_file(full, "node-a")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    damaged = Bundle(full).node("node-a")
+    assert not damaged["answered"]
+    assert damaged["snapshot"] is None
+    assert why in damaged["why"]
+    document = judge.judge(Bundle(full), settings.read({}))
+    assert not document["hosts"]["node-a"]["answered"]
+    assert sum(host["answered"] for host in document["hosts"].values()) == len(HOSTILE) - 1
+    assert document["rules"]["component-port-taken"]["unknown"] == 1
+
+
+def test_a_larger_file_than_any_node_writes_is_not_read(full, monkeypatch):
+    monkeypatch.setattr(bundle, "_NODE_BYTES", 1 << 20)
+    bundle.node_file(full, "node-a").write_bytes(b" " * ((1 << 20) + 1))
+    assert "is larger than 1 MiB" in Bundle(full).node("node-a")["why"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (None, "cluster.json does not exist"),
+        (lambda text: text[: len(text) // 2], "cluster.json is damaged or half-written"),
+        (lambda text: text.replace('"schema":1', '"schema":"1"'), "cluster.json has schema '1'"),
+        (lambda text: json.dumps({**json.loads(text), "services": {}}), "'services' is no list of objects"),
+        (lambda text: json.dumps({**json.loads(text), "nodes": ["node-a"]}), "'nodes' is no list of objects"),
+        (lambda text: json.dumps({**json.loads(text), "missing": [{"what": 1}]}), "'missing' is no list of reasons"),
+        (lambda text: json.dumps({**json.loads(text), "missing": None}), "'missing' is no list of reasons"),
+        (lambda text: text.replace('"ports":', '"doors":'), "is not of the form that this collection writes: KeyError"),
+        (
+            lambda text: text.replace('"internal_ips":["192.0.2.2"]', '"internal_ips":5'),
+            "is not of the form that this collection writes",
+        ),
+    ],
+)
+def test_a_damaged_cluster_is_an_unknown_one_and_the_nodes_are_judged(full, change, why):
+    path = full / "cluster.json"
+    text = path.read_text()
+    path.unlink()
+    if change is not None:
+        assert change(text) != text
+        path.write_text(change(text))
+    document = judge.judge(Bundle(full), settings.read({}))
+    assert document["cluster"]["services"] is None
+    assert why in document["cluster"]["missing"][0]["why"]
+    assert document["rules"]["nodeport-shadows-listener"]["unknown"] == len(HOSTILE)
+    assert document["rules"]["component-port-taken"]["pass"] == len(HOSTILE)
+
+
+def test_a_list_that_could_not_be_read_keeps_its_reason(full):
+    reason = {"what": "nodes", "why": "403: forbidden"}
+    bundle.write(full / "cluster.json", {**kubernetes_136(), "nodes": None, "missing": [reason]})
+    assert Bundle(full).cluster()["missing"] == [reason]

@@ -1,0 +1,372 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The judge itself: four answers, identities, causes, waivers, levels, and data that is not what it should be."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import shlex
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, report_text, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Fail, NotApplicable, Remedy, Rule, Unknown
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import (
+    check_command,
+    check_report,
+    commands,
+)
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    Scene,
+    captured,
+    changed,
+    kubernetes_136,
+    live,
+    no_cluster,
+    seed,
+    with_service,
+    with_socket,
+    without_sockets,
+)
+
+NODE_RULES = [rule.id for rule in catalogue.rules() if rule.scope == "node"]
+
+
+def of_rule(document, rule, status="fail"):
+    return [finding for finding in document["findings"] if (finding["rule"], finding["status"]) == (rule, status)]
+
+
+def made_up(answers, scope="node", name="made-up", severity="warning"):
+    """A rule that gives these answers; an exception among them is raised."""
+
+    def say(*_arguments):
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    return Rule(name, "ports", severity, "it holds", "it matters", (), say, scope=scope)
+
+
+def fault(subject, **fields):
+    return Fail(
+        subject,
+        **{
+            "title": f"{subject} is at fault",
+            "explanation": "why",
+            "evidence": (f"saw {subject}",),
+            "remedies": (),
+            **fields,
+        },
+    )
+
+
+def judged_by(*rules, hosts=("node-a",)):
+    scene = Scene(dict.fromkeys(hosts, captured("node-a")), kubernetes_136())
+    return judge.judge(scene, settings.read({}), rules)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([], "pass"),
+        ([NotApplicable("x")], "not_applicable"),
+        ([Unknown("x")], "unknown"),
+        ([NotApplicable("x"), Unknown("x")], "unknown"),
+        ([Unknown("x"), fault("a")], "fail"),
+        ([fault("a"), fault("b")], "fail"),
+        ([KeyError("listeners")], "unknown"),
+        ([fault("a"), KeyError("listeners")], "fail"),
+    ],
+)
+def test_one_answer_is_counted_for_each_rule_and_host(answers, expected):
+    tally = judged_by(made_up(answers))["rules"]["made-up"]
+    counts = {name: tally[name] for name in ("pass", "fail", "unknown", "not_applicable")}
+    assert counts == {"pass": 0, "fail": 0, "unknown": 0, "not_applicable": 0, expected: 1}
+
+
+def test_a_rule_that_breaks_is_unknown_with_the_reason_and_keeps_what_it_had_found():
+    document = judged_by(made_up([fault("a"), TypeError("junk"), fault("b")]), made_up([fault("c")], name="other"))
+    assert [finding["object"] for finding in of_rule(document, "made-up")] == ["a"]
+    (unknown,) = of_rule(document, "made-up", "unknown")
+    assert unknown["explanation"] == "the data could not be judged: TypeError: junk"
+    assert [finding["object"] for finding in of_rule(document, "other")] == ["c"]
+
+
+def test_a_silent_host_is_unknown_to_every_rule():
+    document = Scene({"node-a": captured("node-a"), "node-b": "No route to host"}, kubernetes_136()).judged()
+    silent = [finding for finding in document["findings"] if finding["host"] == "node-b"]
+    assert sorted(finding["rule"] for finding in silent) == sorted(NODE_RULES)
+    assert {finding["explanation"] for finding in silent} == {"the host did not answer: No route to host"}
+    assert all(document["rules"][rule]["unknown"] == 1 for rule in NODE_RULES)
+
+
+def test_without_an_api_everything_that_needs_none_is_judged():
+    tally = live(cluster=no_cluster())
+    rules = tally.judged()["rules"]
+    needs_api = {
+        "external-ip-shadows-listener",
+        "health-check-nodeport-cannot-open",
+        "host-not-in-cluster",
+        "nodeport-cannot-open",
+        "nodeport-outside-range",
+        "nodeport-shadows-listener",
+    }
+    assert {name for name, rule in rules.items() if rule["unknown"]} == needs_api
+
+
+def test_a_program_on_both_families_is_one_fault_with_both_sockets_as_evidence():
+    quiet = without_sockets(captured("node-a"), 31999)
+    both = with_socket(with_socket(quiet, port=31999), port=31999, family="ipv6", address="::", v6only=True)
+    cluster = with_service(kubernetes_136(), "orphan", ip_families=["IPv4", "IPv6"])
+    (finding,) = of_rule(live(snapshot=both, cluster=cluster).judged(), "nodeport-shadows-listener")
+    sockets = [fact for fact in finding["evidence"] if fact.startswith("socket ")]
+    assert [fact.split()[1] for fact in sockets] == ["0.0.0.0:31999/tcp", "[::]:31999/tcp"]
+
+
+def test_the_worst_of_equal_faults_is_told():
+    document = judged_by(
+        made_up([fault("a", severity="info", evidence=("1",)), fault("a", severity="critical", evidence=("2", "1"))])
+    )
+    (finding,) = document["findings"]
+    assert (finding["severity"], finding["evidence"]) == ("critical", ["2", "1"])
+
+
+def test_different_reasons_for_not_knowing_are_all_told_once():
+    document = judged_by(made_up([Unknown("a"), Unknown("b"), Unknown("a")]))
+    assert [finding["explanation"] for finding in document["findings"]] == ["a", "b"]
+
+
+def test_another_random_port_of_the_same_server_is_the_same_finding():
+    node = captured("node-a")
+    ports = [socket["port"] for socket in node["sections"]["listen_ports"]["listeners"] if socket["ephemeral"]]
+    other = json.loads(json.dumps(node).replace(str(ports[0]), "51113"))
+    prints = [
+        of_rule(live(snapshot=snapshot).judged(), "cri-stream-port-random")[0]["fingerprint"]
+        for snapshot in (node, other)
+    ]
+    assert prints[0] == prints[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda scene: scene.snapshots.pop("healthy"), True),
+        (lambda scene: scene.snapshots.update(other=scene.snapshots.pop("sick")), False),
+        (lambda scene: scene.cluster_document["services"][0].update(name="another"), False),
+    ],
+)
+def test_what_identifies_a_collision(change, same):
+    scene = seed()
+    (before,) = of_rule(scene.judged(), "nodeport-shadows-listener")
+    change(scene)
+    (after,) = of_rule(scene.judged(), "nodeport-shadows-listener")
+    assert (before["fingerprint"] == after["fingerprint"]) is same
+
+
+def test_a_cause_of_the_same_object_goes_before_others_of_its_rule():
+    below = made_up([fault("a", caused_by=("above",)), fault("c", caused_by=("above",))], name="below")
+    document = judged_by(made_up([fault("a"), fault("b")], name="above"), below)
+    above = {finding["object"]: finding["fingerprint"] for finding in of_rule(document, "above")}
+    causes = {finding["object"]: finding["caused_by"] for finding in of_rule(document, "below")}
+    assert causes == {"a": [above["a"]], "c": [above["a"], above["b"]]}
+
+
+def test_a_cause_lies_on_the_same_host_or_on_the_cluster():
+    below = made_up([fault("a", caused_by=("on-node", "on-cluster", "nowhere"))], name="below")
+    above = made_up([fault("n")], name="on-node"), made_up([fault("c")], name="on-cluster", scope="cluster")
+    document = judged_by(*above, below, hosts=("node-a", "node-b"))
+    places = {finding["fingerprint"]: finding["host"] for finding in document["findings"]}
+    for finding in of_rule(document, "below"):
+        assert [places[cause] for cause in finding["caused_by"]] == [finding["host"], None]
+
+
+@pytest.mark.parametrize(
+    ("causes", "walked"),
+    [
+        ({"a": [], "b": ["a"], "c": ["b"]}, [(0, "a"), (1, "b"), (2, "c")]),
+        ({"c": ["b"], "b": ["a"], "a": []}, [(0, "a"), (1, "b"), (2, "c")]),
+        ({"a": [], "b": [], "c": ["b", "a"]}, [(0, "a"), (0, "b"), (1, "c")]),
+        ({"a": ["gone"], "b": ["gone", "a"]}, [(0, "a"), (1, "b")]),
+        ({"a": ["b"], "b": ["a"]}, [(0, "b"), (1, "a")]),
+        ({"a": ["a"]}, [(0, "a")]),
+        ({"a": ["c"], "b": ["a"], "c": ["b"], "d": ["b"]}, [(0, "c"), (1, "a"), (2, "b"), (3, "d")]),
+    ],
+)
+def test_walk(causes, walked):
+    findings = [{"fingerprint": name, "caused_by": above} for name, above in causes.items()]
+    assert [(depth, finding["fingerprint"]) for depth, finding in judge.walk(findings)] == walked
+
+
+LEVELS = {"info": ["i", "w", "c"], "warning": ["w", "c"], "critical": ["c"]}
+
+
+@pytest.mark.parametrize("fail_on", LEVELS)
+def test_fail_on(fail_on):
+    faults = [fault(severity[0], severity=severity) for severity in LEVELS]
+    scene = Scene({"node-a": captured("node-a")}, kubernetes_136())
+    document = judge.judge(scene, settings.read({"fail_on": fail_on}), [made_up(faults)])
+    assert sorted(finding["object"] for finding in judge.failing(document, "node-a")) == sorted(LEVELS[fail_on])
+    assert judge.failing(document, "node-a", "tcp") == []
+    assert judge.failing(document, "node-b") == []
+
+
+def test_a_finding_of_the_cluster_fails_every_host():
+    document = judged_by(made_up([fault("c", severity="critical")], scope="cluster"), hosts=("node-a", "node-b"))
+    assert [len(judge.failing(document, host)) for host in ("node-a", "node-b")] == [1, 1]
+
+
+def test_unknown_fails_nobody():
+    scene = seed(sick="sick-as-nobody")
+    document = scene.judged()
+    assert of_rule(document, "nodeport-shadows-listener", "unknown")
+    assert judge.failing({**document, "fail_on": "critical"}, "sick") == []
+
+
+@pytest.mark.parametrize(
+    ("waiver", "waived"),
+    [
+        ({}, True),
+        ({"until": "9999-12-31"}, True),
+        ({"until": "2020-01-01"}, False),
+        ({"host": "healthy"}, False),
+        ({"object": "Service default/*"}, True),
+    ],
+)
+def test_waivers(waiver, waived):
+    given = {"rule": "nodeport-shadows-listener", "reason": "moved next week", "owner": "ops", **waiver}
+    document = seed(waivers=[given]).judged()
+    (finding,) = of_rule(document, "nodeport-shadows-listener")
+    told = {"reason": "moved next week", "owner": "ops", "until": waiver.get("until")}
+    assert finding["waived"] == (told if waived else None)
+    assert bool(judge.failing(document, "sick")) is not waived
+    assert document["rules"]["nodeport-shadows-listener"]["fail"] == 1  # still counted
+    report = report_text.render(document)
+    assert ("CRITICAL (waived): kubectl exec" in report) is waived
+    assert ("waived: moved next week" in report) is waived
+    assert ("!! sick" in report) is not waived
+
+
+def test_judging_changes_nothing_in_what_is_judged():
+    scene = seed()
+    before = copy.deepcopy(scene)
+    first, second = scene.judged(), scene.judged()
+    assert scene == before
+    assert {**first, "judged_at": None} == {**second, "judged_at": None}
+
+
+JUNK = (None, [], {}, "\x1b[31m\u202e$(reboot)`'\"", -1, 1e308, [None], {"a": 1}, True)
+
+
+def places(value, way=()):
+    """The paths of everything in a snapshot, of a list's entries only the first's."""
+    if way:
+        yield way
+    entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, entry in entries:
+        yield from places(entry, (*way, key))
+
+
+def test_no_junk_from_a_node_stops_the_judge_or_breaks_out_of_the_report():
+    good = captured("node-a")
+    rules = len(NODE_RULES)
+    for way, junk in itertools.product(places(good["sections"]), JUNK):
+        broken = copy.deepcopy(good)
+        place = broken["sections"]
+        for part in way[:-1]:
+            place = place[part]
+        place[way[-1]] = junk
+        document = Scene({"node-a": broken}, kubernetes_136()).judged()
+        assert (
+            sum(
+                rule["pass"] + rule["fail"] + rule["unknown"] + rule["not_applicable"]
+                for rule in document["rules"].values()
+            )
+            == rules + 2
+        )
+        json.dumps(document)
+        check_report(report_text.render(document))
+
+
+@pytest.mark.parametrize(
+    "path", ["host.addresses", "host.components", "listen_ports.listeners", "nodeport_conflict.sockets", "host.missing"]
+)
+@pytest.mark.parametrize("junk", [{}, "", 0, False])
+def test_a_list_that_is_none_is_not_an_empty_one(path, junk):
+    section, key = path.split(".")
+    document = live(path, junk).judged()
+    for rule in catalogue.rules():
+        if section in rule.needs:
+            assert document["rules"][rule.id]["unknown"] == 1
+            assert any(repr(key) in finding["explanation"] for finding in of_rule(document, rule.id, "unknown"))
+
+
+HOSTILE_NAMES = [
+    "a'b\"c",
+    "$(reboot)",
+    "`id`",
+    "a;b&c|d>e",
+    "a\nb",
+    "{{ 7*7 }}",
+    "{x}",
+    "%s%n",
+    "\x1b[2J\x9b0m",
+    "\u202egnp.exe",
+    "</pre><script>",
+    "-o",
+    "ä" * 300,
+    "\udcff",
+    "a\\b",
+    "!!",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_stay_in_their_quotes(name):
+    cluster = kubernetes_136()
+    for service in cluster["services"]:
+        if service["name"] == "orphan":
+            service.update(name=name, namespace=name)
+            service["ports"][0]["name"] = name
+    cluster["endpoint_slices"] = [piece for piece in cluster["endpoint_slices"] if piece["service"] != "orphan"]
+    process = {"pid": 1, "name": name, "unit": name, "container_id": name, "pod_uid": name}
+    sysctl = "port_settings.kernel.sysctl"
+    wide = changed(
+        captured("node-a"),
+        f"{sysctl}.ip_local_port_range",
+        "1024\t65535",
+        f"{sysctl}.ip_local_reserved_ports",
+        "30000-30009",
+    )
+    node = with_socket(without_sockets(wide, 31999), name, port=31999, cgroup=name, processes=[process])
+    scene = Scene({name: changed(node, "host.hostname", name, "host.kernel", name)}, cluster)
+    document = scene.judged()
+    (finding,) = of_rule(document, "nodeport-shadows-listener")
+    assert "{{ 7*7 }}" not in name or name in finding["title"]  # told as it is, not evaluated
+    for command in commands(finding):
+        check_command(command)
+    told = {tuple(words[:2]): words for words in map(shlex.split, commands(finding))}
+    assert told["systemctl", "restart"][-1] == name
+    if not name.startswith("-"):  # kubectl would take it for an option
+        assert told["kubectl", "-n"][:6] == ["kubectl", "-n", name, "patch", "service", name]
+    else:
+        assert told["systemctl", "restart"][2] == "--"
+        assert ("kubectl", "-n") not in told
+    check_report(report_text.render(document))
+
+
+def test_a_rule_id_is_given_once(monkeypatch):
+    catalogue.rules.cache_clear()
+    monkeypatch.setattr(catalogue.importlib, "import_module", lambda _name: made_up)
+    made_up.RULE = made_up([])
+    with pytest.raises(LookupError, match="the same id"):
+        catalogue.rules()
+    catalogue.rules.cache_clear()
+
+
+def test_remedies_are_plain_data():
+    (finding,) = judged_by(made_up([fault("a", remedies=(Remedy("do", ("x",), "none"),))]))["findings"]
+    assert finding["remedies"] == [{"summary": "do", "commands": ["x"], "risk": "none", "fix": ""}]

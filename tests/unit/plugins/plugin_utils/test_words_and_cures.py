@@ -1,0 +1,272 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of findings and the commands of cures, by themselves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    captured,
+    changed,
+    kubernetes_136,
+    with_service,
+)
+
+SYSCTL = "port_settings.kernel.sysctl"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plain ü 字 text", "plain ü 字 text"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("\x1b[31m\x07\x9b2J", "\\x1b[31m\\x07\\x9b2J"),
+        ("\u202egnp\u2066x\u200b\ufeff", "\\u202egnp\\u2066x\\u200b\\ufeff"),
+        ("\u2028\u2029", "\\u2028\\u2029"),
+        ("\udcff\ue000\U0010ffff", "\\udcff\\ue000\\U0010ffff"),
+        ("<b>&amp;{{ x }}", "<b>&amp;{{ x }}"),
+        ("x" * 501, "x" * 499 + "…"),
+    ],
+)
+def test_clean(text, safe):
+    assert clean(text) == safe
+
+
+def socket(**fields):
+    sockets = captured("node-a")["sections"]["nodeport_conflict"]["sockets"]
+    return {**next(entry for entry in sockets if entry["port"] == 31999), **fields}
+
+
+PROCESS = {"pid": 7, "name": "java", "unit": None, "container_id": None, "pod_uid": None}
+STREAMING = {"component": "dockershim", "role": "CRI streaming server", "source": "dockershim"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "owner", "name"),
+    [
+        ({"processes": [PROCESS]}, "java (pid 7)", "java"),
+        ({"processes": [{**PROCESS, "unit": "app.service"}]}, "java (pid 7, app.service)", "java"),
+        ({"processes": [{**PROCESS, "container_id": "c" * 64}]}, "java (pid 7, container cccccccccccc)", "java"),
+        ({"processes": [{**PROCESS, "name": None}]}, "? (pid 7)", "?"),
+        (
+            {"processes": [{**PROCESS, "pid": pid} for pid in range(5)]},
+            "java (pid 0), java (pid 1), java (pid 2) and 2 more",
+            "java",
+        ),
+        (
+            {"processes": [{**PROCESS, "name": "kubelet"}], "known_as": STREAMING},
+            "kubelet (pid 7)",
+            "kubelet (dockershim CRI streaming server)",
+        ),
+        ({"processes": [], "hidden": True}, "a process that could not be seen", "an unseen process"),
+        (
+            {"processes": [], "hidden": True, "cgroup": "/system.slice/x.service"},
+            "a process in /system.slice/x.service",
+            "/system.slice/x.service",
+        ),
+        ({"processes": []}, "no process (the kernel's own, or closed)", "no process"),
+    ],
+)
+def test_who_holds_a_socket(fields, owner, name):
+    assert describe.owner(socket(**fields)) == owner
+    assert describe.owner_name(socket(**fields)) == name
+
+
+def context(cluster=None, **options):
+    made = Context(settings.read({"nodeport_range": "30000-40000", **options}), cluster or kubernetes_136())
+    made.learn("node-a", captured("node-a")["sections"])
+    return made
+
+
+def port(name, number):
+    return next(entry for entry in context().node_ports if (entry["service"], entry.get("node_port")) == (name, number))
+
+
+def sections(*changes):
+    return changed(captured("node-a"), *changes)["sections"]
+
+
+def patch(remedy):
+    (command,) = remedy.commands
+    return json.loads(shlex.split(command)[-1])
+
+
+def taken_everywhere(*numbers):
+    """Services of another proxy, which have their NodePorts from the same pool."""
+    cluster = kubernetes_136()
+    ports = [
+        {"name": str(number), "protocol": "TCP", "port": 80, "target_port": 80, "node_port": number}
+        for number in numbers
+    ]
+    return with_service(cluster, "cart", ports=ports, proxy_name="other")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "changes", "target"),
+    [
+        (None, (), 30000),
+        (taken_everywhere(30000, 30001), (), 30002),
+        (with_service(kubernetes_136(), "local", health_check_node_port=30000), (), 30001),
+        (None, (f"{SYSCTL}.ip_local_port_range", "30000\t30002"), 30003),
+        (None, (f"{SYSCTL}.ip_local_port_range", "1024\t65535", f"{SYSCTL}.ip_local_reserved_ports", "30005"), 30005),
+    ],
+)
+def test_a_service_is_moved_to_a_number_that_is_free(cluster, changes, target):
+    remedy = cures.move_node_port(port("dns", 30053), sections(*changes), context(cluster))
+    assert patch(remedy) == [
+        {"op": "test", "path": "/spec/ports/0/nodePort", "value": 30053},
+        {"op": "replace", "path": "/spec/ports/0/nodePort", "value": target},
+    ]
+    # kube-apiserver's static band of a range of 10001 numbers: its first min(max(16, 10001/32), 128) (KEP-3668).
+    assert 30000 <= target < 30128
+
+
+@pytest.mark.parametrize(
+    ("cluster", "changes"),
+    [
+        (taken_everywhere(*range(30000, 30128)), ()),
+        (None, (f"{SYSCTL}.ip_local_port_range", "1024\t65535")),
+    ],
+)
+def test_without_a_free_number_no_command_is_made_up(cluster, changes):
+    assert cures.move_node_port(port("dns", 30053), sections(*changes), context(cluster)).commands == ()
+
+
+def test_the_second_port_of_a_number_is_the_one_that_is_patched():
+    """shop/dns has UDP and TCP on 30053; the patch must name the right entry."""
+    udp, tcp = [entry for entry in context().node_ports if entry.get("node_port") == 30053]
+    paths = [patch(cures.move_node_port(entry, sections(), context()))[1]["path"] for entry in (udp, tcp)]
+    assert paths == ["/spec/ports/0/nodePort", "/spec/ports/1/nodePort"]
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "line"),
+    [
+        ("", (), "35776"),
+        ("8080,9148", (), "8080,9148,35776"),
+        ("30000-36000", (), "30000-36000"),
+        ("1", ((40000, 40010),), "1,35776,40000-40010"),
+    ],
+)
+def test_the_reserved_list_is_the_union(before, more, line):
+    remedy = cures.reserve(sections(f"{SYSCTL}.ip_local_reserved_ports", before), context(), more)
+    write, load = remedy.commands
+    file = "/etc/sysctl.d/60-nodeports.conf"
+    assert shlex.split(write) == ["printf", "%s\\n", f"net.ipv4.ip_local_reserved_ports = {line}", ">", file]
+    assert load == f"sysctl -p {file}"
+
+
+def test_without_knowing_what_is_reserved_no_list_is_written():
+    remedy = cures.reserve(sections(f"{SYSCTL}.ip_local_reserved_ports", None), context())
+    assert remedy.commands == ()
+    assert "ip_local_reserved_ports was not seen" in remedy.summary
+
+
+def test_a_shell_reads_the_commands():
+    hostile = with_service(kubernetes_136(), "orphan", name="$(touch pwned)'\"`id`", namespace="a b;c")
+    made = context(hostile)
+    (entry,) = [entry for entry in made.node_ports if entry.get("node_port") == 31999]
+    unit = {**PROCESS, "name": "kubelet", "unit": "a b$(id).service"}
+    restart = cures.restart_owner(socket(ephemeral=True, processes=[unit]))
+    commands = [
+        *cures.move_node_port(entry, sections(), made).commands,
+        *cures.reserve(sections(), made).commands,
+        *restart.commands,
+        *cures.pin_stream_port("containerd", None).commands,
+    ]
+    assert len(commands) == 6
+    for command in commands:
+        done = subprocess.run(["bash", "-nc", command], check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "$(" not in command or "'" in command
+    # What bash makes of them: the words that were meant, and nothing run on the way.
+    show = subprocess.run(
+        ["bash", "-c", f"set -- {commands[0]}; printf '%s\\n' \"$@\""], check=True, capture_output=True, text=True
+    )
+    assert show.stdout.splitlines()[:6] == ["kubectl", "-n", "a b;c", "patch", "service", "$(touch pwned)'\"`id`"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "command"),
+    [
+        ({"ephemeral": True, "processes": [{**PROCESS, "unit": "crio.service"}]}, ("systemctl restart crio.service",)),
+        ({"ephemeral": True, "processes": [{**PROCESS, "name": "kubelet"}]}, ("systemctl restart kubelet.service",)),
+        (
+            {"ephemeral": True, "processes": [{**PROCESS, "unit": "-H evil.service"}]},
+            ("systemctl restart -- '-H evil.service'",),
+        ),
+    ],
+)
+def test_a_restart_draws_another_port(fields, command):
+    assert cures.restart_owner(socket(**fields)).commands == command
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ephemeral": True, "processes": [PROCESS]},
+        {"ephemeral": False, "processes": [{**PROCESS, "unit": "crio.service"}]},
+        {"ephemeral": True, "processes": []},
+    ],
+)
+def test_a_restart_that_helps_nobody_is_not_offered(fields):
+    assert cures.restart_owner(socket(**fields)) is None
+
+
+def test_dockershim_has_no_fixed_port():
+    assert cures.pin_stream_port("dockershim", None) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "identity", "found"),
+    [
+        ("node-a", {}, True),
+        ("10.0.0.1", {"hostname": "node-a"}, True),
+        ("x", {"hostname": "y", "addresses": [{"interface": "eth0", "address": "192.0.2.2"}]}, True),
+        ("x", {"hostname": None, "addresses": None}, False),
+        ("x", {"hostname": "y", "addresses": [{"interface": "lo", "address": "192.0.2.2"}]}, False),
+    ],
+)
+def test_a_host_finds_its_node(host, identity, found):
+    made = Context(settings.read({}), kubernetes_136())
+    made.learn(host, {"host": identity})
+    assert (made.node_object(host) is not None) is found
+
+
+def test_a_name_goes_before_an_address_that_many_machines_share():
+    cluster = kubernetes_136()
+    (node,) = cluster["nodes"]
+    cluster["nodes"] = [node, {**node, "name": "node-b", "hostname": "node-b"}]
+    made = Context(settings.read({}), cluster)
+    made.learn("node-b", {"host": {"addresses": [{"interface": "eth0", "address": "192.0.2.2"}]}})
+    assert made.node_object("node-b")["name"] == "node-b"
+
+
+@pytest.mark.parametrize(
+    ("options", "ranges", "expected"),
+    [
+        (
+            {},
+            {},
+            "30000-32767 (assumed, Kubernetes' default: no API server was among the hosts; tell it with nodeport_range)",
+        ),
+        ({}, {"m1": [30000, 40000]}, "30000-40000 (m1: its flag)"),
+        # Of several one is taken, the same in every run; nodeport-range-differs tells the rest.
+        ({}, {"m1": [30000, 40000], "m2": [30000, 32000]}, "30000-32000 (m2: its flag)"),
+        ({"nodeport_range": "20000-20100"}, {"m1": [30000, 40000]}, "20000-20100 (the variable nodeport_range)"),
+    ],
+)
+def test_which_nodeport_range_counts(options, ranges, expected):
+    made = Context(settings.read(options), kubernetes_136())
+    for host, found in ranges.items():
+        made.learn(host, {"port_settings": {"api_server": {"range": found, "source": "its flag"}}})
+    assert f"{made.nodeport_range} ({made.nodeport_range.source})" == expected
