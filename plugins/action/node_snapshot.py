@@ -78,8 +78,9 @@ def _check(arguments: dict[str, Any]) -> None:
 def _why_useless(result: dict[str, Any]) -> str:
     """Why an answer cannot be used, with the beginning of what the node printed instead."""
     why = str(result.get("msg") or "the node's answer held no snapshot")
-    streams = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
-    printed = next((text for text in streams if text), None)
+    errors, printed = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
+    if errors:  # its end tells, its beginning may be ssh's
+        return f"{why}; the node's last words: {errors[-_QUOTED_CHARACTERS:]}"
     if printed:
         return f"{why}; the node printed: {printed[:_QUOTED_CHARACTERS]}"
     return f"{why}; the node printed nothing" if "module_stdout" in result else why

@@ -40,7 +40,7 @@ COMPONENTS = frozenset(
 )
 
 
-def collect() -> dict[str, Any]:
+def collect(proc: str = "/proc") -> dict[str, Any]:
     """Return ``{hostname, kernel, python, root, addresses, components, complete, missing}``.
 
     ``addresses`` is ``[{interface, address}]`` or None, ``components`` the names found among COMPONENTS.
@@ -51,13 +51,17 @@ def collect() -> dict[str, Any]:
         local = addresses.local_addresses()
     except netlink.NetlinkError as error:
         missing.append({"what": "local addresses", "why": str(error)})
+    if not os.path.exists(f"{proc}/1"):
+        # hidepid=2: "no kubelet runs here" could not be told from "no kubelet is shown".
+        why = "/proc is mounted with hidepid and shows no processes of others: run with become (-b)"
+        missing.append({"what": "processes", "why": why})
     return {
         "hostname": socket.gethostname(),
         "kernel": os.uname().release,
         "python": platform.python_version(),
         "root": os.geteuid() == 0,
         "addresses": local,
-        "components": components(),
+        "components": components(proc),
         "complete": not missing,
         "missing": missing,
     }

@@ -277,6 +277,8 @@ UNMISTAKABLE: tuple[Row, ...] = (
     Row((), "udp", 51871, "kernel", "WireGuard (Cilium)", "cilium"),
 )
 
+_DEFAULT_RANGE = (32768, 60999)  # net.ipv4.ip_local_port_range, net/ipv4/af_inet.c
+
 # The CRI runtime of each process whose streaming server may draw a random port: (component, loopback only, source).
 # dockershim listens on localhost:0 inside kubelet (1.11 to 1.23); k3s had cri-dockerd on a random port until #9965.
 _RANDOM_STREAMING = {
@@ -362,7 +364,9 @@ def known_as(
     if not names:
         return _told(_BY_NUMBER.get((protocol, port)))
     for name in names:
-        found = _told(_BY_NAME.get((name, protocol, port))) or _random_streaming(name, protocol, address, ephemeral)
+        found = _told(_BY_NAME.get((name, protocol, port))) or _random_streaming(
+            name, protocol, address, port, ephemeral
+        )
         if found:
             return found
     for name, component, role, source in WHATEVER_PORT:
@@ -391,9 +395,13 @@ def _told(row: Row | None) -> dict[str, str] | None:
     return row and {"component": row.component, "role": row.role, "source": row.source}
 
 
-def _random_streaming(name: str, protocol: str, address: str, ephemeral: bool | None) -> dict[str, str] | None:
+def _random_streaming(
+    name: str, protocol: str, address: str, port: int, ephemeral: bool | None
+) -> dict[str, str] | None:
     """The CRI runtime's own listener on a port that no table knows: its streaming server, if the port was drawn."""
-    if protocol != "tcp" or ephemeral is False or name not in _RANDOM_STREAMING:
+    # The kernel's default range too: a port that was drawn before the range was changed stays where it is.
+    drawn = ephemeral is not False or _DEFAULT_RANGE[0] <= port <= _DEFAULT_RANGE[1]
+    if protocol != "tcp" or not drawn or name not in _RANDOM_STREAMING:
         return None
     component, loopback_only, source = _RANDOM_STREAMING[name]
     if loopback_only and not _is_loopback(address):

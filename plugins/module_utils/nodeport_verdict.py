@@ -91,7 +91,7 @@ def accepted(socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> bool:
     )
 
 
-def _verdict(  # noqa: PLR0917 - six plain values of one record
+def _verdict(
     harmed: str, effect: str, meaning: str, certain: bool = True, hit: Iterable[IP] = (), alive: Iterable[IP] = ()
 ) -> dict[str, Any]:
     return {

@@ -386,7 +386,8 @@ def judge(
         for index, socket in nodeport_verdict.sharing(port, section["sockets"]):
             others = [other for other in section["sockets"] if other["port"] == socket["port"] and other is not socket]
             for verdict in nodeport_verdict.verdicts(port, socket, node, others):
-                found.append({**_name(port), "socket": index, **verdict})
+                certain = verdict["certain"] and bool(section["proxy"]["mode"])
+                found.append({**_name(port), "socket": index, **verdict, "certain": certain})
     return found
 
 

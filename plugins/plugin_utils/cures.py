@@ -9,7 +9,7 @@ import json
 import shlex
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
@@ -104,7 +104,7 @@ def pin_stream_port(component: str, where: str | None) -> Remedy | None:
 def restart_owner(socket: dict[str, Any]) -> Remedy | None:
     """Make the owner draw another port by restarting its unit; None when its unit is not known or its port is fixed."""
     unit = next((process["unit"] for process in socket["processes"] if process["unit"]), None)
-    if not socket["ephemeral"]:
+    if not (socket["ephemeral"] or nodeport_verdict.is_streaming(socket)):
         return None
     names = {process["name"] for process in socket["processes"]}
     if unit is None and "kubelet" in names:

@@ -21,6 +21,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
 
 NO_NODE = "this host is none of the cluster's Nodes, and no kubelet, service proxy or control plane runs on it"
+STRANGER = "the cluster that was asked has no Node for this host, so its Services may be another cluster's"
 # Runtimes and etcd also run where there is no Kubernetes.
 _NODE_PROGRAMS = host_identity.COMPONENTS - {"containerd", "crio", "cri-dockerd", "dockerd", "etcd"}
 
@@ -51,11 +52,25 @@ def refusal(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
     why = context.why_no_services()
     if why:
         return Unknown(f"the cluster's Services are not known ({why})")
-    if not is_node(node, context):
-        return NotApplicable(NO_NODE)
-    if context.cluster["nodes"] is not None and context.node_object(node.host) is None:
-        return Unknown("the cluster that was asked has no Node for this host, so its Services may be another cluster's")
-    return None
+    return bystander(node, context)
+
+
+def bystander(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
+    """Why a host is not judged as a node; None for a node."""
+    if is_node(node, context):
+        return None
+    hidden = missing(node["host"], "processes")
+    return Unknown(hidden) if hidden else NotApplicable(NO_NODE)
+
+
+def is_stranger(node: NodeView, context: Context) -> bool:
+    """True where the cluster that was asked has no Node for this host, so its Services may be another cluster's."""
+    return context.cluster["nodes"] is not None and context.node_object(node.host) is None
+
+
+def stranger(node: NodeView, context: Context) -> Unknown | None:
+    """Why a stranger is not judged by these Services; None for the cluster's own nodes."""
+    return Unknown(STRANGER) if is_stranger(node, context) else None
 
 
 def is_node(node: NodeView, context: Context) -> bool:
@@ -81,6 +96,8 @@ def of(node: NodeView, context: Context, health_checks: bool) -> Iterator[Encoun
         for _index, socket in nodeport_verdict.sharing(port, near):
             others = [other for other in near if other is not socket]
             found = _verdicts(_with_endpoint(port, node, context), socket, judged, others, bool(assumed))
+            if is_stranger(node, context):
+                found = [{**verdict, "certain": False} for verdict in found]
             cannot_open = any(verdict["effect"] == "cannot open" for verdict in found)
             harmed = frozenset(verdict["harmed"] for verdict in found)
             source = facts["source"] or "assumed"
@@ -105,6 +122,12 @@ def _verdicts(
         verdict["harmed"] for verdict in nodeport_verdict.verdicts(port, socket, least, others) if verdict["certain"]
     }
     return [{**verdict, "certain": verdict["certain"] and verdict["harmed"] in certain} for verdict in found]
+
+
+def proxy_mode(node: NodeView, context: Context) -> str | None:
+    """The service proxy's mode on this node, told or found; None when nothing tells it."""
+    mode = _proxy_facts(node["nodeport_conflict"]["proxy"], context)["mode"]
+    return None if mode is None else str(mode)
 
 
 def out_of_reach(node: NodeView, context: Context, socket: dict[str, Any]) -> bool:

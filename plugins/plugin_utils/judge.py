@@ -120,7 +120,7 @@ def _picture(sections: dict[str, Any]) -> dict[str, Any]:
     waiting = [socket for socket in listeners if isinstance(socket, dict)] if isinstance(listeners, list) else None
     return {
         "kernel": _text(host.get("kernel")),
-        "root": host.get("root") is True,
+        "root": host.get("root") if isinstance(host.get("root"), bool) else None,
         "components": _texts(host.get("components")),
         "proxy_mode": _text(proxy.get("mode")),
         "listeners": None if waiting is None else len(waiting),
@@ -187,7 +187,7 @@ def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any
         for answer in judge_one(*arguments):
             answers.append(answer)
     except Exception as error:
-        answers.append(Unknown(f"the data could not be judged: {_told(error)}"))
+        answers.append(Unknown(f"the data could not be judged: {_told(error)}", broken=True))
     return answers
 
 
@@ -242,6 +242,7 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
             "remedies": [],
             "causes": [],
         }
+    finding["broken"] = getattr(answer, "broken", False)
     identity = "\n".join((rule.id, host or "", finding["object"], finding["status"]))
     return {
         "rule": rule.id,

@@ -80,13 +80,19 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     parts += [f"{len(found) - len(live)} waived"] if len(found) > len(live) else []
     unknown = sum(rule["unknown"] for rule in document["rules"].values())
     text = f"RESULT: {', '.join(parts)}; {_count(unknown, 'answer')} unknown."
-    if not found:
+    if not any(host["answered"] for host in document["hosts"].values()):
+        text += " Nobody answered, so nothing was looked at."
+    elif not found:
         text += " No fault found in what could be seen." if unknown else " No fault found."
     critical = {(finding["title"], finding["host"]): None for finding in live if finding["severity"] == "critical"}
     lines = [text]
     for title in dict.fromkeys(title for title, _host in critical):
         hosts = [{"host": host} for other, host in critical if other == title]
         lines += _wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
+    broken = [finding for finding in document["findings"] if finding["broken"]]
+    if broken:
+        text = "checks broke on data that they could not read, and may have missed faults (see UNKNOWN)"
+        lines += _wrap(f"!! {_hosts(broken)}: {text}", "", "   ")
     return lines
 
 
@@ -218,7 +224,7 @@ def _picture(state: dict[str, Any]) -> str:
         parts.append(
             f"{seen['listeners']} sockets wait for connections, {seen['random_ports']} of them on random ports"
         )
-    return "; ".join([*parts, *([] if seen["root"] else ["not asked as root"])])
+    return "; ".join([*parts, *(["not asked as root"] if seen["root"] is False else [])])
 
 
 def _looked_at(document: dict[str, Any]) -> list[str]:

@@ -41,10 +41,14 @@ class Fail:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Something the claim rests on could not be seen. ``subject`` is empty when it concerns all of the rule."""
+    """Something the claim rests on could not be seen. ``subject`` is empty when it concerns all of the rule.
+
+    ``broken`` marks a rule that met data which it could not read.
+    """
 
     why: str
     subject: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True)

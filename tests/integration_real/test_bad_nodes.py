@@ -52,7 +52,7 @@ BROKEN = {
     "rubbish": ("printf 'Welcome \\033[31m{{7777*7777}}\\007\\n'", "the node printed: Welcome"),
     "half": ("""printf '{"changed": false, "snapshot": {"sections": {'""", "the node printed: {"),
     "mute": ("exit 3", "the node printed nothing"),
-    "noisy": ("echo 'sh: out of memory' >&2; exit 1", "the node printed: sh: out of memory"),
+    "noisy": ("echo 'sh: out of memory' >&2; exit 1", "the node's last words: sh: out of memory"),
     "absent": (None, "The module interpreter '/nonexistent/python' was not found."),
     "asleep": ("exec sleep 60", "no answer within 10 s"),
     "other": ("""printf '{"changed": false, "ping": "pong"}'""", "the node's answer held no snapshot"),

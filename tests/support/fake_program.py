@@ -29,7 +29,7 @@ def handler(answers: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
     """Answer these paths, and 404 to the rest."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             body = answers.get(self.path)
             self.send_response(404 if body is None else 200)
             self.end_headers()

@@ -28,7 +28,9 @@ POD = "10.244.0.9"
 _ANSWERS = PROJECT / "tests" / "fixtures" / "kube_proxy"
 # As kube-proxy writes them: the first from the captured iptables-save (chain KUBE-EXTERNAL-SERVICES), the others what
 # KUBE-NODEPORTS, KUBE-EXT, KUBE-SVC and KUBE-SEP come to for one endpoint.
-_REJECT = "-A INPUT -p tcp -m addrtype --dst-type LOCAL -m tcp --dport {port} -j REJECT --reject-with icmp-port-unreachable"
+_REJECT = (
+    "-A INPUT -p tcp -m addrtype --dst-type LOCAL -m tcp --dport {port} -j REJECT --reject-with icmp-port-unreachable"
+)
 _REDIRECT = "-A OUTPUT -p tcp -m addrtype --dst-type LOCAL -m tcp --dport {port} -j DNAT --to-destination {pod}:8080"
 
 
@@ -36,7 +38,9 @@ def build(stage: Stage) -> None:
     """Set up both nodes, without kube-proxy's rules."""
     for name, address, port in (("sick", "192.0.2.2", PORT), ("healthy", "192.0.2.3", 47231)):
         node = stage.node(name, address)
-        node.start("kubelet", "--listen", f"127.0.0.1:{port}", "--listen", "127.0.0.1:10248", "--listen", "0.0.0.0:10250")
+        node.start(
+            "kubelet", "--listen", f"127.0.0.1:{port}", "--listen", "127.0.0.1:10248", "--listen", "0.0.0.0:10250"
+        )
         node.start("kube-proxy", "--listen", "127.0.0.1:10249", "--listen", "0.0.0.0:10256", *_kube_proxy_answers())
         node.start("kube-apiserver", "--listen", "0.0.0.0:6443", "--", "--service-node-port-range=30000-40000")
     stage.nodes["healthy"].sysctl("net.ipv4.ip_local_port_range", "40001 60999")
@@ -60,7 +64,11 @@ def fill(api: FakeApi, endpoints: bool) -> None:
 
 
 def _node(name: str, address: str) -> dict[str, object]:
-    return {"metadata": {"name": name}, "spec": {}, "status": {"addresses": [{"type": "InternalIP", "address": address}]}}
+    return {
+        "metadata": {"name": name},
+        "spec": {},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+    }
 
 
 def _kube_proxy_answers() -> tuple[str, ...]:
@@ -75,7 +83,9 @@ def main() -> None:
         add_rules(stage.nodes["sick"], endpoints)
         fill(api, endpoints)
         api.kubeconfig(Path(folder) / "kubeconfig")
-        done = playbook("diagnose", "-i", str(stage.inventory()), "-e", f"kubeconfig={folder}/kubeconfig", folder=Path(folder))
+        done = playbook(
+            "diagnose", "-i", str(stage.inventory()), "-e", f"kubeconfig={folder}/kubeconfig", folder=Path(folder)
+        )
         sys.stdout.write(done.stdout + done.stderr)
         # 2: the sick node fails, as it should.
         sys.exit(done.returncode not in (0, 2))

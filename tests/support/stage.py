@@ -42,7 +42,9 @@ class Node:
         ):
             run("ip", "-n", self.namespace, *words)
         self.interpreter = folder / f"python-{name}"
-        self.interpreter.write_text(f'#!/bin/sh\nexec ip netns exec {self.namespace} {sys.executable} "$@"\n', encoding="utf-8")
+        self.interpreter.write_text(
+            f'#!/bin/sh\nexec ip netns exec {self.namespace} {sys.executable} "$@"\n', encoding="utf-8"
+        )
         self.interpreter.chmod(0o755)
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -56,7 +58,7 @@ class Node:
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a fake program, and wait until it listens."""
         words = ["ip", "netns", "exec", self.namespace, sys.executable, str(_PROGRAM), name, *arguments]
-        program = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        program = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert program.stdout is not None
         self._programs.append(program)
         assert program.stdout.readline() == "ready\n", f"{name} did not start"
@@ -80,7 +82,9 @@ class Stage:
     def __enter__(self) -> Stage:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for node in self.nodes.values():
             node.stop()
 
@@ -89,7 +93,9 @@ class Stage:
         self.nodes[name] = Node(name, address, self.folder)
         return self.nodes[name]
 
-    def inventory(self, groups: Mapping[str, Sequence[str]] | None = None, extra: Mapping[str, object] | None = None) -> Path:
+    def inventory(
+        self, groups: Mapping[str, Sequence[str]] | None = None, extra: Mapping[str, object] | None = None
+    ) -> Path:
         """Write an inventory of the nodes, and of ``extra`` hosts by their variables."""
         hosts: dict[str, object] = {
             name: {"ansible_connection": "local", "ansible_python_interpreter": str(node.interpreter)}
@@ -105,13 +111,27 @@ class Stage:
 
 def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command and keep what it prints; its errors are shown when it fails."""
-    done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)  # noqa: S603
+    done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
     return done
 
 
-def playbook(name: str, *words: str, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def playbook(
+    name: str, *words: str, folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a playbook of this checkout as an operator does, with audits under ``folder``."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(PROJECT / "playbooks" / f"{name}.yml"), *words]
-    variables = {**os.environ, "PWD": str(folder), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **(environment or {})}
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        str(PROJECT / "playbooks" / f"{name}.yml"),
+        *words,
+    ]
+    variables = {
+        **os.environ,
+        "PWD": str(folder),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        **(environment or {}),
+    }
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=folder, env=variables, stdin=subprocess.DEVNULL
+    )

@@ -50,7 +50,11 @@ def differences(wanted: str) -> str:
     """What README.md says otherwise; empty when it says the same."""
     found = _BLOCK.search(README.read_text("utf-8"))
     told = found.group() if found else ""
-    return "\n".join(difflib.unified_diff(comparable(told).splitlines(), comparable(wanted).splitlines(), "README.md", "a run", lineterm=""))
+    return "\n".join(
+        difflib.unified_diff(
+            comparable(told).splitlines(), comparable(wanted).splitlines(), "README.md", "a run", lineterm=""
+        )
+    )
 
 
 def main() -> None:

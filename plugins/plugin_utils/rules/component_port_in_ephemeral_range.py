@@ -14,7 +14,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
-    NotApplicable,
     Remedy,
     Rule,
     Unknown,
@@ -23,8 +22,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    if not encounters.is_node(node, context):
-        yield NotApplicable(encounters.NO_NODE)
+    bystander = encounters.bystander(node, context)
+    if bystander:
+        yield bystander
         return
     unseen = unseen_ports(node.sections)
     if unseen:

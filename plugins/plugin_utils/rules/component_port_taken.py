@@ -15,7 +15,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
-    NotApplicable,
     Remedy,
     Rule,
     Unknown,
@@ -27,8 +26,9 @@ _EVERY_NODE = frozenset({10248, 10249, 10250, 10256})
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    if not encounters.is_node(node, context):
-        yield NotApplicable(encounters.NO_NODE)
+    bystander = encounters.bystander(node, context)
+    if bystander:
+        yield bystander
         return
     by_port: dict[int, list[dict[str, Any]]] = {}
     for socket in node["listen_ports"]["listeners"]:

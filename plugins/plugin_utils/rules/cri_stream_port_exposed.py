@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -22,8 +23,20 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     missing,
 )
 
+_RUNTIMES = host_identity.COMPONENTS - {
+    "kube-apiserver",
+    "kube-controller",
+    "kube-scheduler",
+    "kube-proxy",
+    "etcd",
+    "dockerd",
+}
+
 
 def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
+    if _RUNTIMES.isdisjoint(node["host"]["components"]) and not missing(node["host"], "processes"):
+        yield NotApplicable("no program with a CRI streaming server runs on this host")
+        return
     servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
     hidden = missing(node["listen_ports"], "listeners", "processes")
     if hidden:
@@ -68,5 +81,5 @@ RULE = Rule(
         "Mirantis/cri-dockerd config/options.go, streaming/server.go: [::] unless --streaming-bind-addr is given",
     ),
     judge=_judge,
-    needs=("listen_ports",),
+    needs=("host", "listen_ports"),
 )

@@ -30,8 +30,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    if not encounters.is_node(node, context):
-        yield NotApplicable(encounters.NO_NODE)
+    bystander = encounters.bystander(node, context)
+    if bystander:
+        yield bystander
         return
     local, unseen = local_range(node.sections), unseen_ports(node.sections)
     if local is None or unseen:
@@ -77,7 +78,7 @@ def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_
         evidence.append(f"{setting['key']} {value}{' (' + setting['file'] + ')' if setting['file'] else ''}")
     pin = cures.pin_stream_port(component, setting["file"] if setting else None)
     other = Remedy(
-        "or keep the NodePorts out of the ephemeral range on this node (nodeport-range-overlaps-ephemeral has the commands)",
+        "keep the NodePorts out of the ephemeral range on this node (nodeport-range-overlaps-ephemeral has the commands)",
         (),
         "sockets that have a NodePort already keep it",
     )

@@ -13,7 +13,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
-    NotApplicable,
     Remedy,
     Rule,
     Unknown,
@@ -22,11 +21,11 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    nodes = context.cluster["nodes"]
+    nodes, bystander = context.cluster["nodes"], encounters.bystander(node, context)
     if nodes is None:
         yield Unknown(missing(context.cluster, "nodes", "cluster API") or "the cluster's Nodes could not be read")
-    elif not encounters.is_node(node, context):
-        yield NotApplicable(encounters.NO_NODE)
+    elif bystander:
+        yield bystander
     elif context.node_object(node.host) is None:
         yield _fail(node, [entry["name"] for entry in nodes])
 

@@ -21,7 +21,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
-    NotApplicable,
     Remedy,
     Rule,
     Unknown,
@@ -32,8 +31,9 @@ _LEAST_PORTS = 14116
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    if not encounters.is_node(node, context):
-        yield NotApplicable(encounters.NO_NODE)
+    bystander = encounters.bystander(node, context)
+    if bystander:
+        yield bystander
         return
     local, unseen = local_range(node.sections), unseen_ports(node.sections)
     if local is None or unseen:

@@ -40,11 +40,11 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     return Fail(
         subject=meeting.subject,
         title=_title(meeting, streaming),
-        explanation=_explanation(meeting, streaming),
+        explanation=_explanation(meeting, streaming, encounters.is_stranger(node, context)),
         evidence=_evidence(meeting),
         remedies=tuple(_remedies(meeting, node, context)),
-        severity=_severity(meeting, streaming),
-        caused_by=("nodeport-range-overlaps-ephemeral",) if meeting.socket["ephemeral"] else (),
+        severity=_severity(meeting, streaming, encounters.is_stranger(node, context)),
+        caused_by=_causes(meeting, node, context),
     )
 
 
@@ -60,9 +60,16 @@ def _title(meeting: Encounter, streaming: bool) -> str:
     return f"{who} on {where} {verb} {fate}{part}: {service} takes its port"
 
 
-def _severity(meeting: Encounter, streaming: bool) -> str:
-    if streaming:
-        return "critical" if meeting.verdict["certain"] else "warning"
+def _causes(meeting: Encounter, node: NodeView, context: Context) -> tuple[str, ...]:
+    if encounters.is_stranger(node, context):
+        return ("host-not-in-cluster",)
+    return ("nodeport-range-overlaps-ephemeral",) if meeting.socket["ephemeral"] else ()
+
+
+def _severity(meeting: Encounter, streaming: bool, stranger: bool) -> str:
+    if streaming and not stranger:
+        # An assumed mode is kube-proxy's default: more likely true than not, and then nobody can exec on this node.
+        return "critical" if meeting.verdict["certain"] or meeting.assumed_mode else "warning"
     if meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]:
         return "info"  # most likely a client's socket, whose answers the NodePort does not touch
     return "warning" if _reachable(meeting) or not meeting.verdict["certain"] else "critical"
@@ -73,8 +80,10 @@ def _reachable(meeting: Encounter) -> bool:
     return any(not ipaddress.ip_address(address).is_loopback for address in meeting.verdict["alive"])
 
 
-def _explanation(meeting: Encounter, streaming: bool) -> str:
+def _explanation(meeting: Encounter, streaming: bool, stranger: bool) -> str:
     text = f"The listener loses, not the Service: {meeting.verdict['meaning']}."
+    if stranger:
+        text += f" That holds if this host belongs to the cluster at all: {encounters.STRANGER}."
     if meeting.assumed_mode:
         text += f" Judged as {meeting.mode} mode, kube-proxy's default, because its mode could not be seen ({meeting.assumed_mode})."
     if not streaming:
@@ -117,7 +126,7 @@ def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[
     restart = cures.restart_owner(meeting.socket)
     if restart:
         yield restart
-    if meeting.socket["ephemeral"]:
+    if meeting.socket["ephemeral"] or is_streaming(meeting.socket):
         yield cures.reserve(node.sections, context)
     else:
         yield Remedy("move the program to another port, in its own configuration", (), "its clients must follow")

@@ -44,6 +44,14 @@ def test_collect(monkeypatch):
     assert (section["complete"], section["missing"]) == (True, [])
 
 
+def test_hidden_processes_are_said(node):
+    node.process(4242, "python3", [])
+    section = host_identity.collect(str(node.proc))
+    assert section["complete"] is False
+    assert [gap["what"] for gap in section["missing"]] == ["processes"]
+    assert "run with become (-b)" in section["missing"][0]["why"]
+
+
 def test_addresses_that_cannot_be_read_are_null(monkeypatch):
     def refuse():
         raise netlink.NetlinkError("no netlink socket of protocol 0: Operation not permitted", 1)

@@ -25,7 +25,9 @@ STREAMING = known_ports.STREAMING
         # seeds 000 and 001: kubelet with dockershim
         (("tcp", "127.0.0.1", 36527, ["kubelet"], True), ("dockershim", STREAMING)),
         (("tcp", "::1", 36527, ["kubelet"], None), ("dockershim", STREAMING)),
-        (("tcp", "127.0.0.1", 36527, ["kubelet"], False), None),
+        # drawn before the range was changed
+        (("tcp", "127.0.0.1", 36527, ["kubelet"], False), ("dockershim", STREAMING)),
+        (("tcp", "127.0.0.1", 20000, ["kubelet"], False), None),
         (("tcp", "0.0.0.0", 36527, ["kubelet"], True), None),  # kubenet's hostPort sockets
         (("udp", "127.0.0.1", 36527, ["kubelet"], True), None),
         # a listener of kubelet's that is no streaming server although the range was widened over it

@@ -145,11 +145,11 @@ CASES = [
         absent=("connection refused", "Service's pods"),
     ),
     Case(
-        "an assumed mode is not certain for loopback",
+        "an assumed mode is not certain for loopback, but kube-proxy's default",
         "fail",
         seed(MODE, None, "nodeport_conflict.proxy.source", None),
         "sick",
-        "warning",
+        "critical",
         words=(
             "may fail on this node",
             "Judged as iptables mode, kube-proxy's default, because its mode could not be seen",
@@ -340,8 +340,8 @@ CASES = [
         words=("cluster.json does not say why",),
     ),
     Case(
-        "another cluster's Services",
-        "unknown",
+        "another cluster's Services, perhaps",
+        "fail",
         Scene(
             {
                 "node-b": changed(
@@ -351,7 +351,9 @@ CASES = [
             kubernetes_136(),
         ),
         "node-b",
-        words=("no Node for this host, so its Services may be another cluster's",),
+        "warning",
+        words=("may be refused", "no Node for this host, so its Services may be another cluster's"),
+        causes=("host-not-in-cluster",),
     ),
     *unknowns(("host", "nodeport_conflict", "port_settings")),
     no_node(),
