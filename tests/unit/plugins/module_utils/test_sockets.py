@@ -23,12 +23,13 @@ def serves(*entries):
     return lambda protocol, *_arguments: iter(entry for entry in entries if entry.protocol == protocol)
 
 
-def refuses(error):
-    def refuse(*_arguments):
-        raise error
-        yield
+def throw(error):
+    raise error
 
-    return refuse
+
+def refuses(error):
+    # Lazy as the readers are: the error comes with the first socket.
+    return lambda *_arguments: map(throw, [error])
 
 
 @pytest.fixture(autouse=True)
