@@ -53,12 +53,12 @@ def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -
     }
 
 
-def opens_node_ports(found: Sequence[dict[str, Any]], numbers: Container[int]) -> bool:
-    """True where the service proxy itself holds one of these NodePorts, as kube-proxy up to 1.23 does."""
-    return any(
+def opens_node_ports(found: Sequence[dict[str, Any]], numbers: Container[int], program: Optional[str] = None) -> bool:
+    """True where the service proxy, ``program``, itself holds one of these NodePorts, as kube-proxy up to 1.23 does."""
+    return service_proxy.opens_node_ports(program) and any(
         socket["port"] in numbers
         and socket["state"] in ("listen", "bound", "unconnected")
-        and service_proxy.is_kube_proxy(socket)
+        and service_proxy.is_kube_proxy(socket, program)
         for socket in found
     )
 

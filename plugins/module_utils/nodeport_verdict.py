@@ -27,6 +27,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_capture i
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import is_kube_proxy
 
 _ANY = "0.0.0.0"  # noqa: S104 - compared with, never bound
+_EPHEMERAL = 32768  # where clients' ports begin by the kernel's default
 _WAITING = frozenset({"listen", "bound", "unconnected"})
 _VERSIONS = {"IPv4": 4, "IPv6": 6}
 
@@ -35,12 +36,13 @@ class Node(NamedTuple):
     """What a verdict needs to know of the node.
 
     ``local_addresses`` is ``[{interface, address}]``; ``opens_node_ports`` is True where the service proxy was seen
-    holding NodePorts itself (kube-proxy up to 1.23).
+    holding NodePorts itself (kube-proxy up to 1.23); ``program`` is the service proxy's, None where it was not seen.
     """
 
     proxy: Proxy
     local_addresses: Sequence[dict[str, str]]
     opens_node_ports: bool = False
+    program: Optional[str] = None
 
 
 def verdicts(
@@ -52,7 +54,7 @@ def verdicts(
     at least one ``{harmed, effect, certain, addresses, alive, meaning}``: ``harmed`` is listener, service, connection,
     nobody or unknown; ``addresses`` are the node's own where it happens, ``alive`` those where the listener still answers.
     """
-    if is_kube_proxy(socket):
+    if is_kube_proxy(socket, node.program):
         return [_nobody("the socket is the service proxy's own")]
     if port.get("health_check_node_port"):
         return [_health_check(socket, node, others)]
@@ -63,7 +65,7 @@ def verdicts(
     else:
         found = [_connection(socket, node, others)]
     if node.opens_node_ports:
-        found += _opener(port, socket, others)
+        found += _opener(port, socket, node, others)
     return found
 
 
@@ -75,6 +77,23 @@ def number(port: dict[str, Any]) -> int:
 def is_streaming(socket: dict[str, Any]) -> bool:
     """True for the listener that carries kubectl exec, attach and port-forward."""
     return (socket["known_as"] or {}).get("role") == STREAMING
+
+
+def dialled(socket: dict[str, Any]) -> str:
+    """Where kubelet dials a streaming server: its address; for an unspecified one the loopback of that family.
+
+    The runtime hands out the listener's own address as the URL's host (cri/streaming server.go, Start), and Linux takes
+    a connect to an unspecified address to loopback.
+    """
+    address = _unmapped(socket["address"])
+    if not address.is_unspecified:
+        return str(address)
+    return "::1" if address.version == 6 else "127.0.0.1"
+
+
+def breaks_exec(socket: dict[str, Any], addresses: Sequence[str]) -> bool:
+    """True when the address at which kubelet dials a streaming server is among those that are cut off."""
+    return dialled(socket) in addresses
 
 
 def sharing(port: dict[str, Any], sockets: Sequence[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -117,7 +136,7 @@ def _listener(port: dict[str, Any], socket: dict[str, Any], node: Node) -> dict[
             False,
         )
     # Without a ready endpoint the listener's own pod is refused too, its readiness probe included.
-    if port.get("endpoint_is_listener") and port.get("has_endpoints") is not False:
+    if _is_endpoint(port, socket) and port.get("has_endpoints") is not False:
         return _nobody(
             "the listener is itself an endpoint of this Service: traffic for it still reaches the Service's pods",
             port.get("has_endpoints") is True,
@@ -138,6 +157,12 @@ def _listener(port: dict[str, Any], socket: dict[str, Any], node: Node) -> dict[
         )
         return _verdict("unknown", effect, meaning, False, hit, alive)
     return _verdict("listener", effect, _meaning(effect, socket, port, hit, alive), certain, hit, alive)
+
+
+def _is_endpoint(port: dict[str, Any], socket: dict[str, Any]) -> bool:
+    """True where the listener answers for an endpoint that the Service has on this node with the very NodePort."""
+    places = (Address(f"ipv{ipaddress.ip_address(text).version}", text) for text in port.get("own_endpoints", ()))
+    return any(overlaps(_place(socket), place) for place in places)
 
 
 def _fate(port: dict[str, Any], address: IP, proxy: Proxy) -> tuple[Optional[bool], str]:
@@ -198,7 +223,7 @@ def _meaning(effect: str, socket: dict[str, Any], port: dict[str, Any], hit: Seq
         parts.append(
             "externalTrafficPolicy is Local: without an endpoint on this node, clients from outside time out while a test from the node succeeds"
         )
-    if is_streaming(socket):
+    if is_streaming(socket) and breaks_exec(socket, [str(address) for address in hit]):
         parts.append("kubectl exec, attach and port-forward on this node fail")
     return "; ".join(parts)
 
@@ -213,9 +238,11 @@ def _connection(socket: dict[str, Any], node: Node, others: Iterable[dict[str, A
     return _nobody("an outgoing connection drew this number; the answers to it never meet the NodePort's rules")
 
 
-def _opener(port: dict[str, Any], socket: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _opener(
+    port: dict[str, Any], socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
     others = list(others)
-    opened = [_place(other) for other in others if is_kube_proxy(other) and other["state"] in _WAITING]
+    opened = [_place(other) for other in others if is_kube_proxy(other, node.program) and other["state"] in _WAITING]
     wanted = [
         place
         for family, place in (("IPv4", Address("ipv4", _ANY)), ("IPv6", Address("ipv6", "::", True)))
@@ -233,7 +260,7 @@ def _opener(port: dict[str, Any], socket: dict[str, Any], others: Iterable[dict[
 
 def _health_check(socket: dict[str, Any], node: Node, others: Iterable[dict[str, Any]]) -> dict[str, Any]:
     others = list(others)
-    if any(is_kube_proxy(other) and other["state"] == "listen" for other in others):
+    if any(is_kube_proxy(other, node.program) and other["state"] == "listen" for other in others):
         return _nobody("the service proxy has opened the port")
     answer = max((_blocks(socket, wanted, others) for wanted in _health_check_addresses(node)), default=Certainty.NO)
     if answer is Certainty.NO:
@@ -271,8 +298,9 @@ def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, 
 
 def _holder(socket: dict[str, Any], origin: Optional[str]) -> Holder:
     waiting = socket["state"] in _WAITING
-    # A port of the ephemeral range was drawn for connect(); another one may be left from a listener that is gone.
-    drawn = not waiting and (socket["ephemeral"] or socket["state"] == "syn_sent")
+    # Drawn for connect(): a random port here, a service's there. Else a listener that is gone may have accepted it.
+    to_service = socket["ephemeral"] and (socket["peer_port"] or _EPHEMERAL) < _EPHEMERAL
+    drawn = not waiting and (to_service or socket["state"] == "syn_sent")
     if origin is None and socket["protocol"] == "tcp" and drawn:
         origin = "outgoing"
     return Holder(socket["protocol"], _place(socket), socket["state"], origin)

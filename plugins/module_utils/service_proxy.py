@@ -16,7 +16,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
 MODES = ("iptables", "ipvs", "nftables", "userspace", "cilium")
@@ -79,15 +79,24 @@ def collect(
     return {**result, "complete": not missing, "missing": missing}
 
 
-def is_kube_proxy(described: dict[str, Any]) -> bool:
-    """True when kube-proxy, or what embeds or replaces it, is among the holders of a described socket.
+def is_kube_proxy(described: dict[str, Any], program: Optional[str] = None) -> bool:
+    """True when a described socket is the service proxy's own; ``program`` is that of the section, None where not seen.
 
-    Not so for a CRI streaming server on a loopback address: kubelet and kube-proxy may both be called hyperkube or k3s.
+    Beside a kube-proxy, the agents and all-in-one programs of OWN_NAMES hold ports like any other. On loopback only
+    kube-proxy itself serves NodePorts (nftables mode from 1.37): what others listen on there is their own business,
+    gops and kubelet's streaming server among it.
     """
-    role = (described.get("known_as") or {}).get("role")
-    if role == known_ports.STREAMING and ipaddress.ip_address(described["address"].partition("%")[0]).is_loopback:
-        return False
-    return _own_name(described) is not None
+    names = {process["name"] for process in described["processes"]}
+    if "kube-proxy" in names:
+        return True
+    others = {program} & OWN_NAMES if program else OWN_NAMES
+    loopback = ipaddress.ip_address(described["address"].partition("%")[0]).is_loopback
+    return not loopback and not names.isdisjoint(others)
+
+
+def opens_node_ports(program: Optional[str]) -> bool:
+    """Whether this program may hold NodePorts itself: kube-proxy up to 1.23, alone or within another program."""
+    return program not in _REPLACEMENTS
 
 
 def _program(proc: str) -> tuple[Optional[str], Optional[int]]:

@@ -379,7 +379,8 @@ def judge(
     node = nodeport_verdict.Node(
         nodeport_capture.proxy_from(section["proxy"], node_ips),
         local,
-        nodeport_sockets.opens_node_ports(section["sockets"], numbers),
+        nodeport_sockets.opens_node_ports(section["sockets"], numbers, section["proxy"]["program"]),
+        section["proxy"]["program"],
     )
     found = []
     for port in ports:

@@ -86,6 +86,7 @@ def of(node: NodeView, context: Context, health_checks: bool) -> Iterator[Encoun
         nodeport_capture.proxy_from(facts, _node_ips(node, context)),
         node["host"]["addresses"] or (),
         opens_node_ports(node, context),
+        section["proxy"]["program"],
     )
     assumed = "" if facts["mode"] else missing(section["proxy"], "kube-proxy mode") or "nothing told it"
     by_number: dict[int, list[dict[str, Any]]] = {}
@@ -159,9 +160,10 @@ def gaps(node: NodeView, context: Context) -> Iterator[Unknown]:
 
 def opens_node_ports(node: NodeView, context: Context) -> bool:
     """True where the service proxy was seen holding NodePorts itself."""
-    kept = [socket for socket in node["nodeport_conflict"]["sockets"] if is_kube_proxy(socket)]
+    program = node["nodeport_conflict"]["proxy"]["program"]
+    kept = [socket for socket in node["nodeport_conflict"]["sockets"] if is_kube_proxy(socket, program)]
     numbers = {port["node_port"] for port in context.opened_ports} if kept else ()
-    return nodeport_sockets.opens_node_ports(kept, numbers)
+    return nodeport_sockets.opens_node_ports(kept, numbers, program)
 
 
 def stream_setting(node: NodeView, component: str) -> str | None:
@@ -184,11 +186,11 @@ def _node_ips(node: NodeView, context: Context) -> Sequence[str]:
 
 
 def _with_endpoint(port: dict[str, Any], node: NodeView, context: Context) -> dict[str, Any]:
-    """Add whether the Service's own endpoint is a listener of this node on the very NodePort (a hostNetwork pod)."""
-    local = {entry["address"] for entry in node["host"]["addresses"] or ()}
+    """Add on which of this node's addresses the Service has endpoints with the very NodePort (hostNetwork pods)."""
     number = nodeport_verdict.number(port)
-    own = has_endpoint_at(context.slices_of(port["namespace"], port["service"]), local, number)
-    return {**port, "endpoint_is_listener": own}
+    slices = context.slices_of(port["namespace"], port["service"])
+    local = [entry["address"] for entry in node["host"]["addresses"] or ()] if slices else []
+    return {**port, "own_endpoints": [address for address in local if has_endpoint_at(slices, {address}, number)]}
 
 
 def has_endpoint_at(slices: Sequence[dict[str, Any]], addresses: Container[str], number: int) -> bool:

@@ -52,7 +52,12 @@ def _meetings(
             continue  # a hostNetwork pod of this very Service
         for socket in node["listen_ports"]["listeners"]:
             same = (socket["protocol"], socket["port"]) == (port["protocol"].lower(), port["port"])
-            if not same or socket["state"] == "bound" or is_kube_proxy(socket) or not _covers(socket, wanted):
+            if (
+                not same
+                or socket["state"] == "bound"
+                or is_kube_proxy(socket, node["nodeport_conflict"]["proxy"]["program"])
+                or not _covers(socket, wanted)
+            ):
                 continue  # kube-proxy up to 1.23 opens the port itself
             finding = _fail(service, port, address, socket)
             if socket["hidden"]:
@@ -97,5 +102,5 @@ RULE = Rule(
         "https://github.com/k3s-io/k3s/issues/4984",
     ),
     judge=_judge,
-    needs=("host", "listen_ports"),
+    needs=("host", "listen_ports", "nodeport_conflict"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import breaks_exec, dialled, is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
@@ -36,7 +36,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
-    streaming = is_streaming(meeting.socket)
+    streaming = is_streaming(meeting.socket) and breaks_exec(meeting.socket, meeting.verdict["addresses"])
     return Fail(
         subject=meeting.subject,
         title=_title(meeting, streaming),
@@ -88,12 +88,13 @@ def _explanation(meeting: Encounter, streaming: bool, stranger: bool) -> str:
         text += f" Judged as {meeting.mode} mode, kube-proxy's default, because its mode could not be seen ({meeting.assumed_mode})."
     if not streaming:
         return text
-    port = meeting.socket["port"]
+    host, port = dialled(meeting.socket), meeting.socket["port"]
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if meeting.verdict["effect"] in ("rejected", _EITHER):
         text += (
-            f' kubectl then prints "error: unable to upgrade connection: error dialing backend: dial tcp 127.0.0.1:{port}: connect: '
-            f'connection refused" or, from a newer kubelet, "error sending request: Post "http://127.0.0.1:{port}/exec/...": dial tcp '
-            f'127.0.0.1:{port}: connect: connection refused". kubectl logs still works.'
+            f' kubectl then prints "error: unable to upgrade connection: error dialing backend: dial tcp {place}: connect: '
+            f'connection refused" or, from a newer kubelet, "error sending request: Post "http://{place}/exec/...": dial tcp '
+            f'{place}: connect: connection refused". kubectl logs still works.'
         )
     if meeting.verdict["effect"] in ("shadowed", _EITHER):
         text += (

@@ -301,7 +301,27 @@ def test_local_traffic_policy_tells_that_a_test_from_the_node_deceives():
     ],
 )
 def test_a_host_network_pod_on_its_own_node_port(endpoints, expected):
-    assert brief(only(node_port(endpoints, endpoint_is_listener=True), ANY4)) == expected
+    assert brief(only(node_port(endpoints, own_endpoints=[NODE4]), ANY4)) == expected
+
+
+def test_another_programs_listener_beside_the_host_network_pod():
+    # One number on two addresses: the pod's endpoint excuses its own listener, not containerd's on loopback.
+    port = node_port(own_endpoints=[NODE4])
+    assert only(port, ON_NODE4)["harmed"] == "nobody"
+    assert brief(only(port, ON_LO4)) == ("listener", SHADOWED, True, [LO4], [])
+
+
+@pytest.mark.parametrize(
+    ("address", "v6only", "broken"),
+    [("127.0.0.1", None, True), ("0.0.0.0", None, True), ("::", False, False), ("10.0.0.4", None, True)],
+)
+def test_exec_breaks_where_kubelet_dials(address, v6only, broken):
+    # cri-dockerd on [::]: its URL says [::], which Linux dials as ::1, and an IPv4-only Service leaves that alone.
+    listener = socket(address, v6only=v6only, known_as=DOCKERSHIM)
+    verdict = only(node_port(False, ip_families=["IPv4"]), listener)
+    assert verdict["harmed"] == "listener"
+    assert ("kubectl exec" in verdict["meaning"]) is broken
+    assert nodeport_verdict.breaks_exec(listener, verdict["addresses"]) is broken
 
 
 @pytest.mark.parametrize("endpoints", [True, False])
@@ -372,6 +392,8 @@ NO_EVENT, EVENT, PERHAPS = ("nobody", True), ("service", True), ("service", Fals
         (connection(), [], EVENT),
         (connection("time_wait", inode=None, processes=[]), [], EVENT),
         (connection("syn_sent", ephemeral=False), [], EVENT),
+        # From a client's port to a random one here: a listener that is gone may have accepted it.
+        (connection("time_wait", inode=None, processes=[], peer_port=51234), [], PERHAPS),
         # Not drawn, so left from a listener that is gone: it blocks only if that had no SO_REUSEADDR.
         (connection("time_wait", ephemeral=False), [], PERHAPS),
         (connection("established", ephemeral=None), [], PERHAPS),

@@ -316,6 +316,32 @@ def test_whose_socket_it_is(name, address, known_as, expected):
     assert service_proxy.is_kube_proxy(described) is expected
 
 
+@pytest.mark.parametrize(
+    ("name", "address", "program", "expected"),
+    [
+        # Beside a kube-proxy an agent holds ports like any other program: its healthchecks, gops.
+        ("cilium-agent", "0.0.0.0", "kube-proxy", False),
+        ("k3s-server", "0.0.0.0", "kube-proxy", False),
+        ("kube-proxy", "0.0.0.0", "cilium-agent", True),
+        ("cilium-agent", "0.0.0.0", "cilium-agent", True),
+        # gops of cilium-agent: a random port on loopback (cilium#14218).
+        ("cilium-agent", "127.0.0.1", "cilium-agent", False),
+        # The nftables mode from 1.37 on: NodePorts on loopback (KEP-6032).
+        ("kube-proxy", "127.0.0.1", "kube-proxy", True),
+    ],
+)
+def test_whose_socket_it_is_beside_others(name, address, program, expected):
+    described = {**metrics(name, address=address), "known_as": None}
+    assert service_proxy.is_kube_proxy(described, program) is expected
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"), [("kube-proxy", True), ("k3s-server", True), (None, True), ("cilium-agent", False)]
+)
+def test_who_may_open_node_ports(program, expected):
+    assert service_proxy.opens_node_ports(program) is expected
+
+
 @pytest.mark.parametrize("values", [["10.0.0.0/8"], ["fd00::/64", "10.0.0.1"], ["primary"], []])
 def test_addresses(values):
     assert service_proxy.checked_addresses(values) == values
