@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -26,6 +27,9 @@ class ActionModule(ActionBase):
         """Without a bundle the module's result is returned as it is; with one, a summary."""
         super().run(tmp, task_vars)
         options = {key: value for key, value in self._task.args.items() if key != "bundle"}
+        given = options.get("kubeconfig") or os.environ.get("K8S_AUTH_KUBECONFIG")
+        if given and isinstance(given, str):
+            options["kubeconfig"] = _from_here(given)
         result: dict[str, Any] = self._execute_module(
             module_name="kubenode.doctor.cluster_snapshot", module_args=options, task_vars=task_vars
         )
@@ -44,6 +48,11 @@ class ActionModule(ActionBase):
             "complete": result["complete"],
             "missing": result["missing"],
         }
+
+
+def _from_here(paths: str) -> str:
+    """Kubeconfig paths as the operator means them, from where the playbook was started; Ansible runs modules elsewhere."""
+    return os.pathsep.join(str(folder(path)) for path in paths.split(os.pathsep) if path)
 
 
 def _numbers(result: dict[str, Any]) -> list[int] | None:

@@ -26,15 +26,21 @@ class ActionModule(LocalAction):
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Read, judge, write; return what a play needs to decide who fails. Without a bundle, only the settings are checked."""
         chosen = settings.read({key: value for key, value in arguments.items() if key != "bundle"})
+        unknown = judge.unknown_rules(chosen)
+        if unknown:
+            raise settings.SettingsError(f"waivers: no rule is named {', '.join(unknown)} (docs/rules.md lists them)")
         if arguments["bundle"] is None:
             return {}
         read = bundle.Bundle(folder(arguments["bundle"]))
         document = judge.judge(read, chosen)
         path = read.folder / "findings.json"
+        if path.exists():
+            path.replace(path.with_name("findings.previous.json"))
         bundle.write(path, document)
         return {
             "file": str(path),
             "answered": sorted(host for host, state in document["hosts"].items() if state["answered"]),
+            "damaged": document["damaged"],
             "counts": _counts(document),
             "failing": _failing(document),
         }

@@ -80,6 +80,11 @@ class Client:
         self._timeout = timeout
         self._deadline = deadline
 
+    @property
+    def address(self) -> str:
+        """The API server's address, without credentials."""
+        return self._address
+
     def fetch(self, path: str, query: Dict[str, str]) -> Answer:
         """Return the answer, whatever its status; redirects are not followed. Raises UnreachableError."""
         seconds = min(self._timeout, self._deadline.left())

@@ -13,6 +13,7 @@ import others, which override it (cmd/containerd/server/config/config.go). CRI-O
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read impor
 _CMDLINE_LIMIT = 128 << 10
 _MOST_FILES = 64  # that one configuration may import
 _LONGEST_VALUE = 100
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 
 # Where configurations are when no running process tells: upstream, k3s, rke2, MicroK8s, k0s.
 _CONTAINERD_DEFAULT = "/etc/containerd/config.toml"
@@ -35,6 +37,9 @@ _MAY_BE_CONTAINERD_1 = frozenset({"1", "2"})  # versions of the configuration; 3
 _CRI_NAMES = frozenset({"cri", "io.containerd.grpc.v1.cri"})
 _CRIO_CONFIG = "/etc/crio/crio.conf"
 _CRIO_FOLDER = "/etc/crio/crio.conf.d"
+_CRIO_DROP_IN = "99-stream-port.conf"  # a name that comes after the distributions' own: the last file wins
+_CRI_SECTION = {"1": "[plugins.cri]"}  # by version of containerd's configuration
+_CRI_SECTION_SINCE_2 = '[plugins."io.containerd.grpc.v1.cri"]'
 
 
 class Runtime(NamedTuple):
@@ -54,12 +59,24 @@ CRIO = Runtime("cri-o", "stream_port", "stream_address", "0", "127.0.0.1")
 CRI_DOCKERD = Runtime("cri-dockerd", "--streaming-bind-addr", "--streaming-bind-addr", "0", "")
 
 
+class Edit(NamedTuple):
+    """Where the port is to be set: a file and the section's header in it; both None for a command line.
+
+    ``new`` is True for a file that is not there yet.
+    """
+
+    file: str | None = None
+    section: str | None = None
+    new: bool = False
+
+
 class Setting(NamedTuple):
     """What is set: the port and address as text, None where nothing is, and the file that sets the port."""
 
     port: str | None = None
     address: str | None = None
     file: str | None = None
+    edit: Edit = Edit()
 
     def overridden(
         self, values: dict[tuple[str, ...], toml_lines.Value], section: tuple[str, ...], runtime: Runtime, file: str
@@ -70,16 +87,17 @@ class Setting(NamedTuple):
             self.port if port is None else port,
             self.address if address is None else address,
             self.file if port is None else file,
+            self.edit if port is None and address is None else self.edit._replace(file=file, new=False),
         )
 
 
 def collect(proc_root: str = "/proc", etc_root: str = "/") -> dict[str, Any]:
     """Return ``{runtimes, complete, missing}`` for the CRI runtimes that run or are configured on this node.
 
-    A runtime: ``{runtime, key, value, default, address, file, fixed}``. ``value`` is the port as it is set, None when it
+    A runtime: ``{runtime, key, value, default, address, file, fixed, edit}``. ``value`` is the port as it is set, None when it
     is not; ``address`` what is in force, "" where others can reach it (cri-dockerd: all interfaces, containerd: the
     node's address); ``file`` the file that sets the port, None for a flag; ``fixed`` False when the port is drawn at
-    random at every start.
+    random at every start; ``edit`` is ``{file, section, new}``, where a port that is to be set belongs (see Edit).
     """
     gaps: list[dict[str, str]] = []
     running = list(_running(proc_root, gaps))
@@ -92,6 +110,19 @@ def collect(proc_root: str = "/proc", etc_root: str = "/") -> dict[str, Any]:
     return {"runtimes": runtimes, "complete": not gaps, "missing": gaps}
 
 
+def pinned(proc_root: str = "/proc", etc_root: str = "/") -> tuple[frozenset[tuple[str, int]], list[dict[str, str]]]:
+    """The (runtime, port) pairs of streaming servers that are told one port, and a gap where the settings broke.
+
+    What only could not be read is no gap here: it is the section port_settings' to tell.
+    """
+    try:
+        runtimes = collect(proc_root, etc_root)["runtimes"]
+    except Exception as error:  # sockets must not be lost because a configuration is odd
+        return frozenset(), [{"what": "CRI settings", "why": f"{type(error).__name__}: {error}"}]
+    ports = ((runtime["runtime"], (runtime["value"] or "").strip()) for runtime in runtimes if runtime["fixed"])
+    return frozenset((name, int(port)) for name, port in ports if _PORT.match(port)), []
+
+
 def _entry(runtime: Runtime, found: Setting) -> dict[str, Any]:
     port = runtime.default if found.port is None else found.port
     return {
@@ -102,12 +133,13 @@ def _entry(runtime: Runtime, found: Setting) -> dict[str, Any]:
         "address": runtime.address if found.address is None else found.address,
         "file": found.file,
         "fixed": port.strip() not in ("", "0"),
+        "edit": found.edit._asdict(),
     }
 
 
 def _running(proc: str, gaps: list[dict[str, str]]) -> Iterator[tuple[str, list[str]]]:
     """(comm, arguments) of the runtimes that share this network namespace."""
-    hidden = 0
+    hidden, seen = 0, False
     for pid in procfs.pids(proc):
         try:
             comm = procfs.text(f"{proc}/{pid}/comm").rstrip("\n")
@@ -120,9 +152,13 @@ def _running(proc: str, gaps: list[dict[str, str]]) -> Iterator[tuple[str, list[
         except OSError:  # the process ended under our eyes
             continue
         if procfs.same_network_namespace(pid, proc) is not False:
+            seen = True
             yield comm, argv
-    if hidden:
-        gaps.append({"what": "CRI runtime processes", "why": f"{hidden} processes are hidden: needs root (hidepid)"})
+    why = procfs.why_hidden(hidden, proc)
+    if not why and not seen and procfs.in_host_pid_namespace(proc) is False:
+        why = "this is a container with its own pid namespace, a runtime outside of it is invisible: run on the host"
+    if why:
+        gaps.append({"what": "CRI runtime processes", "why": why})
 
 
 def _flag(argv: Sequence[str], *names: str) -> str | None:
@@ -161,9 +197,12 @@ def _containerd(running: Sequence[tuple[str, list[str]]], files: Files) -> Itera
 def _containerd_setting(first: str, files: Files) -> Setting | None:
     """Follow a configuration and its imports in containerd's order.
 
+    The file to edit is the last one with the CRI plugin's section, which containerd 1 and 2 both let win, else the first.
     None when the CRI plugin is disabled, and when the first file cannot be read: nothing is known then.
     """
     found, version, disabled = Setting(), "1", False
+    if not files.may_be_there(first):
+        return Setting(edit=Edit(first, _CRI_SECTION_SINCE_2, new=True))
     pending = [first]
     loaded: set[str] = set()
     while pending:
@@ -181,9 +220,15 @@ def _containerd_setting(first: str, files: Files) -> Setting | None:
         version = _text(values.get(("version",))) or version
         disabled = disabled or bool(_CRI_NAMES & set(_list(values.get(("disabled_plugins",)))))
         found = _imported(found, values, path, version, files.gaps)
+        if path == first or _has_cri_section(values):
+            found = found._replace(edit=Edit(path, _CRI_SECTION.get(version, _CRI_SECTION_SINCE_2)))
         for pattern in _list(values.get(("imports",))):
             pending += _import(path, pattern, version, files)
     return None if disabled else found
+
+
+def _has_cri_section(values: dict[tuple[str, ...], toml_lines.Value]) -> bool:
+    return any(key[0] == "plugins" and key[1:2] and key[1] in _CRI_NAMES for key in values)
 
 
 def _import(parent: str, pattern: str, version: str, files: Files) -> list[str]:
@@ -229,12 +274,13 @@ def _crio(running: Sequence[tuple[str, list[str]]], files: Files) -> Iterator[di
     paths = [path for path in (config, *files.matching(folder + "/*")) if files.may_be_there(path)]
     if not processes and not paths:
         return
-    found = Setting()
+    drop_in = os.path.join(folder, _CRIO_DROP_IN)
+    found = Setting(edit=Edit(drop_in, "[crio.api]", new=not files.may_be_there(drop_in)))
     for path in paths:
         found = found.overridden(toml_lines.read(files.text(path) or ""), ("crio", "api"), CRIO, path)
     port, address = _text(_flag(argv, "--stream-port")), _text(_flag(argv, "--stream-address"))
     if port is not None:
-        found = found._replace(port=port, file=None)
+        found = found._replace(port=port, file=None, edit=Edit())
     if address is not None:
         found = found._replace(address=address)
     yield _entry(CRIO, found)

@@ -41,9 +41,11 @@ COMPONENTS = frozenset(
 
 
 def collect(proc: str = "/proc") -> dict[str, Any]:
-    """Return ``{hostname, kernel, python, root, addresses, components, complete, missing}``.
+    """Return ``{hostname, kernel, python, root, host_pid_namespace, addresses, components, complete, missing}``.
 
     ``addresses`` is ``[{interface, address}]`` or None, ``components`` the names found among COMPONENTS.
+    ``host_pid_namespace`` is False in a container with its own pid namespace: all that is visible may not be all that
+    runs in this network. Sockets whose processes are not visible then tell.
     """
     missing = []
     local = None
@@ -51,15 +53,15 @@ def collect(proc: str = "/proc") -> dict[str, Any]:
         local = addresses.local_addresses()
     except netlink.NetlinkError as error:
         missing.append({"what": "local addresses", "why": str(error)})
-    if not os.path.exists(f"{proc}/1"):
-        # hidepid=2: "no kubelet runs here" could not be told from "no kubelet is shown".
-        why = "/proc is mounted with hidepid and shows no processes of others: run with become (-b)"
+    why = procfs.why_hidden(procfs.unreadable(proc), proc)
+    if why:  # "no kubelet runs here" could not be told from "no kubelet is shown"
         missing.append({"what": "processes", "why": why})
     return {
         "hostname": socket.gethostname(),
         "kernel": os.uname().release,
         "python": platform.python_version(),
         "root": os.geteuid() == 0,
+        "host_pid_namespace": procfs.in_host_pid_namespace(proc),
         "addresses": local,
         "components": components(proc),
         "complete": not missing,

@@ -42,7 +42,7 @@ Sources, by the short names that the rows carry:
 from __future__ import annotations
 
 import ipaddress
-from typing import Iterable, NamedTuple
+from typing import Collection, Iterable, NamedTuple
 
 
 class Row(NamedTuple):
@@ -346,6 +346,9 @@ _OTHER_OWNERS: dict[int, tuple[str, ...]] = {
     6443: ("apiserver", "openshift-apise", "k8s-dqlite", "kubernetes-api-"),
 }
 
+# Where distributions pin the streaming server.
+STREAMING_PORTS = frozenset(row.port for row in RUNTIMES if row.role == STREAMING)
+
 _BY_NAME = {(name, row.protocol, row.port): row for row in reversed(CATALOGUE) for name in row.names}
 _BY_NAME.update({(name, row.protocol, row.port): row for row in CORE for name in ALL_IN_ONE})
 _BY_NUMBER = {(row.protocol, row.port): row for row in UNMISTAKABLE}
@@ -353,19 +356,27 @@ _CORE_NAMES = {(row.protocol, row.port): row.names for row in CORE}
 
 
 def known_as(
-    protocol: str, address: str, port: int, process_names: Iterable[str], ephemeral: bool | None
+    protocol: str,
+    address: str,
+    port: int,
+    process_names: Iterable[str],
+    ephemeral: bool | None,
+    pinned: Collection[tuple[str, int]] = (),
 ) -> dict[str, str] | None:
     """What a listener is, as ``{component, role, source}``; None when the catalogue does not know it.
 
     ``process_names`` are the comm names of its owners; empty when nobody owns it or the owner could not be seen, and
     only then the number decides. ``ephemeral``: does the port lie in ip_local_port_range, None when that is unknown.
+    ``pinned``: the (runtime, port) pairs that this node's configuration sets for streaming (cri_config.pinned).
     """
     names = list(process_names)
     if not names:
         return _told(_BY_NUMBER.get((protocol, port)))
     for name in names:
-        found = _told(_BY_NAME.get((name, protocol, port))) or _random_streaming(
-            name, protocol, address, port, ephemeral
+        found = (
+            _told(_BY_NAME.get((name, protocol, port)))
+            or _pinned_streaming(name, protocol, port, pinned)
+            or _random_streaming(name, protocol, address, port, ephemeral)
         )
         if found:
             return found
@@ -393,6 +404,16 @@ def component(protocol: str, port: int) -> str:
 
 def _told(row: Row | None) -> dict[str, str] | None:
     return row and {"component": row.component, "role": row.role, "source": row.source}
+
+
+def _pinned_streaming(
+    name: str, protocol: str, port: int, pinned: Collection[tuple[str, int]]
+) -> dict[str, str] | None:
+    """The CRI runtime's listener on the very port that its configuration sets."""
+    runtime = _RANDOM_STREAMING.get(name)
+    if runtime is None or protocol != "tcp" or (runtime[0], port) not in pinned:
+        return None
+    return {"component": runtime[0], "role": STREAMING, "source": runtime[2]}
 
 
 def _random_streaming(

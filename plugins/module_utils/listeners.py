@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, kernel_settings, known_ports, sockets
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    cgroup,
+    cri_config,
+    kernel_settings,
+    known_ports,
+    sockets,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
@@ -33,8 +39,10 @@ def collect(
     if owners:
         missing += owners.missing
     ephemeral = kernel_settings.ephemeral_range()
+    pinned, gaps = cri_config.pinned() if processes else (frozenset(), [])
+    missing += gaps
     return {
-        "listeners": [listener(entry, owners, ephemeral) for entry in kept],
+        "listeners": [listener(entry, owners, ephemeral, pinned) for entry in kept],
         "backend": seen.backend,
         "truncated": len(entries) - len(kept),
         "complete": not missing,
@@ -42,7 +50,12 @@ def collect(
     }
 
 
-def listener(entry: Entry, owners: Optional[Owners], ephemeral: Optional[tuple[int, int]]) -> dict[str, Any]:
+def listener(
+    entry: Entry,
+    owners: Optional[Owners],
+    ephemeral: Optional[tuple[int, int]],
+    pinned: Collection[tuple[str, int]] = (),
+) -> dict[str, Any]:
     """Describe one waiting socket."""
     tcp_listen = entry.state == "listen"
     return {
@@ -56,12 +69,17 @@ def listener(entry: Entry, owners: Optional[Owners], ephemeral: Optional[tuple[i
         "backlog": entry.wqueue if tcp_listen else None,
         "uid": entry.uid,
         "inode": entry.inode or None,
-        **describe_owner(entry, owners, ephemeral),
+        **describe_owner(entry, owners, ephemeral, pinned),
     }
 
 
-def describe_owner(entry: Entry, owners: Optional[Owners], ephemeral: Optional[tuple[int, int]]) -> dict[str, Any]:
-    """Return ``{ephemeral, processes, hidden, cgroup, known_as}`` of a socket."""
+def describe_owner(
+    entry: Entry,
+    owners: Optional[Owners],
+    ephemeral: Optional[tuple[int, int]],
+    pinned: Collection[tuple[str, int]] = (),
+) -> dict[str, Any]:
+    """Return ``{ephemeral, processes, hidden, cgroup, known_as}`` of a socket; ``pinned`` are cri_config.pinned's pairs."""
     processes = owners.processes(entry) if owners else []
     path = owners.cgroup(entry) if owners else None
     in_range = None if ephemeral is None else ephemeral[0] <= entry.port <= ephemeral[1]
@@ -71,7 +89,7 @@ def describe_owner(entry: Entry, owners: Optional[Owners], ephemeral: Optional[t
         "processes": processes,
         "hidden": owners.hidden(entry) if owners else entry.inode != 0,
         "cgroup": path,
-        "known_as": known_ports.known_as(entry.protocol, entry.address, entry.port, names, in_range),
+        "known_as": known_ports.known_as(entry.protocol, entry.address, entry.port, names, in_range, pinned),
     }
 
 

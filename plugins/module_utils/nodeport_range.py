@@ -132,8 +132,9 @@ def _running(proc: str, files: Files) -> Found | None:
         found = _of_process(comm, pid, argv, files)
         if found:
             return found
-    if hidden:
-        files.gaps.append({"what": "API server process", "why": f"{hidden} processes are hidden: needs root (hidepid)"})
+    why = procfs.why_hidden(hidden, proc)
+    if why:
+        files.gaps.append({"what": "API server process", "why": why})
     if procfs.in_host_pid_namespace(proc) is False:
         files.gaps.append(
             {"what": "API server process", "why": "runs in a pid namespace of its own: other processes are invisible"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import kernel_settings, service_proxy, sockets
+from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config, kernel_settings, service_proxy, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.listeners import describe_owner
@@ -37,14 +37,15 @@ def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -
     metrics = [entry for entry in entries if entry.port == service_proxy.METRICS_PORT and entry.waiting]
     owners = Owners(kept + metrics, deadline)
     ephemeral = kernel_settings.ephemeral_range()
-    missing = seen.missing + owners.missing
+    pinned, gaps = cri_config.pinned()
+    missing = seen.missing + owners.missing + gaps
     if len(touching) > len(kept):
         missing.append({"what": "sockets", "why": f"{len(touching)} touch these ports, the first {len(kept)} kept"})
     if _sctp_in_use():
         missing.append({"what": "sctp sockets", "why": "SCTP is in use on this node and its sockets are not looked at"})
-    proxy = service_proxy.collect([_describe(entry, owners, ephemeral) for entry in metrics])
+    proxy = service_proxy.collect([_describe(entry, owners, ephemeral, pinned) for entry in metrics])
     return {
-        "sockets": [_describe(entry, owners, ephemeral) for entry in kept],
+        "sockets": [_describe(entry, owners, ephemeral, pinned) for entry in kept],
         "proxy": proxy,
         "backend": seen.backend,
         "truncated": len(touching) - len(kept),
@@ -63,7 +64,9 @@ def opens_node_ports(found: Sequence[dict[str, Any]], numbers: Container[int], p
     )
 
 
-def _describe(entry: Entry, owners: Owners, ephemeral: Optional[tuple[int, int]]) -> dict[str, Any]:
+def _describe(
+    entry: Entry, owners: Owners, ephemeral: Optional[tuple[int, int]], pinned: Collection[tuple[str, int]]
+) -> dict[str, Any]:
     waiting = entry.waiting
     return {
         "protocol": entry.protocol,
@@ -76,7 +79,7 @@ def _describe(entry: Entry, owners: Owners, ephemeral: Optional[tuple[int, int]]
         "peer_port": None if waiting else entry.peer_port,
         "uid": entry.uid,
         "inode": entry.inode or None,
-        **describe_owner(entry, owners, ephemeral),
+        **describe_owner(entry, owners, ephemeral, pinned),
     }
 
 

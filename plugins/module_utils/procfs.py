@@ -36,12 +36,35 @@ def pids(proc: str = "/proc") -> Iterator[int]:
     yield from sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
+def unreadable(proc: str = "/proc") -> int:
+    """How many processes are listed and refuse to tell even their name, which anybody may read without hidepid=1."""
+    count = 0
+    for pid in pids(proc):
+        try:
+            text(f"{proc}/{pid}/comm", 1)
+        except PermissionError:
+            count += 1
+        except OSError:  # the process ended under our eyes
+            continue
+    return count
+
+
 def comm(pid: int, proc: str = "/proc") -> Optional[str]:
     """The kernel's name of a process (at most 15 bytes), None when it is gone or hidden."""
     try:
         return text(f"{proc}/{pid}/comm").rstrip("\n")
     except OSError:
         return None
+
+
+def why_hidden(unreadable: int, proc: str = "/proc") -> str:
+    """Why some processes cannot be named, given how many refused to be read; empty when all can.
+
+    Documentation/filesystems/proc.rst: hidepid=1 refuses the files of others' processes, hidepid=2 shows none of them.
+    """
+    if not os.path.exists(f"{proc}/1"):
+        return "/proc is mounted with hidepid and shows no processes of others: run with become (-b)"
+    return f"{unreadable} processes are hidden (hidepid): run with become (-b)" if unreadable else ""
 
 
 def socket_holders(inodes: Collection[int], deadline: Deadline, proc: str = "/proc") -> Holders:

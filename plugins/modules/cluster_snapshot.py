@@ -210,6 +210,10 @@ cluster:
       type: list
       elements: dict
       sample: []
+    server:
+      description: The address of the API server that was asked. V(null) when none was named.
+      type: str
+      sample: https://127.0.0.1:6443
     server_version:
       description: Major and minor version of the API server. V(null) when it was not told.
       type: str
@@ -541,10 +545,11 @@ def snapshot(module: AnsibleModule, params: Dict[str, Any]) -> Dict[str, Any]:
     try:
         client, notes = cluster_client.connect(params, params["timeout"], deadline)
     except UnreachableError as error:
-        return unread(str(error))
+        return {**unread(str(error)), "server": None}
     for note in notes:
         module.warn(f"while reading the kubeconfig's credentials: {note}")
-    return read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep)
+    cluster = read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep)
+    return {**cluster, "server": client.address}
 
 
 def main() -> None:
@@ -556,7 +561,7 @@ def main() -> None:
             check_requirements(module)
             cluster = snapshot(module, take_params(module))
         else:
-            cluster = unread(cluster_client.NO_KUBECONFIG)
+            cluster = {**unread(cluster_client.NO_KUBECONFIG), "server": None}
     except cluster_client.ConfigError as error:
         module.fail_json(msg=str(error))
     services = cluster["services"]

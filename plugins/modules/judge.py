@@ -15,7 +15,7 @@ author:
   - the kubenode.doctor authors (@kubenode)
 description:
   - Applies every rule to every host of a bundle and writes C(findings.json) into it. Asks no node and no API server,
-    so a saved bundle can be judged again, later and by newer rules.
+    so a saved bundle can be judged again, later and by newer rules. Earlier findings become C(findings.previous.json).
   - Does not fail on findings. RV(failing) says which hosts should.
 extends_documentation_fragment:
   - kubenode.doctor.attributes
@@ -66,6 +66,11 @@ file:
   type: str
 answered:
   description: The hosts that answered.
+  returned: when O(bundle) is given
+  type: list
+  elements: str
+damaged:
+  description: Why files of the bundle were of no use. Empty for a whole bundle.
   returned: when O(bundle) is given
   type: list
   elements: str

@@ -96,10 +96,14 @@ def write_silence(folder: Path, host: str, why: str) -> Path:
 
 
 class Bundle:
-    """Reads a bundle. Raises BundleError at once when it is not one, or is of another version."""
+    """Reads a bundle. Raises BundleError at once when it is not one, or is of another version.
+
+    ``damaged`` collects, by file name, why files were of no use: what a whole audit would have left readable.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.damaged: dict[str, str] = {}
         self.audit = _read(folder / "audit.json", _NODE_BYTES)
         _check_schema(folder / "audit.json", self.audit)
         if not _is_texts(self.audit.get("asked")):
@@ -116,13 +120,10 @@ class Bundle:
         try:
             document = _read(path, _CLUSTER_BYTES)
             _check_schema(path, document)
+            _check_cluster(path, document)
         except BundleError as error:
+            self.damaged[path.name] = str(error)
             return silent_cluster(str(error))
-        for kind in ("services", "endpoint_slices", "nodes"):
-            if document.get(kind) is not None and not _is_mappings(document[kind]):
-                return silent_cluster(f"{path}: {kind!r} is no list of objects")
-        if not _is_reasons(document.get("missing")):
-            return silent_cluster(f"{path}: 'missing' is no list of reasons")
         return {**silent_cluster(""), **document}
 
     def nodes(self) -> Iterator[dict[str, Any]]:
@@ -134,19 +135,27 @@ class Bundle:
         """One host's document; no file, a damaged one or one of another version is an answer that is not there."""
         path = node_file(self.folder, host)
         silent = {"host": host, "answered": False, "snapshot": None}
-        if not path.exists():
-            return {**silent, "why": f"no answer was stored ({path.name} is not in the bundle)"}
         try:
+            if not path.exists():
+                raise BundleError(f"no answer was stored ({path.name} is not in the bundle)")
             document = _read(path, _NODE_BYTES)
             _check_schema(path, document)
+            if document.get("answered") and _sections(document) is None:
+                raise BundleError(f"{path}: there is no snapshot in it")
         except BundleError as error:
+            self.damaged[f"nodes/{path.name}"] = str(error)
             return {**silent, "why": str(error)}
         if not document.get("answered"):
             return {**silent, "why": str(document.get("why") or "no reason was stored")}
-        sections = _sections(document)
-        if sections is None:
-            return {**silent, "why": f"{path}: there is no snapshot in it"}
         return {"host": host, "answered": True, "why": None, "snapshot": document["snapshot"]}
+
+
+def _check_cluster(path: Path, document: dict[str, Any]) -> None:
+    for kind in ("services", "endpoint_slices", "nodes"):
+        if document.get(kind) is not None and not _is_mappings(document[kind]):
+            raise BundleError(f"{path}: {kind!r} is no list of objects")
+    if not _is_reasons(document.get("missing")):
+        raise BundleError(f"{path}: 'missing' is no list of reasons")
 
 
 def silent_cluster(why: str) -> dict[str, Any]:
@@ -155,6 +164,7 @@ def silent_cluster(why: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "complete": False,
         "missing": [{"what": "cluster API", "why": why}],
+        "server": None,
         "server_version": None,
         "services": None,
         "endpoint_slices": None,

@@ -35,7 +35,9 @@ class Context:
 
     ``node_ports`` are all that kube-proxy takes on every node, None when the Services are not known; ``opened_ports`` and
     ``health_check_ports`` are its two kinds. ``numbers_in_use`` are all NodePorts that the API server has given away.
-    ``outside_services`` are those that have addresses besides their cluster IPs.
+    ``outside_services`` are those that have addresses besides their cluster IPs. ``listened`` are the ports that any node
+    listens on and ``drawn`` those that any node's kernel may draw: no number for a Service, which every node takes.
+    ``targets`` are the numbers that cures propose, by Service port: the same on every host, and no number twice.
     """
 
     settings: Settings
@@ -47,6 +49,9 @@ class Context:
     health_check_ports: list[dict[str, Any]] = field(default_factory=list)
     numbers_in_use: port_ranges.Intervals = ()
     outside_services: list[dict[str, Any]] = field(default_factory=list)
+    listened: set[int] = field(default_factory=set)
+    drawn: port_ranges.Intervals = ()
+    targets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     _nodes_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -90,6 +95,14 @@ class Context:
         if api_server.get("range"):
             low, high = api_server["range"]
             self.api_ranges[host] = (*port_ranges.parse_range(f"{low}-{high}"), f"{host}: {api_server['source']}")
+        if match is not None or self.cluster["nodes"] is None:
+            self._learn_ports(sections)
+
+    def _learn_ports(self, sections: dict[str, Any]) -> None:
+        listeners = (sections.get("listen_ports") or {}).get("listeners") or ()
+        self.listened.update(socket["port"] for socket in listeners)  # 65535 at most, however many nodes
+        if "kernel" in sections.get("port_settings", {}):
+            self.drawn = port_ranges.union(self.drawn, drawable(sections))
 
     def node_object(self, host: str) -> dict[str, Any] | None:
         """The cluster's Node for a host, by name, host name or InternalIP; None when there is none or none could be read."""
@@ -113,7 +126,7 @@ class Context:
         if self.api_ranges:
             low, high, source = min(self.api_ranges.values())
             return NodePortRange(low, high, source, False)
-        why = "assumed, Kubernetes' default: no API server was among the hosts; tell it with nodeport_range"
+        why = "assumed, Kubernetes' default: no API server was seen among the hosts; tell it with nodeport_range"
         return NodePortRange(*DEFAULT_RANGE, why, True)
 
     def why_no_services(self) -> str:
@@ -145,3 +158,9 @@ def reserved(sections: dict[str, Any]) -> port_ranges.Intervals:
     """A node's reserved ports as intervals; none, too, when they could not be read (see unseen_ports)."""
     text = sections["port_settings"]["kernel"]["sysctl"]["ip_local_reserved_ports"]
     return port_ranges.parse_reserved(text or "")
+
+
+def drawable(sections: dict[str, Any]) -> port_ranges.Intervals:
+    """What a node's kernel may draw: its ephemeral range without its reserved ports; none, too, when it could not be read."""
+    local = local_range(sections)
+    return port_ranges.subtract([local], reserved(sections)) if local else ()

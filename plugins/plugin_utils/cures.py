@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from typing import Any
@@ -13,39 +14,24 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_ve
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
+    drawable,
     local_range,
     reserved,
     unseen_ports,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
-# A fixed streaming port outside the NodePort range and the kernel's default ephemeral range; k3s and OpenShift use it.
-STREAM_PORT = 10010
 SYSCTL_FILE = "/etc/sysctl.d/60-nodeports.conf"
-
-_PIN = {
-    "containerd": (
-        'set stream_server_address = "127.0.0.1" and stream_server_port = "{port}" in the CRI section of containerd\'s file ({where})',
-        "containerd",
-    ),
-    "cri-o": (
-        'set stream_address = "127.0.0.1" and stream_port = "{port}" under [crio.api] in a file of /etc/crio/crio.conf.d ({where})',
-        "crio",
-    ),
-    "cri-dockerd": (
-        "add --streaming-bind-addr=127.0.0.1:{port} to the command line of cri-dockerd ({where})",
-        "cri-docker",
-    ),
-}
+RANGE_FILE = "/etc/sysctl.d/60-port-range.conf"
+# What is left of an ephemeral range must still serve outgoing connections: half of the kernel's default 28232 ports.
+LEAST_PORTS = 14116
 
 
-def move_node_port(port: dict[str, Any], sections: dict[str, Any], context: Context) -> Remedy:
+def move_node_port(port: dict[str, Any], context: Context) -> Remedy:
     """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing."""
-    target = _free_in_static_band(sections, context)
+    target = _target(port, context)
     index = _port_index(port, context)
-    # The API server lets no name begin with a dash; kubectl would take it for an option.
-    named = not any(name.startswith("-") for name in (port["namespace"], port["service"]))
-    if target is None or index is None or not named:
+    if target is None or index is None or not _is_named(port):
         return Remedy(
             "give the Service another, explicitly chosen NodePort", (), "clients that use the old number must follow"
         )
@@ -65,8 +51,36 @@ def move_node_port(port: dict[str, Any], sections: dict[str, Any], context: Cont
     )
 
 
-def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Intervals = ()) -> Remedy:
-    """Keep NodePorts, fixed ports of programs, and ``ports`` out of automatic selection.
+def remove_service(port: dict[str, Any], context: Context) -> Remedy | None:
+    """Delete a Service whose NodePorts all lead nowhere; None for one that has endpoints, or of which that is not known."""
+    own = [
+        other
+        for other in context.opened_ports
+        if (other["namespace"], other["service"]) == (port["namespace"], port["service"])
+    ]
+    if not own or any(other["has_endpoints"] is not False for other in own) or not _is_named(port):
+        return None
+    kubectl = ("kubectl", "-n", port["namespace"])
+    label = f"kubernetes.io/service-name={port['service']}"
+    return Remedy(
+        "the Service has no endpoints: look whether it is stale, then delete it; correct its selector if it is not, "
+        "which gives it endpoints but leaves the NodePort where it is",
+        (
+            shlex.join((*kubectl, "get", "endpointslices", "-l", label)),
+            shlex.join((*kubectl, "delete", "service", port["service"])),
+        ),
+        "its name, cluster IP and NodePorts are gone for good; a Service whose pods are only scaled to zero is not stale",
+    )
+
+
+def to_reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Intervals = ()) -> port_ranges.Intervals:
+    """The list that ``reserve`` writes: what is reserved already, ``ports``, and all that is worth it on this node."""
+    fixed = port_ranges.of_numbers(socket["port"] for socket in fixed_ports.drawable(sections))
+    return port_ranges.union(reserved(sections), ports, _drawable_in_use(sections, context), fixed)
+
+
+def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Intervals = ()) -> Remedy | None:
+    """Keep NodePorts, fixed ports of programs, and ``ports`` out of automatic selection; None when all of them are.
 
     A write replaces the whole list, and so does the next finding's cure: each therefore holds what is reserved already and
     all that is worth it on this node.
@@ -74,31 +88,40 @@ def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Inter
     unseen = unseen_ports(sections)
     if unseen:
         return Remedy(f"reserve the NodePorts; without knowing what is reserved already no command is safe ({unseen})")
-    local = local_range(sections) or (1, port_ranges.HIGHEST)
-    fixed = port_ranges.of_numbers(socket["port"] for socket in fixed_ports.drawable(sections))
-    summary = f"reserve the NodePorts{' and the fixed ports of programs' if fixed else ''}, so that the kernel never draws them again"
-    wanted = port_ranges.union(reserved(sections), ports, port_ranges.intersect(context.numbers_in_use, [local]), fixed)
+    wanted = to_reserve(sections, context, ports)
+    if wanted == reserved(sections):
+        return None
+    in_use = _drawable_in_use(sections, context)
+    what = ["the NodePorts"] if in_use or ports else []
+    what += ["the fixed ports of programs"] if fixed_ports.drawable(sections) else []
     setting = f"net.ipv4.ip_local_reserved_ports = {port_ranges.format_ports(wanted)}"
     return Remedy(
-        f"{summary} (the list includes what this node reserves already)",
-        (
-            f"printf '%s\\n' {shlex.quote(setting)} > {SYSCTL_FILE}",
-            f"sysctl -p {SYSCTL_FILE}",
-        ),
+        f"reserve {' and '.join(what)}, so that the kernel never draws them again (the list includes what this node "
+        f"reserves already){_what_stays_open(sections, context, in_use, wanted)}",
+        _sysctl(setting, SYSCTL_FILE),
         "sockets that have such a port keep it until they are closed; another sysctl.d file that sets the same key overwrites this one",
     )
 
 
-def pin_stream_port(component: str, where: str | None) -> Remedy | None:
-    """Give the CRI streaming server a fixed port; None for dockershim, which has no such setting."""
-    if component not in _PIN:
-        return None
-    text, unit = _PIN[component]
+def let_ephemeral_range_be(low: int, high: int, why: str) -> Remedy:
+    """Set net.ipv4.ip_local_port_range."""
     return Remedy(
-        text.format(port=STREAM_PORT, where=where or "its file was not seen"),
-        (f"systemctl restart {unit}", f"ss -tlnp sport = :{STREAM_PORT}"),
-        "running kubectl exec, attach and port-forward sessions on this node end; pods keep running",
+        f"let the ephemeral range be {low} to {high}, {why}",
+        _sysctl(f"net.ipv4.ip_local_port_range = {low} {high}", RANGE_FILE),
+        f"{high - low + 1} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
     )
+
+
+@functools.lru_cache(maxsize=100)  # the nodes of a fleet have few settings between them
+def worst_skew(local: port_ranges.Interval, kept: port_ranges.Intervals) -> dict[str, Any] | None:
+    """The port that gets the largest share of automatic selection (port_ranges.selection_skew); None where none does."""
+    return next(iter(port_ranges.selection_skew(local, kept)), None)
+
+
+def is_skewed(local: port_ranges.Interval, kept: port_ranges.Intervals, context: Context) -> bool:
+    """True where reserved-ports-skew speaks up, so that no cure may lead there."""
+    worst = worst_skew(local, kept)
+    return worst is not None and worst["share"] >= context.settings.skew_share
 
 
 def restart_owner(socket: dict[str, Any]) -> Remedy | None:
@@ -127,15 +150,51 @@ def _port_index(port: dict[str, Any], context: Context) -> int | None:
     return None
 
 
-def _free_in_static_band(sections: dict[str, Any], context: Context) -> int | None:
-    """The first number, in the band from which nothing is given out by itself, that no Service has and the kernel cannot draw.
+def _is_named(port: dict[str, Any]) -> bool:
+    """The API server lets no name begin with a dash; kubectl would take it for an option."""
+    return not any(name.startswith("-") for name in (port["namespace"], port["service"]))
+
+
+def _drawable_in_use(sections: dict[str, Any], context: Context) -> port_ranges.Intervals:
+    """The NodePorts in use that lie in this node's ephemeral range, reserved or not."""
+    return port_ranges.intersect(context.numbers_in_use, [local_range(sections) or (1, port_ranges.HIGHEST)])
+
+
+def _what_stays_open(
+    sections: dict[str, Any], context: Context, in_use: port_ranges.Intervals, wanted: port_ranges.Intervals
+) -> str:
+    """What reserving single NodePorts does not protect, as the end of a sentence."""
+    left = port_ranges.subtract(port_ranges.intersect([context.nodeport_range[:2]], drawable(sections)), wanted)
+    if not in_use or not left:
+        return ""
+    count = port_ranges.count(in_use)
+    those = "the NodePort that is" if count == 1 else f"the {count} NodePorts that are"
+    return f"; this protects {those} in use today, a Service created later may get another number that the kernel draws"
+
+
+def _sysctl(setting: str, file: str) -> tuple[str, str]:
+    return f"printf '%s\\n' {shlex.quote(setting)} > {file}", f"sysctl -p {file}"
+
+
+def _target(port: dict[str, Any], context: Context) -> int | None:
+    """The number a Service port moves to: one and the same on every host, and nobody else's in this judgement."""
+    key = (port["namespace"], port["service"], nodeport_verdict.number(port))
+    if key not in context.targets:
+        free = _free_in_static_band(context)
+        if free is None:
+            return None
+        context.targets[key] = free
+    return context.targets[key]
+
+
+def _free_in_static_band(context: Context) -> int | None:
+    """The first number, in the band from which nothing is given out by itself, that nobody has and no kernel can draw.
 
     Its size is min(max(16, size/32), 128) (KEP-3668; pkg/registry/core/service/portallocator, calculateRangeOffset).
     """
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
-    local = local_range(sections)
-    drawn = port_ranges.subtract([local], reserved(sections)) if local else ()
-    candidates = range(low, min(low + band, high + 1))
-    unfit = port_ranges.union(context.numbers_in_use, drawn)
+    unfit = port_ranges.union(context.numbers_in_use, context.drawn)
+    had = context.listened.union(context.targets.values())
+    candidates = (number for number in range(low, min(low + band, high + 1)) if number not in had)
     return next((number for number in candidates if not port_ranges.contains(unfit, number)), None)

@@ -22,6 +22,8 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApp
 
 NO_NODE = "this host is none of the cluster's Nodes, and no kubelet, service proxy or control plane runs on it"
 STRANGER = "the cluster that was asked has no Node for this host, so its Services may be another cluster's"
+# dockerd listens here in the network namespace of each container on a user-defined network, from outside of it.
+_DOCKER_RESOLVER = "127.0.0.11"
 # Runtimes and etcd also run where there is no Kubernetes.
 _NODE_PROGRAMS = host_identity.COMPONENTS - {"containerd", "crio", "cri-dockerd", "dockerd", "etcd"}
 
@@ -59,8 +61,24 @@ def bystander(node: NodeView, context: Context) -> Unknown | NotApplicable | Non
     """Why a host is not judged as a node; None for a node."""
     if is_node(node, context):
         return None
-    hidden = missing(node["host"], "processes")
+    hidden = unseen_programs(node)
     return Unknown(hidden) if hidden else NotApplicable(NO_NODE)
+
+
+def unseen_programs(node: NodeView) -> str:
+    """Why programs may run here that were not seen; empty when all that run were seen.
+
+    A container with its own pid namespace that shares the host's network shows the host's sockets and not its programs;
+    a node that is a container itself shows both.
+    """
+    why = missing(node["host"], "processes")
+    if why or node["host"].get("host_pid_namespace") is not False:
+        return why
+    for name, key in (("listen_ports", "listeners"), ("nodeport_conflict", "sockets")):
+        section = node.sections.get(name) or {}
+        if any(socket["hidden"] and socket["address"] != _DOCKER_RESOLVER for socket in section.get(key, ())):
+            return missing(section, "processes")
+    return ""
 
 
 def is_stranger(node: NodeView, context: Context) -> bool:
@@ -164,14 +182,6 @@ def opens_node_ports(node: NodeView, context: Context) -> bool:
     kept = [socket for socket in node["nodeport_conflict"]["sockets"] if is_kube_proxy(socket, program)]
     numbers = {port["node_port"] for port in context.opened_ports} if kept else ()
     return nodeport_sockets.opens_node_ports(kept, numbers, program)
-
-
-def stream_setting(node: NodeView, component: str) -> str | None:
-    """The file that sets a runtime's streaming port, None when none was seen."""
-    for runtime in node["port_settings"]["cri"]["runtimes"]:
-        if runtime["runtime"] == component and runtime["file"]:
-            return str(runtime["file"])
-    return None
 
 
 def _proxy_facts(proxy: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports, port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import local_range, reserved
 
@@ -24,7 +24,7 @@ def drawable(sections: dict[str, Any]) -> list[dict[str, Any]]:
     if local is None:
         return []
     kept = reserved(sections)
-    found = {socket["port"]: socket for socket in listeners if _is_fixed(socket)}
+    found = {socket["port"]: socket for socket in listeners if is_fixed(sections, socket)}
     return [
         socket
         for port, socket in sorted(found.items())
@@ -32,6 +32,22 @@ def drawable(sections: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _is_fixed(socket: dict[str, Any]) -> bool:
+def is_fixed(sections: dict[str, Any], socket: dict[str, Any]) -> bool:
+    """True for a known program's listener that comes back on the same port."""
     known = socket["known_as"]
-    return bool(known) and not is_streaming(socket) and known["component"] not in _RANDOM_PROGRAMS
+    if not known or known["component"] in _RANDOM_PROGRAMS:
+        return False
+    return not is_streaming(socket) or _is_pinned(sections, known["component"], socket["port"])
+
+
+def stream_settings(sections: dict[str, Any], component: str) -> list[dict[str, Any]]:
+    """What a CRI runtime's configurations say of its streaming port (cri_config.collect's entries); often one or none."""
+    cri = (sections.get("port_settings") or {}).get("cri") or {}
+    return [entry for entry in cri.get("runtimes", ()) if entry["runtime"] == component]
+
+
+def _is_pinned(sections: dict[str, Any], component: str, port: int) -> bool:
+    settings = stream_settings(sections, component)
+    if not settings:  # not seen: where distributions pin it, it was hardly drawn
+        return port in known_ports.STREAMING_PORTS
+    return any(entry["fixed"] and (entry["value"] or "").strip() == str(port) for entry in settings)

@@ -10,6 +10,7 @@ not answer, a section that is missing and a rule that broke are all unknown, wit
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -41,7 +42,8 @@ _OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
     """Judge a bundle. Returns the document of findings.json::
 
-        schema, judged_at, audit, fail_on, hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
+        schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
+        hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
         rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding]
 
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
@@ -67,6 +69,8 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "schema": SCHEMA,
         "judged_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "audit": {key: value for key, value in bundle.audit.items() if key != "asked"},
+        "damaged": sorted(bundle.damaged.values()),
+        "waivers": _waivers(findings, settings),
         "fail_on": settings.fail_on,
         "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},
         "hosts": hosts,
@@ -281,6 +285,25 @@ def _waive(findings: Iterable[dict[str, Any]], settings: Settings) -> None:
                 break
 
 
+def _waivers(findings: Iterable[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """What became of each waiver: expired ones are to be seen, and those that no finding needs any more."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    used = {(finding["waived"]["reason"], finding["rule"]) for finding in findings if finding["waived"]}
+    told = []
+    for waiver in settings.waivers:
+        needed = any(reason == waiver.reason and fnmatch.fnmatchcase(rule, waiver.rule) for reason, rule in used)
+        state = "expired" if waiver.expired(today) else "used" if needed else "unused"
+        until = waiver.until.isoformat() if waiver.until else None
+        told.append({"rule": waiver.rule, "reason": waiver.reason, "until": until, "state": state})
+    return told
+
+
+def unknown_rules(settings: Settings) -> list[str]:
+    """The rule patterns of waivers that fit no rule: a mistake that would leave its author in the dark."""
+    names = [rule.id for rule in catalogue.rules()]
+    return [waiver.rule for waiver in settings.waivers if not fnmatch.filter(names, waiver.rule)]
+
+
 def _order(finding: dict[str, Any]) -> tuple[bool, int, str, str, str]:
     return (
         finding["status"] != "fail",
@@ -297,7 +320,13 @@ def _cluster_summary(context: Context) -> dict[str, Any]:
         kind: None if cluster[kind] is None else len(cluster[kind]) for kind in ("services", "endpoint_slices", "nodes")
     }
     ports = None if context.node_ports is None else len(context.node_ports)
-    return {**counts, "node_ports": ports, "complete": cluster["complete"], "missing": cluster["missing"]}
+    return {
+        "server": cluster.get("server"),
+        **counts,
+        "node_ports": ports,
+        "complete": cluster["complete"],
+        "missing": cluster["missing"],
+    }
 
 
 def walk(findings: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:

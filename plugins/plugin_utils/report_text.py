@@ -60,7 +60,8 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
 def _cluster(cluster: dict[str, Any]) -> str:
     if cluster["services"] is None and cluster["nodes"] is None:
         return clean("not seen: " + "; ".join(gap["why"] for gap in cluster["missing"]))
-    return ", ".join(f"{words} {'not seen' if cluster[kind] is None else cluster[kind]}" for kind, words in _KINDS)
+    counts = ", ".join(f"{words} {'not seen' if cluster[kind] is None else cluster[kind]}" for kind, words in _KINDS)
+    return f"{clean(str(cluster['server'] or 'address not known'))}: {counts}"
 
 
 _KINDS = (
@@ -89,6 +90,15 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     for title in dict.fromkeys(title for title, _host in critical):
         hosts = [{"host": host} for other, host in critical if other == title]
         lines += _wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
+    lines += [
+        line for why in document["damaged"] for line in _wrap(f"!! the bundle is damaged: {clean(why)}", "", "   ")
+    ]
+    for waiver in document["waivers"]:
+        if waiver["state"] == "expired":
+            text = (
+                f"!! the waiver of {clean(waiver['rule'])} has expired on {waiver['until']}: {clean(waiver['reason'])}"
+            )
+            lines += _wrap(text, "", "   ")
     broken = [finding for finding in document["findings"] if finding["broken"]]
     if broken:
         text = "checks broke on data that they could not read, and may have missed faults (see UNKNOWN)"

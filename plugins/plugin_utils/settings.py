@@ -33,9 +33,13 @@ class Waiver:
     owner: str = ""
     until: datetime.date | None = None
 
+    def expired(self, today: datetime.date) -> bool:
+        """True when the last day it holds has passed."""
+        return self.until is not None and today > self.until
+
     def covers(self, finding: Mapping[str, Any], today: datetime.date) -> bool:
         """True when the waiver speaks of this finding and has not expired."""
-        if self.until is not None and today > self.until:
+        if self.expired(today):
             return False
         pairs = ((self.rule, finding["rule"]), (self.host, finding["host"] or ""), (self.object, finding["object"]))
         return all(fnmatch.fnmatchcase(value, pattern) for pattern, value in pairs)

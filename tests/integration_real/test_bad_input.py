@@ -56,6 +56,22 @@ def test_kubeconfig(tmp_path: Path, make, message: str):
     assert list((run.bundle / "nodes").iterdir()) == []
 
 
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_relative_kubeconfig_is_seen_from_where_it_was_started(by_variable: bool):
+    # The README's own command: -e kubeconfig=admin.conf. Ansible runs modules in the playbook's folder.
+    words = ("-e", "kubeconfig=admin.conf") if by_variable else ()
+    run = diagnose("-i", LOCALHOST, *words, environment=None if by_variable else {"K8S_AUTH_KUBECONFIG": "admin.conf"})
+    assert f"kubeconfig {run.folder / 'admin.conf'}: no such file" in run.said
+
+
+@pytest.mark.parametrize("name", ["empty.ini", "nosuch.ini"])
+def test_an_inventory_that_names_nobody_is_an_error(tmp_path: Path, name: str):
+    (tmp_path / "empty.ini").write_text("")
+    run = diagnose("-i", tmp_path / name)
+    assert run.status != 0
+    assert "The inventory names no host" in run.said or "Completely failed to parse inventory" in run.said
+
+
 def test_kubeconfig_without_permission():
     # Mode 0200, which the kernel's sysctl_perm holds against root too.
     path = Path("/proc/sys/net/ipv4/route/flush")

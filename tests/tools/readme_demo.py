@@ -25,6 +25,7 @@ _VARIES = (
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:+]+"), "TIME"),
     (re.compile(r"Linux [\w.+-]+"), "Linux VERSION"),
     (re.compile(r"bundle: .*"), "bundle: FOLDER"),
+    (re.compile(r"https?://127\.0\.0\.1:\d+(?=:)"), "SERVER"),
 )
 
 

@@ -53,7 +53,7 @@ def _fail(node: NodeView, context: Context, exposed: list[dict[str, Any]]) -> Fa
             *(describe.line(socket) for socket in exposed[:10]),
         ),
         remedies=(
-            cures.reserve(node.sections, context),
+            *filter(None, (cures.reserve(node.sections, context),)),
             Remedy(
                 "or let the ephemeral range begin above them, such as the kernel's default 32768 60999",
                 (),

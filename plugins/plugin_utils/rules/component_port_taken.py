@@ -48,8 +48,9 @@ def _judge_port(node: NodeView, port: int, sockets: list[dict[str, Any]]) -> Ite
         return
     component = known_ports.component("tcp", port)
     if any(socket["hidden"] or (socket["processes"] and not names) for socket in sockets):
+        why = missing(node["listen_ports"], "processes") or "its process ended while it was looked at: run again"
         yield Unknown(
-            f"who holds {describe.endpoint(sockets[0])}, the port of {component}, could not be seen: run with become (-b)",
+            f"who holds {describe.endpoint(sockets[0])}, the port of {component}, could not be seen ({why})",
             component,
         )
     elif names:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters, stream_port
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -33,8 +33,8 @@ _RUNTIMES = host_identity.COMPONENTS - {
 }
 
 
-def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
-    if _RUNTIMES.isdisjoint(node["host"]["components"]) and not missing(node["host"], "processes"):
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    if _RUNTIMES.isdisjoint(node["host"]["components"]) and not encounters.unseen_programs(node):
         yield NotApplicable("no program with a CRI streaming server runs on this host")
         return
     servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
@@ -45,7 +45,7 @@ def _judge(node: NodeView, _context: Context) -> Iterator[Answer]:
         yield NotApplicable("no CRI streaming server was found")
     for socket in servers:
         if not _is_loopback(socket["address"]):
-            yield _fail(node, socket)
+            yield _fail(node, context, socket)
 
 
 def _is_loopback(text: str) -> bool:
@@ -54,11 +54,9 @@ def _is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _fail(node: NodeView, socket: dict[str, Any]) -> Fail:
+def _fail(node: NodeView, context: Context, socket: dict[str, Any]) -> Fail:
     component = socket["known_as"]["component"]
-    settings = node.sections.get("port_settings") or {}
-    where = encounters.stream_setting(node, component) if "cri" in settings else None
-    pin = cures.pin_stream_port(component, where)
+    pin = stream_port.pin(socket, node.sections, context)
     return Fail(
         subject=f"{component} CRI streaming server",
         title=f"{describe.owner_name(socket)} listens beyond this node, on {socket['address']}",

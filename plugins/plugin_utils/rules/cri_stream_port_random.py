@@ -10,7 +10,12 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    describe,
+    encounters,
+    fixed_ports,
+    stream_port,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     local_range,
@@ -39,7 +44,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield Unknown(unseen)
         return
     servers = [socket for socket in node["listen_ports"]["listeners"] if is_streaming(socket)]
-    drawn = [socket for socket in servers if socket["ephemeral"] and not _is_fixed(node, socket)]
+    drawn = [socket for socket in servers if socket["ephemeral"] and not fixed_ports.is_fixed(node.sections, socket)]
     hidden = missing(node["listen_ports"], "listeners", "processes")
     if hidden:
         yield Unknown(hidden)
@@ -53,46 +58,44 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             yield _fail(node, context, socket, reach)
 
 
-def _setting(node: NodeView, component: str) -> dict[str, Any] | None:
-    for runtime in node["port_settings"]["cri"]["runtimes"]:
-        if runtime["runtime"] == component:
-            return dict(runtime)
-    return None
-
-
-def _is_fixed(node: NodeView, socket: dict[str, Any]) -> bool:
-    setting = _setting(node, socket["known_as"]["component"])
-    return bool(setting and setting["fixed"] and setting["value"] == str(socket["port"]))
-
-
 def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_ranges.Intervals) -> Fail:
     component = socket["known_as"]["component"]
-    setting = _setting(node, component)
-    evidence = [describe.line(socket), f"NodePort range {context.nodeport_range} ({context.nodeport_range.source})"]
-    if setting:
-        value = (
-            f"is {setting['value']}"
-            if setting["value"] is not None
-            else f"is not set, its default is {setting['default']}"
-        )
-        evidence.append(f"{setting['key']} {value}{' (' + setting['file'] + ')' if setting['file'] else ''}")
-    pin = cures.pin_stream_port(component, setting["file"] if setting else None)
+    settings = fixed_ports.stream_settings(node.sections, component)
+    pending = bool(settings) and all(entry["fixed"] for entry in settings)
     other = Remedy(
         "keep the NodePorts out of the ephemeral range on this node (nodeport-range-overlaps-ephemeral has the commands)",
         (),
         "sockets that have a NodePort already keep it",
     )
+    who = describe.owner_name(socket)
+    title = f"{who} draws its port at random, and {port_ranges.count(reach)} of the ports it may get are NodePorts"
+    then = "It draws a new port at each start, so the fault comes and goes with restarts."
+    pin = stream_port.pin(socket, node.sections, context)
+    if pending:
+        title = f"{who} is still on a random port: the fixed port {settings[0]['value']} that is set is not in force until a restart"
+        then = f"Its port was drawn before {settings[0]['key']} was set, or it reads another configuration than the one that was seen."
     return Fail(
         subject=f"{component} CRI streaming server",
-        title=f"{describe.owner_name(socket)} draws its port at random, and {port_ranges.count(reach)} of the ports it may get are NodePorts",
+        title=title,
         explanation=(
             "The server carries kubectl exec, attach and port-forward of this node. When its port and a Service's NodePort meet, all three fail. "
-            "It draws a new port at each start, so the fault comes and goes with restarts."
+            f"{then}"
         ),
-        evidence=tuple(evidence),
+        evidence=(
+            describe.line(socket),
+            f"NodePort range {context.nodeport_range} ({context.nodeport_range.source})",
+            *map(_told, settings[:1]),
+        ),
         remedies=(pin, other) if pin else (other,),
         caused_by=("nodeport-range-overlaps-ephemeral",),
     )
+
+
+def _told(setting: dict[str, Any]) -> str:
+    value = (
+        f"is {setting['value']}" if setting["value"] is not None else f"is not set, its default is {setting['default']}"
+    )
+    return f"{setting['key']} {value}{' (' + setting['file'] + ')' if setting['file'] else ''}"
 
 
 RULE = Rule(

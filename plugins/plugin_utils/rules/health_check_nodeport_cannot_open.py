@@ -35,8 +35,9 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     restart = cures.restart_owner(meeting.socket)
     if restart:
         remedies.insert(0, restart)
-    if meeting.socket["ephemeral"]:
-        remedies.append(cures.reserve(node.sections, context))
+    reserve = cures.reserve(node.sections, context)
+    if meeting.socket["ephemeral"] and reserve:
+        remedies.append(reserve)
     return Fail(
         subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",

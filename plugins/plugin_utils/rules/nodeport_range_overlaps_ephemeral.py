@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
+    DEFAULT_RANGE,
     Context,
     NodePortRange,
     local_range,
@@ -25,9 +26,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Rule,
     Unknown,
 )
-
-# What is left of the ephemeral range must still serve outgoing connections: half of the kernel's default 28232 ports.
-_LEAST_PORTS = 14116
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -101,30 +99,28 @@ def _remedies(
     at_risk: list[dict[str, Any]],
 ) -> Iterator[Remedy]:
     span = context.nodeport_range
-    if at_risk:
-        yield cures.reserve(node.sections, context)
-    if span.high < local[1] and local[1] - span.high >= _LEAST_PORTS:
-        setting = f"net.ipv4.ip_local_port_range = {span.high + 1} {local[1]}"
-        yield Remedy(
-            f"let the ephemeral range begin above the NodePort range, at {span.high + 1}",
-            (
-                f"printf '%s\\n' '{setting}' > /etc/sysctl.d/60-port-range.conf",
-                "sysctl -p /etc/sysctl.d/60-port-range.conf",
-            ),
-            f"{local[1] - span.high} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
-        )
+    in_use = cures.reserve(node.sections, context) if at_risk else None
+    if in_use:
+        yield in_use
+    above = (span.high + 1, local[1])
+    if local[1] - span.high >= cures.LEAST_PORTS and not cures.is_skewed(above, reserved(node.sections), context):
+        yield cures.let_ephemeral_range_be(*above, "which begins above the NodePort range")
     elif not at_risk:
-        remedy = cures.reserve(node.sections, context, shared)
-        yield Remedy(
-            remedy.summary,
-            remedy.commands,
-            f"{remedy.risk}; a large reserved block makes the port after it the favourite of automatic selection",
-        )
+        yield from _block(node, context, local, shared)
+    default = " such as its default 30000-32767," if not port_ranges.intersect([DEFAULT_RANGE], [local]) else ""
     yield Remedy(
-        "or give kube-apiserver a --service-node-port-range outside the ephemeral range, such as its default 30000-32767",
+        f"give kube-apiserver a --service-node-port-range outside the ephemeral range,{default} and its Services numbers in it",
         (),
-        "the API server restarts; Services keep the numbers they have",
+        "the API server restarts; Services keep the numbers they have until they are given others",
     )
+
+
+def _block(node: NodeView, context: Context, local: tuple[int, int], shared: port_ranges.Intervals) -> Iterator[Remedy]:
+    """Reserve the whole overlap, unless reserved-ports-skew would then ask to take it back."""
+    remedy = cures.reserve(node.sections, context, shared)
+    if remedy and not cures.is_skewed(local, cures.to_reserve(node.sections, context, shared), context):
+        risk = f"{remedy.risk}; a large reserved block makes the port after it the favourite of automatic selection"
+        yield Remedy(remedy.summary, remedy.commands, risk)
 
 
 RULE = Rule(

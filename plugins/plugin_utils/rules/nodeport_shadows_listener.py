@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import breaks_exec, dialled, is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters, stream_port
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -33,6 +33,9 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
                 meeting.subject,
             )
     yield from encounters.gaps(node, context)
+    stranger = encounters.stranger(node, context)
+    if stranger:
+        yield stranger
 
 
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
@@ -55,7 +58,7 @@ def _title(meeting: Encounter, streaming: bool) -> str:
         fail = "fail" if meeting.verdict["certain"] else "may fail"
         return f"kubectl exec, attach and port-forward {fail} on this node: {service} takes {where} of {who}"
     fate = {"shadowed": "never reached", "rejected": "refused"}.get(meeting.verdict["effect"], "cut off")
-    verb = "is" if meeting.verdict["certain"] else "may be"
+    verb = "is" if meeting.verdict["certain"] and not _may_be_client(meeting) else "may be"
     part = " on some addresses" if _reachable(meeting) else ""
     return f"{who} on {where} {verb} {fate}{part}: {service} takes its port"
 
@@ -70,9 +73,14 @@ def _severity(meeting: Encounter, streaming: bool, stranger: bool) -> str:
     if streaming and not stranger:
         # An assumed mode is kube-proxy's default: more likely true than not, and then nobody can exec on this node.
         return "critical" if meeting.verdict["certain"] or meeting.assumed_mode else "warning"
-    if meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]:
-        return "info"  # most likely a client's socket, whose answers the NodePort does not touch
+    if _may_be_client(meeting):
+        return "info"
     return "warning" if _reachable(meeting) or not meeting.verdict["certain"] else "critical"
+
+
+def _may_be_client(meeting: Encounter) -> bool:
+    """True for a UDP socket on a random port that no table knows: most likely a client's."""
+    return meeting.socket["state"] == "unconnected" and meeting.socket["ephemeral"] and not meeting.socket["known_as"]
 
 
 def _reachable(meeting: Encounter) -> bool:
@@ -82,6 +90,11 @@ def _reachable(meeting: Encounter) -> bool:
 
 def _explanation(meeting: Encounter, streaming: bool, stranger: bool) -> str:
     text = f"The listener loses, not the Service: {meeting.verdict['meaning']}."
+    if _may_be_client(meeting):
+        text = (
+            "This may be a client's socket, which has its answers whatever the NodePort does. If it is a server's, it "
+            f"loses, not the Service: {meeting.verdict['meaning']}."
+        )
     if stranger:
         text += f" That holds if this host belongs to the cluster at all: {encounters.STRANGER}."
     if meeting.assumed_mode:
@@ -117,19 +130,17 @@ def _evidence(meeting: Encounter) -> tuple[str, ...]:
 
 
 def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
-    yield cures.move_node_port(meeting.port, node.sections, context)
-    known = meeting.socket["known_as"] or {}
-    if is_streaming(meeting.socket):
-        where = encounters.stream_setting(node, known["component"])
-        pin = cures.pin_stream_port(known["component"], where)
-        if pin:
-            yield pin
-    restart = cures.restart_owner(meeting.socket)
-    if restart:
-        yield restart
-    if meeting.socket["ephemeral"] or is_streaming(meeting.socket):
-        yield cures.reserve(node.sections, context)
-    else:
+    drawn = meeting.socket["ephemeral"] or is_streaming(meeting.socket)
+    possible = (
+        cures.move_node_port(meeting.port, context),
+        # Deleting is not to be proposed for a Service that may be another cluster's.
+        None if encounters.is_stranger(node, context) else cures.remove_service(meeting.port, context),
+        stream_port.pin(meeting.socket, node.sections, context) if is_streaming(meeting.socket) else None,
+        cures.restart_owner(meeting.socket),
+        cures.reserve(node.sections, context) if drawn else None,
+    )
+    yield from filter(None, possible)
+    if not drawn:
         yield Remedy("move the program to another port, in its own configuration", (), "its clients must follow")
 
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     local_range,
@@ -28,17 +28,13 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if local is None or unseen:
         yield Unknown(unseen)
         return
-    worst = _skew(local, reserved(node.sections))
-    if worst and worst[0]["share"] >= context.settings.skew_share:
-        yield _fail(local, worst[0])
+    kept = reserved(node.sections)
+    if cures.is_skewed(local, kept, context):
+        yield _fail(local, kept, context)
 
 
-@functools.lru_cache(maxsize=100)  # the nodes of a fleet have few settings between them
-def _skew(local: tuple[int, int], kept: port_ranges.Intervals) -> list[dict[str, Any]]:
-    return port_ranges.selection_skew(local, kept) if kept else []
-
-
-def _fail(local: tuple[int, int], worst: Any) -> Fail:
+def _fail(local: tuple[int, int], kept: port_ranges.Intervals, context: Context) -> Fail:
+    worst: Any = cures.worst_skew(local, kept)
     low, high = worst["block"]
     # The search wraps round the end of the range, and so may the block.
     block = f"{low}-{high}" if low <= high else f"{low}-{local[1]} and {local[0]}-{high}"
@@ -47,19 +43,30 @@ def _fail(local: tuple[int, int], worst: Any) -> Fail:
         title=f"port {worst['port']} gets {worst['share']:.0%} of the ports drawn for {_WORDS[worst['selection']]}, because {block} before it is reserved",
         explanation=(
             "The kernel starts its search at a random port and goes upwards, so the first free port behind a reserved block is chosen for every start "
-            "inside the block. Connections to one destination then run out of ports early, and that port is always in use."
+            "inside the block. Whatever else needs that port finds it taken, and whoever guesses ports guesses it first."
         ),
         evidence=(
             f"net.ipv4.ip_local_port_range is {local[0]} {local[1]}",
             f"net.ipv4.ip_local_reserved_ports holds {block}",
         ),
-        remedies=(
-            Remedy(
-                "reserve single NodePorts rather than a block, or let the ephemeral range begin above the block",
-                (),
-                "none beyond a sysctl change",
-            ),
-        ),
+        remedies=tuple(_remedies(local, kept, worst["block"], context)),
+    )
+
+
+def _remedies(
+    local: tuple[int, int], kept: port_ranges.Intervals, block: tuple[int, int], context: Context
+) -> Iterator[Remedy]:
+    low, high = block
+    # Above the block, below it, or, where it wraps round the end of the range, between its two parts.
+    sides = [(high + 1, local[1]), (local[0], low - 1)] if low <= high else [(high + 1, low - 1)]
+    for side in sorted(sides, key=lambda side: side[0] - side[1]):
+        if side[1] - side[0] + 1 >= cures.LEAST_PORTS and not cures.is_skewed(side, kept, context):
+            yield cures.let_ephemeral_range_be(*side, "which leaves the block outside")
+            break
+    yield Remedy(
+        "reserve, of the NodePort range, only the NodePorts that are in use",
+        (),
+        "the kernel may then draw the others, and a Service created later may get one that is taken (nodeport-range-overlaps-ephemeral)",
     )
 
 

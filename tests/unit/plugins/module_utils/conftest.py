@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -21,6 +22,11 @@ class MadeUpNode:
         for network_namespace in ("host", "other"):
             (folder / network_namespace).touch()
         self.process("self", "python3", [])
+        self.process(1, "systemd", ["/sbin/init"])
+
+    def hidepid(self):
+        """What an unprivileged user sees of a /proc that is mounted with hidepid=2: not even process 1."""
+        shutil.rmtree(self.proc / "1")
 
     def process(self, pid, comm, argv, netns="host"):
         """Add a process; one whose ``netns`` is "other" is in a network namespace that is not the collector's."""

@@ -15,7 +15,9 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "cri" / "containerd-1.6-config-default.toml"
 
 MAIN = "/etc/containerd/config.toml"
+CRIO_DROP_IN = "/etc/crio/crio.conf.d/99-stream-port.conf"
 V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  stream_server_port = "{}"\n'
+SECTION = '[plugins."io.containerd.grpc.v1.cri"]'
 REGISTRY = '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'
 
 
@@ -45,6 +47,7 @@ def test_containerd_as_it_ships(node):
         "address": "127.0.0.1",
         "file": MAIN,
         "fixed": False,
+        "edit": {"file": MAIN, "section": SECTION, "new": False},
     }
 
 
@@ -94,6 +97,44 @@ def test_the_file_of_the_running_containerd(node, argv):
     node.file("/opt/c.toml", V2.format("10010"))
     found = only(node)
     assert (found["value"], found["file"]) == ("10010", "/opt/c.toml")
+
+
+@pytest.mark.parametrize(
+    ("files", "edit"),
+    [
+        ({}, (MAIN, SECTION, True)),
+        ({MAIN: "version = 2\n"}, (MAIN, SECTION, False)),
+        ({MAIN: "version = 3\n"}, (MAIN, SECTION, False)),
+        ({MAIN: ""}, (MAIN, "[plugins.cri]", False)),
+        ({MAIN: '[plugins.cri]\nsandbox_image = "x"\n'}, (MAIN, "[plugins.cri]", False)),
+        # A file that is imported and has the section goes before; one without it does not count.
+        ({MAIN: 'version = 2\nimports = ["/x.toml"]\n', "/x.toml": V2.format("1")}, ("/x.toml", SECTION, False)),
+        ({MAIN: 'imports = ["/x.toml"]\n' + V2.format("1"), "/x.toml": "version = 2\n"}, (MAIN, SECTION, False)),
+    ],
+)
+def test_the_file_of_containerd_to_edit(node, files, edit):
+    node.process(600, "containerd", ["containerd"])
+    for path, text in files.items():
+        node.file(path, text)
+    assert tuple(only(node)["edit"].values()) == edit
+
+
+@pytest.mark.parametrize(
+    ("argv", "files", "edit"),
+    [
+        ([], {"10.conf": '[crio.api]\nstream_port = "0"\n'}, ("/etc/crio/crio.conf.d/10.conf", False)),
+        ([], {"10.conf": '[crio.api]\ngrpc_max_send_msg_size = "0"\n'}, (CRIO_DROP_IN, True)),
+        ([], {"99-stream-port.conf": ""}, (CRIO_DROP_IN, False)),
+        (["--stream-port", "0"], {}, (None, False)),
+    ],
+)
+def test_the_file_of_crio_to_edit(node, argv, files, edit):
+    node.process(600, "crio", ["crio", *argv])
+    for name, text in files.items():
+        node.file(f"/etc/crio/crio.conf.d/{name}", text)
+    found = only(node)["edit"]
+    assert (found["file"], found["new"]) == edit
+    assert found["section"] == ("[crio.api]" if found["file"] else None)
 
 
 def test_two_containerds_and_the_one_of_docker(node):
@@ -197,6 +238,7 @@ def test_crio(node):
         "address": "127.0.0.1",
         "file": None,
         "fixed": False,
+        "edit": {"file": "/etc/crio/crio.conf.d/99-stream-port.conf", "section": "[crio.api]", "new": True},
     }
     node.file(
         "/etc/crio/crio.conf", '[crio.api]\n# stream_port = "1"\nstream_port = "2"\n[crio.runtime]\nstream_port = "3"\n'
@@ -238,6 +280,7 @@ def test_cri_dockerd(node, argv, value, address, fixed):
     node.process(600, "cri-dockerd", ["cri-dockerd", "--container-runtime-endpoint", "fd://", *argv])
     found = only(node)
     assert (found["value"], found["address"], found["fixed"], found["file"]) == (value, address, fixed, None)
+    assert found["edit"] == {"file": None, "section": None, "new": False}
 
 
 def test_files_that_cannot_be_read_are_told(node):
@@ -274,7 +317,52 @@ def test_hidden_processes_are_told(node, monkeypatch):
 
     monkeypatch.setattr(cri_config.procfs, "text", text)
     node.process(900, "containerd", ["containerd"])
-    assert collect(node)["missing"][0]["why"] == "1 processes are hidden: needs root (hidepid)"
+    assert collect(node)["missing"][0]["why"] == "1 processes are hidden (hidepid): run with become (-b)"
+
+
+def test_processes_that_are_not_shown_at_all_are_told(node):
+    node.hidepid()
+    found = collect(node)
+    assert (found["runtimes"], [gap["what"] for gap in found["missing"]]) == ([], ["CRI runtime processes"])
+    assert "run with become (-b)" in found["missing"][0]["why"]
+
+
+def test_a_private_pid_namespace_is_told_unless_a_runtime_was_seen(node):
+    os.symlink("pid:[4026532200]", str(node.proc / "self" / "ns" / "pid"))
+    assert "own pid namespace" in collect(node)["missing"][0]["why"]
+    node.process(600, "containerd", ["containerd"])
+    assert collect(node)["missing"] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("31000", {("containerd", 31000)}),
+        (" 31000 ", {("containerd", 31000)}),
+        ("0", set()),
+        ("", set()),
+        ("stream", set()),
+        ("\u0663\u0661", set()),  # digits, and no port for containerd
+        ("9" * 5000, set()),
+    ],
+)
+def test_pinned(node, value, expected):
+    node.file(MAIN, V2.format(value))
+    assert cri_config.pinned(str(node.proc), str(node.root)) == (expected, [])
+
+
+def test_pinned_by_others(node):
+    node.file("/etc/crio/crio.conf", '[crio.api]\nstream_port = "31001"\n')
+    node.process(700, "cri-dockerd", ["cri-dockerd", "--streaming-bind-addr=:31002"])
+    assert cri_config.pinned(str(node.proc), str(node.root))[0] == {("cri-o", 31001), ("cri-dockerd", 31002)}
+
+
+def test_settings_that_break_cost_nobody_the_sockets(node):
+    gone = str(node.proc / "gone")
+    ports, gaps = cri_config.pinned(gone, str(node.root))
+    assert ports == set()
+    assert [gap["what"] for gap in gaps] == ["CRI settings"]
+    assert "FileNotFoundError" in gaps[0]["why"]
 
 
 def test_an_endless_value_is_cut(node):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import addresses, host_identity, netlink
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import addresses, host_identity, netlink, procfs
 
 ADDRESSES = [{"interface": "lo", "address": "127.0.0.1"}]
 
@@ -45,11 +47,36 @@ def test_collect(monkeypatch):
 
 
 def test_hidden_processes_are_said(node):
+    node.hidepid()
     node.process(4242, "python3", [])
     section = host_identity.collect(str(node.proc))
     assert section["complete"] is False
     assert [gap["what"] for gap in section["missing"]] == ["processes"]
     assert "run with become (-b)" in section["missing"][0]["why"]
+
+
+def test_processes_that_do_not_tell_their_name_are_counted(node, monkeypatch):
+    """hidepid=1: /proc/PID is listed, and its files refuse to be read."""
+    real = procfs.text
+
+    def text(path, *limit):
+        if "/proc/1/" in path or "/900/" in path:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *limit)
+
+    monkeypatch.setattr(procfs, "text", text)
+    node.process(900, "kubelet", [])
+    section = host_identity.collect(str(node.proc))
+    why = "2 processes are hidden (hidepid): run with become (-b)"
+    assert section["missing"] == [{"what": "processes", "why": why}]
+    assert section["components"] == []
+
+
+@pytest.mark.parametrize(("link", "expected"), [("pid:[4026531836]", True), ("pid:[4026532200]", False), (None, None)])
+def test_whose_pid_namespace(node, link, expected):
+    if link:
+        os.symlink(link, str(node.proc / "self" / "ns" / "pid"))
+    assert host_identity.collect(str(node.proc))["host_pid_namespace"] is expected
 
 
 def test_addresses_that_cannot_be_read_are_null(monkeypatch):

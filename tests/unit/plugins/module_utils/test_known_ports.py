@@ -115,6 +115,27 @@ def test_every_row_names_a_source_that_the_docstring_lists():
     assert all(row.protocol in ("tcp", "udp") and 1 <= row.port <= 65535 for row in rows)
 
 
+PINNED = frozenset({("containerd", 31000), ("cri-o", 31001), ("cri-dockerd", 1338), ("containerd", 10010)})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "names", "component"),
+    [
+        ("tcp", 31000, ["containerd"], "containerd"),
+        ("tcp", 31001, ["crio"], "cri-o"),
+        ("tcp", 10010, ["containerd"], "containerd"),
+        # Another's setting, another's process, nobody that was seen, another protocol: the number alone tells nothing.
+        ("tcp", 31001, ["containerd"], None),
+        ("tcp", 31000, ["java"], None),
+        ("tcp", 31000, [], None),
+        ("udp", 31000, ["containerd"], None),
+    ],
+)
+def test_a_streaming_port_that_is_set(protocol, port, names, component):
+    found = known_as(protocol, "127.0.0.1", port, names, False, PINNED)
+    assert (found and (found["component"], found["role"])) == (component and (component, "CRI streaming server"))
+
+
 @pytest.mark.parametrize(
     ("protocol", "port", "rightful", "wrongful"),
     [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import kernel_settings, listeners, sockets
+from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config, kernel_settings, listeners, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.sockets import Seen
@@ -43,6 +43,7 @@ def node(monkeypatch):
     monkeypatch.setattr(sockets, "collect", lambda *_arguments, **_options: Seen([UDP, BOUND, STREAM], "sock_diag", []))
     monkeypatch.setattr(listeners, "Owners", lambda *_arguments: Owners([KUBELET]))
     monkeypatch.setattr(kernel_settings, "ephemeral_range", lambda: (32768, 60999))
+    monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(), []))
 
 
 @pytest.mark.usefixtures("node")
@@ -65,6 +66,31 @@ def test_without_processes_nobody_is_searched(monkeypatch):
     assert (section["complete"], section["missing"]) == (True, [])
     # Somebody holds the sockets, and nobody looked who.
     assert [(entry["processes"], entry["hidden"]) for entry in section["listeners"]] == [([], True)] * 3
+
+
+CONTAINERD = {**KUBELET, "name": "containerd", "unit": "containerd.service"}
+ON_31000 = STREAM._replace(port=31000)  # below the ephemeral range: drawn by nobody
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("pinned", "component"), [({("containerd", 31000)}, "containerd"), ({("cri-o", 31000)}, None), ((), None)]
+)
+def test_a_streaming_port_that_is_set(monkeypatch, pinned, component):
+    monkeypatch.setattr(sockets, "collect", lambda *_arguments, **_options: Seen([ON_31000], "sock_diag", []))
+    monkeypatch.setattr(listeners, "Owners", lambda *_arguments: Owners([CONTAINERD]))
+    monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(pinned), []))
+    (told,) = listeners.collect(LATER)["listeners"]
+    assert (told["known_as"] or {}).get("component") == component
+
+
+@pytest.mark.usefixtures("node")
+def test_settings_that_break_are_told_beside_the_sockets(monkeypatch):
+    gap = {"what": "CRI settings", "why": "OSError: as the test says"}
+    monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(), [gap]))
+    section = listeners.collect(LATER)
+    assert len(section["listeners"]) == 3
+    assert gap in section["missing"]
 
 
 @pytest.mark.usefixtures("node")

@@ -112,7 +112,6 @@ def find(node):
 
 
 def test_no_api_server_here(node):
-    node.process(1, "systemd", ["/sbin/init"])
     node.process(700, "kubelet", ["kubelet", "--service-node-port-range=1-2"])
     assert find(node) == {"range": None, "source": None, "complete": True, "missing": []}
 
@@ -261,9 +260,17 @@ def test_hidden_processes_are_told_unless_the_range_was_found(node, monkeypatch)
     node.process(900, "kube-apiserver", API_SERVER)
     found = find(node)
     assert found["range"] is None
-    assert found["missing"][0]["why"] == "1 processes are hidden: needs root (hidepid)"
+    assert found["missing"][0]["why"] == "1 processes are hidden (hidepid): run with become (-b)"
     node.process(901, "kube-apiserver", API_SERVER)
     assert find(node)["complete"]
+
+
+def test_processes_that_are_not_shown_at_all_are_told(node):
+    node.hidepid()
+    found = find(node)
+    assert (found["range"], found["complete"]) == (None, False)
+    assert [gap["what"] for gap in found["missing"]] == ["API server process"]
+    assert "run with become (-b)" in found["missing"][0]["why"]
 
 
 def test_a_private_pid_namespace_is_told(node):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    cri_config,
     kernel_settings,
     nodeport_sockets,
     service_proxy,
@@ -67,6 +68,7 @@ def host(monkeypatch):
     monkeypatch.setattr(nodeport_sockets, "Owners", made.owners)
     monkeypatch.setattr(service_proxy, "collect", made.proxy)
     monkeypatch.setattr(kernel_settings, "ephemeral_range", lambda: (32768, 60999))
+    monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(), []))
     monkeypatch.setattr(nodeport_sockets, "_SCTP_TABLE", "/nowhere")
     return made
 
@@ -114,6 +116,19 @@ def test_a_node_port_of_that_very_number(host):
 def test_no_ports(host):
     host.entries = [entry(36527), entry(10249)]
     assert nodeport_sockets.collect(LATER, [])["sockets"] == []
+
+
+def test_a_streaming_port_that_is_set(host, monkeypatch):
+    gap = {"what": "CRI settings", "why": "OSError: as the test says"}
+    monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset({("containerd", 31000)}), [gap]))
+    containerd = {"pid": 7, "name": "containerd", "unit": None, "container_id": None, "pod_uid": None}
+    monkeypatch.setattr(host, "processes", lambda _entry: [containerd])
+    host.entries = [entry(31000), entry(31001)]
+    section = nodeport_sockets.collect(LATER, [31000, 31001])
+    known = {found["port"]: found["known_as"] for found in section["sockets"]}
+    assert known[31000]["role"] == "CRI streaming server"
+    assert known[31001] is None
+    assert section["missing"] == [gap]
 
 
 def test_too_many_connections_leave_the_listeners(host, monkeypatch):

@@ -42,6 +42,7 @@ def kubernetes_136():
         "schema": 1,
         "complete": True,
         "missing": [],
+        "server": "https://127.0.0.1:6443",
         "server_version": "1.36",
         "services": [cluster_trim.service(raw) for raw in copy.deepcopy(_read("api/services.json"))["items"]],
         "endpoint_slices": [
@@ -156,6 +157,7 @@ class Scene:
     cluster_document: dict[str, Any]
     options: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path("audits/20261121T080000Z")
+    damaged: dict[str, str] = field(default_factory=dict)
     audit: dict[str, Any] = field(
         default_factory=lambda: {"schema": 1, "version": "0.1.0", "started": "2026-11-21T08:00:00+00:00"}
     )
@@ -251,6 +253,13 @@ def unknowns(rule_sections, host="node-a"):
 
 
 BARE = Scene({"bare": captured("bare")}, kubernetes_136())
+
+
+def contained(address="0.0.0.0"):
+    """The bare host as a container with its own pid namespace, in which nobody is seen to hold one socket."""
+    snapshot = captured("bare")
+    snapshot["sections"]["host"]["host_pid_namespace"] = False
+    return Scene({"bare": changed(snapshot, "listen_ports.listeners.0.address", address)}, kubernetes_136())
 
 
 def no_node():

@@ -104,6 +104,21 @@ def test_a_silent_host_is_unknown_to_every_rule():
     assert all(document["rules"][rule]["unknown"] == 1 for rule in NODE_RULES)
 
 
+def test_what_became_of_waivers():
+    waivers = [
+        {"rule": "nodeport-*", "reason": "known"},
+        {"rule": "reserved-ports-skew", "reason": "nothing to waive"},
+        {"rule": "nodeport-shadows-listener", "reason": "was", "until": "2020-01-01"},
+    ]
+    told = [(waiver["reason"], waiver["state"]) for waiver in seed(waivers=waivers).judged()["waivers"]]
+    assert told == [("known", "used"), ("nothing to waive", "unused"), ("was", "expired")]
+
+
+def test_waivers_of_rules_that_there_are_not():
+    chosen = settings.read({"waivers": [{"rule": "nodeport-shadow-*", "reason": "x"}, {"rule": "*", "reason": "y"}]})
+    assert judge.unknown_rules(chosen) == ["nodeport-shadow-*"]
+
+
 def test_without_an_api_everything_that_needs_none_is_judged():
     tally = live(cluster=no_cluster())
     rules = tally.judged()["rules"]
@@ -348,13 +363,18 @@ def test_hostile_names_stay_in_their_quotes(name):
     assert "{{ 7*7 }}" not in name or name in finding["title"]  # told as it is, not evaluated
     for command in commands(finding):
         check_command(command)
-    told = {tuple(words[:2]): words for words in map(shlex.split, commands(finding))}
-    assert told["systemctl", "restart"][-1] == name
+    told = [shlex.split(command) for command in commands(finding)]
+    (restart,) = [words for words in told if words[0] == "systemctl"]
+    assert restart[-1] == name
+    kubectl = [words[:6] for words in told if words[0] == "kubectl"]
     if not name.startswith("-"):  # kubectl would take it for an option
-        assert told["kubectl", "-n"][:6] == ["kubectl", "-n", name, "patch", "service", name]
+        look = ["get", "endpointslices", "-l"]
+        ways = (["patch", "service", name], look, ["delete", "service", name])
+        assert kubectl == [["kubectl", "-n", name, *way] for way in ways]
+        assert shlex.split(commands(finding)[1])[-1] == f"kubernetes.io/service-name={name}"
     else:
-        assert told["systemctl", "restart"][2] == "--"
-        assert ("kubectl", "-n") not in told
+        assert restart[2] == "--"
+        assert not kubectl
     check_report(report_text.render(document))
 
 

@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     changed,
     kubernetes_136,
     with_service,
+    with_socket,
 )
 
 SYSCTL = "port_settings.kernel.sysctl"
@@ -39,6 +40,10 @@ SYSCTL = "port_settings.kernel.sysctl"
 )
 def test_clean(text, safe):
     assert clean(text) == safe
+
+
+def snapshot(*changes):
+    return changed(captured("node-a"), *changes)
 
 
 def socket(**fields):
@@ -81,9 +86,9 @@ def test_who_holds_a_socket(fields, owner, name):
     assert describe.owner_name(socket(**fields)) == name
 
 
-def context(cluster=None, **options):
+def context(cluster=None, node=None, **options):
     made = Context(settings.read({"nodeport_range": "30000-40000", **options}), cluster or kubernetes_136())
-    made.learn("node-a", captured("node-a")["sections"])
+    made.learn("node-a", (node or captured("node-a"))["sections"])
     return made
 
 
@@ -111,40 +116,70 @@ def taken_everywhere(*numbers):
 
 
 @pytest.mark.parametrize(
-    ("cluster", "changes", "target"),
+    ("cluster", "node", "number"),
     [
-        (None, (), 30000),
-        (taken_everywhere(30000, 30001), (), 30002),
-        (with_service(kubernetes_136(), "local", health_check_node_port=30000), (), 30001),
-        (None, (f"{SYSCTL}.ip_local_port_range", "30000\t30002"), 30003),
-        (None, (f"{SYSCTL}.ip_local_port_range", "1024\t65535", f"{SYSCTL}.ip_local_reserved_ports", "30005"), 30005),
+        (None, captured("node-a"), 30000),
+        (taken_everywhere(30000, 30001), captured("node-a"), 30002),
+        (with_service(kubernetes_136(), "local", health_check_node_port=30000), captured("node-a"), 30001),
+        (None, snapshot(f"{SYSCTL}.ip_local_port_range", "30000\t30002"), 30003),
+        (
+            None,
+            snapshot(f"{SYSCTL}.ip_local_port_range", "1024\t65535", f"{SYSCTL}.ip_local_reserved_ports", "30005"),
+            30005,
+        ),
+        (None, with_socket(with_socket(captured("node-a"), port=30000), port=30001, protocol="udp"), 30002),
     ],
 )
-def test_a_service_is_moved_to_a_number_that_is_free(cluster, changes, target):
-    remedy = cures.move_node_port(port("dns", 30053), sections(*changes), context(cluster))
+def test_a_service_is_moved_to_a_number_that_is_free(cluster, node, number):
+    remedy = cures.move_node_port(port("dns", 30053), context(cluster, node))
     assert patch(remedy) == [
         {"op": "test", "path": "/spec/ports/0/nodePort", "value": 30053},
-        {"op": "replace", "path": "/spec/ports/0/nodePort", "value": target},
+        {"op": "replace", "path": "/spec/ports/0/nodePort", "value": number},
     ]
     # kube-apiserver's static band of a range of 10001 numbers: its first min(max(16, 10001/32), 128) (KEP-3668).
-    assert 30000 <= target < 30128
+    assert 30000 <= number < 30128
 
 
 @pytest.mark.parametrize(
-    ("cluster", "changes"),
+    ("cluster", "node"),
     [
-        (taken_everywhere(*range(30000, 30128)), ()),
-        (None, (f"{SYSCTL}.ip_local_port_range", "1024\t65535")),
+        (taken_everywhere(*range(30000, 30128)), captured("node-a")),
+        (None, snapshot(f"{SYSCTL}.ip_local_port_range", "1024\t65535")),
     ],
 )
-def test_without_a_free_number_no_command_is_made_up(cluster, changes):
-    assert cures.move_node_port(port("dns", 30053), sections(*changes), context(cluster)).commands == ()
+def test_without_a_free_number_no_command_is_made_up(cluster, node):
+    assert cures.move_node_port(port("dns", 30053), context(cluster, node)).commands == ()
+
+
+def target(remedy):
+    return patch(remedy)[1]["value"]
+
+
+def test_what_another_node_listens_on_or_may_draw_is_not_free():
+    made = context()
+    made.learn("192.0.2.2", with_socket(captured("node-a"), port=30000)["sections"])
+    assert target(cures.move_node_port(port("dns", 30053), made)) == 30001
+    made = context()
+    made.learn("192.0.2.2", snapshot(f"{SYSCTL}.ip_local_port_range", "30000\t30004")["sections"])
+    assert target(cures.move_node_port(port("dns", 30053), made)) == 30005
+
+
+def test_what_a_host_listens_on_that_is_no_node_does_not_matter():
+    made = context()
+    made.learn("bare", with_socket(captured("bare"), port=30000)["sections"])
+    assert target(cures.move_node_port(port("dns", 30053), made)) == 30000
+
+
+def test_every_service_port_has_one_target_and_no_other_has_it():
+    made = context()
+    asked = [port("dns", 30053), port("orphan", 31999), port("dns", 30053)]
+    assert [target(cures.move_node_port(entry, made)) for entry in asked] == [30000, 30001, 30000]
 
 
 def test_the_second_port_of_a_number_is_the_one_that_is_patched():
     """shop/dns has UDP and TCP on 30053; the patch must name the right entry."""
     udp, tcp = [entry for entry in context().node_ports if entry.get("node_port") == 30053]
-    paths = [patch(cures.move_node_port(entry, sections(), context()))[1]["path"] for entry in (udp, tcp)]
+    paths = [patch(cures.move_node_port(entry, context()))[1]["path"] for entry in (udp, tcp)]
     assert paths == ["/spec/ports/0/nodePort", "/spec/ports/1/nodePort"]
 
 
@@ -153,7 +188,6 @@ def test_the_second_port_of_a_number_is_the_one_that_is_patched():
     [
         ("", (), "35776"),
         ("8080,9148", (), "8080,9148,35776"),
-        ("30000-36000", (), "30000-36000"),
         ("1", ((40000, 40010),), "1,35776,40000-40010"),
     ],
 )
@@ -163,6 +197,24 @@ def test_the_reserved_list_is_the_union(before, more, line):
     file = "/etc/sysctl.d/60-nodeports.conf"
     assert shlex.split(write) == ["printf", "%s\\n", f"net.ipv4.ip_local_reserved_ports = {line}", ">", file]
     assert load == f"sysctl -p {file}"
+
+
+def test_what_is_reserved_already_is_not_reserved_again():
+    assert cures.reserve(sections(f"{SYSCTL}.ip_local_reserved_ports", "30000-36000"), context()) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "options", "told"),
+    [
+        ((), {}, "this protects the NodePort that is in use today, a Service created later may get another number"),
+        (((32768, 40000),), {}, ""),  # the whole overlap
+        ((), {"nodeport_range": "30000-32767"}, ""),  # none is left that the kernel could draw
+    ],
+)
+def test_what_reserving_leaves_open_is_told(more, options, told):
+    summary = cures.reserve(sections(), context(**options), more).summary
+    assert told in summary
+    assert ("a Service created later" in summary) is bool(told)
 
 
 def test_without_knowing_what_is_reserved_no_list_is_written():
@@ -178,10 +230,10 @@ def test_a_shell_reads_the_commands():
     unit = {**PROCESS, "name": "kubelet", "unit": "a b$(id).service"}
     restart = cures.restart_owner(socket(ephemeral=True, processes=[unit]))
     commands = [
-        *cures.move_node_port(entry, sections(), made).commands,
+        *cures.move_node_port(entry, made).commands,
+        *cures.remove_service(entry, made).commands,
         *cures.reserve(sections(), made).commands,
         *restart.commands,
-        *cures.pin_stream_port("containerd", None).commands,
     ]
     assert len(commands) == 6
     for command in commands:
@@ -222,8 +274,27 @@ def test_a_restart_that_helps_nobody_is_not_offered(fields):
     assert cures.restart_owner(socket(**fields)) is None
 
 
-def test_dockershim_has_no_fixed_port():
-    assert cures.pin_stream_port("dockershim", None) is None
+def removed(*endpoints):
+    """The cure for shop/dns, whose NodePorts have these answers to whether there are endpoints."""
+    made = context()
+    own = [entry for entry in made.opened_ports if entry["service"] == "dns"]
+    for entry, found in zip(own, endpoints):
+        entry["has_endpoints"] = found
+    return cures.remove_service(own[0], made)
+
+
+def test_a_service_without_endpoints_may_be_deleted():
+    remedy = removed(False, False)
+    assert remedy.commands == (
+        "kubectl -n shop get endpointslices -l kubernetes.io/service-name=dns",
+        "kubectl -n shop delete service dns",
+    )
+    assert "gone for good" in remedy.risk
+
+
+@pytest.mark.parametrize("endpoints", [(True, True), (False, True), (None, None), (False, None)])
+def test_a_service_that_has_endpoints_or_may_have_some_is_not_deleted(endpoints):
+    assert removed(*endpoints) is None
 
 
 @pytest.mark.parametrize(
@@ -257,7 +328,7 @@ def test_a_name_goes_before_an_address_that_many_machines_share():
         (
             {},
             {},
-            "30000-32767 (assumed, Kubernetes' default: no API server was among the hosts; tell it with nodeport_range)",
+            "30000-32767 (assumed, Kubernetes' default: no API server was seen among the hosts; tell it with nodeport_range)",
         ),
         ({}, {"m1": [30000, 40000]}, "30000-40000 (m1: its flag)"),
         # Of several one is taken, the same in every run; nodeport-range-differs tells the rest.

@@ -12,6 +12,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     no_node,
     seed,
     unknowns,
+    with_socket,
 )
 
 LOCAL = "port_settings.kernel.sysctl.ip_local_port_range"
@@ -22,6 +23,20 @@ ALL_OF_IT = (
     "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 6443,10248-10250,10256,30053,30080-30081,30787,31999,32530,35776' > "
     "/etc/sysctl.d/60-nodeports.conf"
 )
+
+STREAM = next(
+    socket["port"] for socket in captured("node-a")["sections"]["listen_ports"]["listeners"] if socket["ephemeral"]
+)
+PINNED = {
+    "runtime": "containerd",
+    "key": "stream_server_port",
+    "value": str(STREAM),
+    "default": "0",
+    "address": "127.0.0.1",
+    "file": "/etc/containerd/config.toml",
+    "fixed": True,
+    "edit": {"file": "/etc/containerd/config.toml", "section": '[plugins."io.containerd.grpc.v1.cri"]', "new": False},
+}
 
 CASES = [
     Case(
@@ -52,6 +67,32 @@ CASES = [
         seed(LOCAL, "1024\t65535", sick="sick-as-nobody"),
         "sick",
         words=("6443",),
+    ),
+    Case(
+        "a streaming port that is set in the range",
+        "fail",
+        live("port_settings.cri.runtimes", [PINNED]),
+        "node-a",
+        "warning",
+        words=(f"fixed ports of this node: {STREAM}", "the fixed ports of programs"),
+    ),
+    Case(
+        "where distributions pin it, though the setting was not seen",
+        "fail",
+        live(
+            "port_settings.cri.runtimes",
+            [],
+            snapshot=changed(with_socket(captured("node-a"), "containerd", port=10010), LOCAL, "10001\t19999"),
+        ),
+        "node-a",
+        words=("10010",),
+        absent=(str(STREAM),),
+    ),
+    Case(
+        "a streaming port that is set and reserved",
+        "pass",
+        live("port_settings.cri.runtimes", [PINNED], RESERVED, str(STREAM)),
+        "node-a",
     ),
     Case("the kernel's default range", "pass", live(), "node-a"),
     Case("all are reserved", "pass", live(RESERVED, FIXED, snapshot=WIDE), "node-a"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     Case,
     captured,
+    contained,
     gap,
     live,
     no_node,
@@ -20,6 +21,8 @@ def instead(port, name, **fields):
     """Another program holds a component's port."""
     return live(snapshot=with_socket(without_sockets(captured("node-a"), port), name, port=port, **fields))
 
+
+GONE = {"pid": 7, "name": None, "unit": None, "container_id": None, "pod_uid": None}
 
 CASES = [
     Case(
@@ -66,6 +69,28 @@ CASES = [
         words=("who holds 0.0.0.0:10250/tcp, the port of kubelet",),
     ),
     Case(
+        "root without CAP_SYS_PTRACE, or in a container, is told what is in the way",
+        "unknown",
+        live(
+            snapshot=gap(
+                with_socket(without_sockets(captured("node-a"), 10250), None, port=10250, hidden=True),
+                "listen_ports",
+                "processes",
+                "1 sockets have no visible process; this is a container with its own pid namespace: run on the host",
+            )
+        ),
+        "node-a",
+        words=("the port of kubelet, could not be seen (processes: 1 sockets", "run on the host"),
+        absent=("become",),
+    ),
+    Case(
+        "the process ended while it was looked at",
+        "unknown",
+        instead(10250, "", processes=[GONE]),
+        "node-a",
+        words=("its process ended while it was looked at: run again",),
+    ),
+    Case(
         "listeners were cut off",
         "unknown",
         live(snapshot=gap(captured("node-a"), "listen_ports", "listeners", "6000 found, the first 5000 kept")),
@@ -74,4 +99,12 @@ CASES = [
     ),
     *unknowns(("host", "listen_ports")),
     no_node(),
+    Case(
+        "a container that sees the host's sockets and not its programs",
+        "unknown",
+        contained(),
+        "bare",
+        words=("processes: 1 sockets have no visible process",),
+    ),
+    Case("a container of its own network", "not_applicable", contained("127.0.0.11"), "bare"),
 ]

@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    BARE,
     Case,
     captured,
+    contained,
     gap,
     live,
     seed,
@@ -57,9 +60,28 @@ CASES = [
         "warning",
         words=('stream_address = "127.0.0.1"',),
     ),
+    Case(
+        "a port that its configuration sets",
+        "fail",
+        live(
+            snapshot=with_socket(
+                NONE,
+                "containerd",
+                port=31000,
+                known_as=known_ports.known_as(
+                    "tcp", "0.0.0.0", 31000, ["containerd"], False, frozenset({("containerd", 31000)})
+                ),
+            )
+        ),
+        "node-a",
+        "warning",
+        words=("listens beyond this node, on 0.0.0.0", ":31000/tcp"),
+    ),
     Case("containerd as captured", "pass", live(), "node-a"),
     Case("[::1]", "pass", server("::1", "containerd", "ipv6"), "node-a"),
     Case("IPv4 loopback in IPv6 clothes", "pass", server("::ffff:127.0.0.1", "containerd", "ipv6"), "node-a"),
+    Case("no runtime, and all that run is visible", "not_applicable", BARE, "bare"),
+    Case("a container that sees the host's sockets only", "unknown", contained(), "bare", words=("processes: ",)),
     Case("no CRI runtime", "not_applicable", live(snapshot=NONE), "node-a"),
     Case("without root", "unknown", seed(sick="sick-as-nobody"), "sick", words=("sockets have no visible process",)),
     Case(

@@ -38,6 +38,7 @@ CASES = [
             "bind: address already in use",
             "the Service works and the socket's owner loses",
         ),
+        commands=("kubectl -n shop delete service orphan",),
         causes=("nodeport-shadows-listener",),
     ),
     Case(

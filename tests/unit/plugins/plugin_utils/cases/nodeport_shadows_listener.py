@@ -88,6 +88,8 @@ CASES = [
         absent=("one of the Service's pods",),
         commands=(
             "systemctl restart kubelet.service",
+            "kubectl -n default get endpointslices -l kubernetes.io/service-name=kube-processor-service",
+            "kubectl -n default delete service kube-processor-service",
             "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 36527' > /etc/sysctl.d/60-nodeports.conf",
             "sysctl -p /etc/sysctl.d/60-nodeports.conf",
         ),
@@ -104,7 +106,15 @@ CASES = [
             "kubectl hangs or prints that pod's answer",
             "it has endpoints",
         ),
-        absent=("connection refused",),
+        absent=("connection refused", "delete it"),
+    ),
+    Case(
+        "seed 000: the number is reserved, which did not help the socket that had it",
+        "fail",
+        seed("port_settings.kernel.sysctl.ip_local_reserved_ports", "36527"),
+        "sick",
+        "critical",
+        absent=("reserve the NodePorts",),
     ),
     Case(
         "seed 000: EndpointSlices could not be read",
@@ -113,6 +123,7 @@ CASES = [
         "sick",
         "critical",
         words=("reach the Service's pods or are refused", REFUSED, "whether it has endpoints is not known"),
+        absent=("delete it",),
     ),
     Case(
         "without endpoints the REJECT rule ignores localhostNodePorts",
@@ -208,7 +219,7 @@ CASES = [
             "containerd CRI streaming server",
             'stream_server_address = "127.0.0.1" and stream_server_port = "10010"',
         ),
-        commands=("systemctl restart containerd", "ss -tlnp sport = :10010", "systemctl restart containerd.service"),
+        commands=("systemctl restart containerd.service", "ss -tlnp sport = :10010"),
         causes=RANGE_OVERLAP,
     ),
     Case(
@@ -224,7 +235,8 @@ CASES = [
         ),
         "node-a",
         "info",
-        words=("dig on 0.0.0.0:35776/udp",),
+        words=("dig on 0.0.0.0:35776/udp may be", "This may be a client's socket"),
+        absent=("The listener loses",),
     ),
     Case(
         "kube-proxy up to 1.23 says so in its log",
@@ -353,6 +365,7 @@ CASES = [
         "node-b",
         "warning",
         words=("may be refused", "no Node for this host, so its Services may be another cluster's"),
+        absent=("delete it",),
         causes=("host-not-in-cluster",),
     ),
     *unknowns(("host", "nodeport_conflict", "port_settings")),

@@ -1,0 +1,160 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cure of a CRI streaming server's port: which number, in which file and section, and what to restart."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, drawable, unseen_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
+
+# The first choice is what k3s and OpenShift use; the kubelet's own ports begin at 10248.
+_CHOICES = range(10010, 10240)
+
+
+class _Runtime(NamedTuple):
+    """How a runtime is told: ``lines`` for a file, the flag for a command line, and the unit that packages give it."""
+
+    lines: str
+    section: str
+    flag: str
+    unit: str
+
+
+_RUNTIMES = {
+    "containerd": _Runtime(
+        'stream_server_address = "127.0.0.1" and stream_server_port = "{port}"',
+        "the CRI plugin's section",
+        "",
+        "containerd",
+    ),
+    "cri-o": _Runtime(
+        'stream_address = "127.0.0.1" and stream_port = "{port}"',
+        "[crio.api]",
+        "--stream-address=127.0.0.1 --stream-port={port}",
+        "crio",
+    ),
+    "cri-dockerd": _Runtime("", "", "--streaming-bind-addr=127.0.0.1:{port}", "cri-docker"),
+}
+# Folders whose configuration is written anew at each start, and what it is written from (docs.k3s.io/advanced,
+# docs.rke2.io/advanced, microk8s.io/docs/configuring-services, docs.k0sproject.io/stable/runtime).
+_RANCHER = "a copy of it beside it, config.toml.tmpl (with containerd 2: config-v3.toml.tmpl), from which {name} writes it anew at each start"
+_GENERATED = {
+    "/var/lib/rancher/k3s/": _RANCHER.format(name="k3s"),
+    "/var/lib/rancher/rke2/": _RANCHER.format(name="rke2"),
+    "/var/snap/microk8s/": "containerd-template.toml beside it, from which MicroK8s writes it anew at each start",
+    "/etc/k0s/": "a file in /etc/k0s/containerd.d, which k0s merges into it",
+    "/run/k0s/": "a file in /etc/k0s/containerd.d, which k0s merges into it",
+}
+
+
+def pin(socket: dict[str, Any], sections: dict[str, Any], context: Context) -> Remedy | None:
+    """Give a CRI streaming server a fixed port on loopback that nothing else may get.
+
+    None where there is no such setting: dockershim, and the cri-dockerd inside k3s.
+    """
+    component = socket["known_as"]["component"]
+    names = {process["name"] for process in socket["processes"]}
+    if component not in _RUNTIMES or (component == "cri-dockerd" and names and "cri-dockerd" not in names):
+        return None
+    settings = fixed_ports.stream_settings(sections, component)
+    setting = settings[0] if len(settings) == 1 else None  # of several it is not known which one is this server's
+    port = _free_port(socket, setting, sections, context)
+    if port is None:
+        return Remedy(
+            f"give {component}'s streaming server a fixed port on 127.0.0.1, outside the NodePort range and the ephemeral range",
+            (),
+            "none of the usual numbers is known to be free on this node; a reserved port of the ephemeral range will do",
+        )
+    edit = (setting or {}).get("edit") or {}
+    told = _already_set(socket, setting, port)
+    return Remedy(
+        told or f"{_instruction(component, setting, edit, port)}, then restart {_restarted(socket, component)}",
+        _commands(socket, component, (setting or {}).get("file") or edit.get("file") or "", port),
+        "running kubectl exec, attach and port-forward sessions on this node end; pods keep running",
+    )
+
+
+def _free_port(
+    socket: dict[str, Any], setting: dict[str, Any] | None, sections: dict[str, Any], context: Context
+) -> int | None:
+    """The number that is set, else the server's own, else the first choice: what is no NodePort and cannot be drawn or taken."""
+    settings = sections.get("port_settings") or {}
+    if "kernel" not in settings or unseen_ports(sections):
+        return None
+    unfit = port_ranges.union([context.nodeport_range[:2]], context.numbers_in_use, drawable(sections))
+    listeners = (sections.get("listen_ports") or {}).get("listeners", ())
+    taken = {other["port"] for other in listeners if not is_streaming(other)}
+    candidates = (*_set_port(setting), socket["port"], *_CHOICES)
+    return next((port for port in candidates if port not in taken and not port_ranges.contains(unfit, port)), None)
+
+
+def _set_port(setting: dict[str, Any] | None) -> Iterator[int]:
+    text = ((setting or {}).get("value") or "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= port_ranges.HIGHEST:
+        yield int(text)
+
+
+def _already_set(socket: dict[str, Any], setting: dict[str, Any] | None, port: int) -> str:
+    """What to say where the configuration holds the cure and the running server does not know it yet; else empty."""
+    if setting is None or port not in _set_port(setting) or not _is_loopback(setting["address"]):
+        return ""
+    if socket["port"] == port and _is_loopback(socket["address"]):
+        return ""
+    where = setting["file"] or "the command line"
+    return (
+        f"{where} already sets {setting['key']} to {port}: restart "
+        f"{_restarted(socket, setting['runtime'])} so that it takes effect"
+    )
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return text == "localhost"
+
+
+def _instruction(component: str, setting: dict[str, Any] | None, edit: dict[str, Any], port: int) -> str:
+    runtime = _RUNTIMES[component]
+    lines, flag = runtime.lines.format(port=port), runtime.flag.format(port=port)
+    if not lines or (setting and edit and edit["file"] is None):
+        return f"add {flag} to the command line of {component}, in its unit"
+    if not edit:
+        return f"set {lines} in {edit.get('section') or runtime.section} of {component}'s configuration"
+    template = _generated(edit["file"])
+    if template:
+        return f"{edit['file']} is generated: in {template}, set {lines} in {edit['section']}"
+    if edit["new"]:
+        first = "the line version = 2, then " if component == "containerd" else ""
+        return f"write the file {edit['file']}: {first}the section {edit['section']} with {lines}"
+    return f"in {edit['file']}, section {edit['section']}, set {lines}"
+
+
+def _generated(file: str) -> str:
+    return next((template for folder, template in _GENERATED.items() if file.startswith(folder)), "")
+
+
+def _unit(socket: dict[str, Any]) -> str | None:
+    return next((process["unit"] for process in socket["processes"] if process["unit"]), None)
+
+
+def _restarted(socket: dict[str, Any], component: str) -> str:
+    return _unit(socket) or component
+
+
+def _commands(socket: dict[str, Any], component: str, file: str, port: int) -> tuple[str, ...]:
+    """Restart the server's own unit and look; of a distribution with a unit of its own, the usual unit does not exist."""
+    unit = _unit(socket) or ("" if _generated(file) else _RUNTIMES[component].unit)
+    if not unit:
+        return ()
+    words = ("systemctl", "restart", *(("--",) if unit.startswith("-") else ()), unit)
+    return shlex.join(words), f"ss -tlnp sport = :{port}"
