@@ -59,7 +59,8 @@ class Owners:
         if self._holders.timed_out:
             why = "the time budget ended before all processes were looked at: raise budget_seconds"
         elif self._holders.unreadable:
-            why = f"the open files of {self._holders.unreadable} processes could not be read: run as root with CAP_SYS_PTRACE (become, -b)"
+            cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
+            why = f"the open files of {self._holders.unreadable} processes could not be read: {cure}"
         elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
             why = "processes of other users need root to be seen: run with become (-b)"
         elif procfs.in_host_pid_namespace(self._proc) is False:

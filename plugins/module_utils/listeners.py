@@ -87,7 +87,7 @@ def describe_owner(
     return {
         "ephemeral": in_range,
         "processes": processes,
-        "hidden": owners.hidden(entry) if owners else entry.inode != 0,
+        "hidden": owners.hidden(entry) if owners else None,
         "cgroup": path,
         "known_as": known_ports.known_as(entry.protocol, entry.address, entry.port, names, in_range, pinned),
     }

@@ -299,7 +299,7 @@ def _blocks(socket: dict[str, Any], wanted: Address, others: Iterable[dict[str, 
 def _holder(socket: dict[str, Any], origin: Optional[str]) -> Holder:
     waiting = socket["state"] in _WAITING
     # Drawn for connect(): a random port here, a service's there. Else a listener that is gone may have accepted it.
-    to_service = socket["ephemeral"] and (socket["peer_port"] or _EPHEMERAL) < _EPHEMERAL
+    to_service = socket["ephemeral"] and (socket.get("peer_port") or _EPHEMERAL) < _EPHEMERAL
     drawn = not waiting and (to_service or socket["state"] == "syn_sent")
     if origin is None and socket["protocol"] == "tcp" and drawn:
         origin = "outgoing"

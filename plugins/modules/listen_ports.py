@@ -145,7 +145,7 @@ listeners:
           type: str
           returned: always
     hidden:
-      description: Whether a process holds the socket and could not be seen.
+      description: Whether a process holds the socket and could not be seen. Null where O(processes=false).
       type: bool
       returned: always
       sample: false

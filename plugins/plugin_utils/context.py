@@ -28,6 +28,11 @@ class NodePortRange(NamedTuple):
     def __str__(self) -> str:
         return f"{self.low}-{self.high}"
 
+    @property
+    def open_ended(self) -> bool:
+        """True where Services have refuted the default, so that nobody knows where the range begins and ends."""
+        return self.assumed and self[:2] != DEFAULT_RANGE
+
 
 @dataclass
 class Context:
@@ -127,7 +132,12 @@ class Context:
             low, high, source = min(self.api_ranges.values())
             return NodePortRange(low, high, source, False)
         why = "assumed, Kubernetes' default: no API server was seen among the hosts; tell it with nodeport_range"
-        return NodePortRange(*DEFAULT_RANGE, why, True)
+        span = port_ranges.union([DEFAULT_RANGE], self.numbers_in_use)
+        if span != (DEFAULT_RANGE,):
+            why = (
+                "at least, by the NodePorts in use: no API server was seen among the hosts; tell it with nodeport_range"
+            )
+        return NodePortRange(span[0][0], span[-1][1], why, True)
 
     def why_no_services(self) -> str:
         """Why the cluster's Services are unknown; empty when they are known."""

@@ -192,6 +192,8 @@ def _free_in_static_band(context: Context) -> int | None:
 
     Its size is min(max(16, size/32), 128) (KEP-3668; pkg/registry/core/service/portallocator, calculateRangeOffset).
     """
+    if context.nodeport_range.open_ended:
+        return None
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
     unfit = port_ranges.union(context.numbers_in_use, context.drawn)

@@ -92,7 +92,8 @@ def _free_port(
         return None
     unfit = port_ranges.union([context.nodeport_range[:2]], context.numbers_in_use, drawable(sections))
     listeners = (sections.get("listen_ports") or {}).get("listeners", ())
-    taken = {other["port"] for other in listeners if not is_streaming(other)}
+    mine = socket["known_as"]["component"]
+    taken = {other["port"] for other in listeners if not is_streaming(other) or other["known_as"]["component"] != mine}
     candidates = (*_set_port(setting), socket["port"], *_CHOICES)
     return next((port for port in candidates if port not in taken and not port_ranges.contains(unfit, port)), None)
 

@@ -53,12 +53,15 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     reach = port_ranges.subtract(port_ranges.intersect([context.nodeport_range[:2]], [local]), reserved(node.sections))
     taken = {nodeport_verdict.number(port) for port in context.node_ports or ()}
     for socket in drawn:
-        # A collision that has come about is nodeport-shadows-listener's to tell.
-        if reach and socket["port"] not in taken and not encounters.out_of_reach(node, context, socket):
-            yield _fail(node, context, socket, reach)
+        if encounters.out_of_reach(node, context, socket):
+            continue
+        if reach or socket["port"] in taken:
+            yield _fail(node, context, socket, reach, socket["port"] in taken)
+        elif context.nodeport_range.assumed:
+            yield Unknown(f"the NodePort range is not known ({context.nodeport_range.source})")
 
 
-def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_ranges.Intervals) -> Fail:
+def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_ranges.Intervals, met: bool) -> Fail:
     component = socket["known_as"]["component"]
     settings = fixed_ports.stream_settings(node.sections, component)
     pending = bool(settings) and all(entry["fixed"] for entry in settings)
@@ -69,6 +72,8 @@ def _fail(node: NodeView, context: Context, socket: dict[str, Any], reach: port_
     )
     who = describe.owner_name(socket)
     title = f"{who} draws its port at random, and {port_ranges.count(reach)} of the ports it may get are NodePorts"
+    if met:
+        title = f"{who} has drawn its port at random, and it is a Service's NodePort"
     then = "It draws a new port at each start, so the fault comes and goes with restarts."
     pin = stream_port.pin(socket, node.sections, context)
     if pending:

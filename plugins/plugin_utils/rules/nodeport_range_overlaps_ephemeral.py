@@ -102,6 +102,11 @@ def _remedies(
     in_use = cures.reserve(node.sections, context) if at_risk else None
     if in_use:
         yield in_use
+    if span.open_ended:
+        yield Remedy(
+            "for the cures that need the whole range, diagnose again with -e nodeport_range=LOW-HIGH", (), "none"
+        )
+        return
     above = (span.high + 1, local[1])
     if local[1] - span.high >= cures.LEAST_PORTS and not cures.is_skewed(above, reserved(node.sections), context):
         yield cures.let_ephemeral_range_be(*above, "which begins above the NodePort range")

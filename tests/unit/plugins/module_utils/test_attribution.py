@@ -55,6 +55,11 @@ def unreadable(monkeypatch, _host):
     monkeypatch.setattr(procfs, "socket_holders", lambda *_arguments: procfs.Holders({}, 31, False))
 
 
+def unreadable_for_nobody(monkeypatch, host):
+    unreadable(monkeypatch, host)
+    not_root(monkeypatch, host)
+
+
 def not_root(monkeypatch, _host):
     monkeypatch.setattr(attribution.os, "geteuid", lambda: 65534)
 
@@ -68,7 +73,8 @@ def contained(_monkeypatch, host):
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (unreadable, "the open files of 31 processes could not be read: run as root with CAP_SYS_PTRACE (become, -b)"),
+        (unreadable, "the open files of 31 processes could not be read: run as root that has CAP_SYS_PTRACE"),
+        (unreadable_for_nobody, "the open files of 31 processes could not be read: run with become (-b)"),
         # /proc mounted with hidepid=2: nothing is unreadable, others' processes are just not there.
         (not_root, "processes of other users need root to be seen: run with become (-b)"),
         (contained, "this is a container with its own pid namespace: run on the host"),

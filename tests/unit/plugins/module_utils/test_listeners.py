@@ -64,8 +64,8 @@ def test_without_processes_nobody_is_searched(monkeypatch):
     monkeypatch.setattr(listeners, "Owners", lambda *_arguments: pytest.fail("processes were searched"))
     section = listeners.collect(LATER, processes=False)
     assert (section["complete"], section["missing"]) == (True, [])
-    # Somebody holds the sockets, and nobody looked who.
-    assert [(entry["processes"], entry["hidden"]) for entry in section["listeners"]] == [([], True)] * 3
+    # Nobody looked who holds the sockets.
+    assert [(entry["processes"], entry["hidden"]) for entry in section["listeners"]] == [([], None)] * 3
 
 
 CONTAINERD = {**KUBELET, "name": "containerd", "unit": "containerd.service"}

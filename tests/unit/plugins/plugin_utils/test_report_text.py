@@ -101,7 +101,7 @@ def test_the_worst_comes_first_and_the_waived_last():
 @pytest.mark.parametrize(
     ("scene", "result"),
     [
-        (seed(), "RESULT: 1 critical, 1 warning, 0 notes; 0 answers unknown."),
+        (seed(), "RESULT: 1 critical, 2 warnings, 0 notes; 0 answers unknown."),
         (
             Scene({"healthy": captured("healthy")}, seed().cluster_document),
             "RESULT: 0 critical, 0 warnings, 0 notes; 0 answers unknown. No fault found.",
@@ -112,7 +112,7 @@ def test_the_worst_comes_first_and_the_waived_last():
         ),
         (
             seed(waivers=[{"rule": "*", "reason": "x"}]),
-            "RESULT: 0 critical, 0 warnings, 0 notes, 2 waived; 0 answers unknown.",
+            "RESULT: 0 critical, 0 warnings, 0 notes, 3 waived; 0 answers unknown.",
         ),
     ],
 )

@@ -60,6 +60,8 @@ def on_10010():
         (lambda: pinned(server(), span="10000-10050"), 10051),
         (lambda: pinned(server(), LOCAL, "10000\t65535", RESERVED, "10013"), 10013),
         (lambda: pinned(server(), snapshot=with_socket(captured("node-a"), port=10010, address="192.0.2.2")), 10011),
+        # Another runtime's streaming server.
+        (lambda: pinned(server(), snapshot=with_socket(captured("node-a"), "crio", port=10010)), 10011),
         # Its own port, when only its address is at fault.
         (lambda: pinned(server(port=10200, address="0.0.0.0")), 10200),
         # A number that somebody chose already, when it is a good one.

@@ -91,7 +91,15 @@ CASES = [
     Case("nftables mode leaves loopback alone", "pass", live(MODE, "nftables"), "node-a"),
     Case("NodePorts are reserved", "pass", live(RESERVED, "30000-40000"), "node-a"),
     Case("drawn above the NodePort range", "pass", seed(), "healthy"),
-    Case("a collision is told by another rule", "pass", seed(), "sick"),
+    Case(
+        "it has drawn one",
+        "fail",
+        seed(),
+        "sick",
+        "warning",
+        words=("has drawn its port at random, and it is a Service's NodePort",),
+        causes=("nodeport-range-overlaps-ephemeral",),
+    ),
     Case(
         "pinned by the second of two configurations",
         "not_applicable",

@@ -98,7 +98,7 @@ CASES = [
         "unknown",
         live(API_SERVER + ".range", None),
         "node-a",
-        words=("the NodePort range is not known (assumed, Kubernetes' default: no API server was seen",),
+        words=("the NodePort range is not known", "no API server was seen among the hosts"),
     ),
     Case("without root", "unknown", seed(sick="sick-as-nobody"), "sick", words=("sockets have no visible process",)),
     Case(

@@ -33,14 +33,14 @@ CASES = [
         "unknown",
         live("port_settings.api_server.range", None),
         None,
-        words=("the NodePort range is not known (assumed",),
+        words=("the NodePort range is not known (at least",),
     ),
     Case(
         "no host answered",
         "unknown",
         Scene({"node-a": "timed out"}, kubernetes_136()),
         None,
-        words=("not known (assumed",),
+        words=("not known (at least",),
     ),
     Case("the API server is dead", "unknown", live(cluster=no_cluster()), None, words=("connection refused",)),
 ]

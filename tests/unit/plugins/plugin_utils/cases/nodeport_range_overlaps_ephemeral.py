@@ -65,9 +65,17 @@ CASES = [
     Case(
         "the default range, assumed, overlaps",
         "fail",
-        live(LOCAL, "1024\t65535", API, NO_API),
+        live(LOCAL, "1024\t65535", API, NO_API, cluster=changed(kubernetes_136(), "services", [])),
         "node-a",
         words=("NodePort range 30000-32767 (assumed, Kubernetes' default", "tell it with nodeport_range"),
+    ),
+    Case(
+        "Services refute the assumed range, so no cure rests on it",
+        "fail",
+        live(API, NO_API),
+        "node-a",
+        words=("NodePort range 30000-35776 (at least, by the NodePorts in use", "-e nodeport_range=LOW-HIGH"),
+        absent=("ip_local_port_range =",),
     ),
     Case(
         "the variable decides",
