@@ -109,7 +109,7 @@ def whole(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_only_the_host_with_a_critical_finding_fails(whole: Run):
     assert whole.status != 0
     assert failed_hosts(whole) == {"sick"}
-    assert rules(whole, "sick") == {SHADOWS, "nodeport-range-overlaps-ephemeral"}
+    assert rules(whole, "sick") == {SHADOWS, "nodeport-range-overlaps-ephemeral", "cri-stream-port-random"}
     assert rules(whole, "healthy") == set()
 
 

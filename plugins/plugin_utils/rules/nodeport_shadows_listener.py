@@ -9,7 +9,13 @@ import ipaddress
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import breaks_exec, dialled, is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, encounters, stream_port
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    cures,
+    describe,
+    encounters,
+    fixed_ports,
+    stream_port,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.encounters import Encounter
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -136,7 +142,7 @@ def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[
         # Deleting is not to be proposed for a Service that may be another cluster's.
         None if encounters.is_stranger(node, context) else cures.remove_service(meeting.port, context),
         stream_port.pin(meeting.socket, node.sections, context) if is_streaming(meeting.socket) else None,
-        cures.restart_owner(meeting.socket),
+        None if fixed_ports.is_fixed(node.sections, meeting.socket) else cures.restart_owner(meeting.socket),
         cures.reserve(node.sections, context) if drawn else None,
     )
     yield from filter(None, possible)
