@@ -76,7 +76,7 @@ def _check(arguments: dict[str, Any]) -> None:
 
 
 def _why_useless(result: dict[str, Any]) -> str:
-    """Why an answer cannot be used, with the beginning of what the node printed instead."""
+    """Why an answer cannot be used, with what the node printed instead: the end of its errors, else the beginning."""
     why = str(result.get("msg") or "the node's answer held no snapshot")
     errors, printed = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
     if errors:  # its end tells, its beginning may be ssh's

@@ -50,7 +50,12 @@ class Encounter(NamedTuple):
 
 
 def refusal(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
-    """Why Services cannot be judged against this node at all; None when they can."""
+    """Why nothing certain can be said of Services and this node; None for a node of the cluster that was asked."""
+    return no_ground(node, context) or stranger(node, context)
+
+
+def no_ground(node: NodeView, context: Context) -> Unknown | NotApplicable | None:
+    """Why Services cannot be judged against this host at all; None when they can, if only as a stranger."""
     why = context.why_no_services()
     if why:
         return Unknown(f"the cluster's Services are not known ({why})")

@@ -23,7 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    refusal = encounters.refusal(node, context) or encounters.stranger(node, context)
+    refusal = encounters.refusal(node, context)
     if refusal:
         yield refusal
         return

@@ -19,7 +19,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if mode and mode != "ipvs":
         yield NotApplicable(f"the {mode} mode leaves outgoing connections alone")
         return
-    refusal = encounters.refusal(node, context) or encounters.stranger(node, context)
+    refusal = encounters.refusal(node, context)
     if refusal:
         yield refusal
         return

@@ -25,9 +25,9 @@ _EITHER = "shadowed or rejected"  # nodeport_verdict's effect where endpoints ar
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
-    refusal = encounters.refusal(node, context)
-    if refusal:
-        yield refusal
+    no_ground = encounters.no_ground(node, context)
+    if no_ground:
+        yield no_ground
         return
     for meeting in encounters.of(node, context, health_checks=False):
         verdict = meeting.verdict
