@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, procfs
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 # A forking server shares its listener with every worker; a few names tell the story.
 _PROCESSES_LIMIT = 20
@@ -20,18 +20,18 @@ _PROCESSES_LIMIT = 20
 class Owners:
     """Who holds each of ``entries``: ``processes(entry)``, ``cgroup(entry)`` and what stayed unseen in ``missing``."""
 
-    def __init__(self, entries: Sequence[Entry], deadline: Deadline, proc: str = "/proc") -> None:
-        inodes = {entry.inode for entry in entries if entry.inode}
+    def __init__(self, entries: Sequence[Entry], holders: SocketHolders, proc: str = "/proc") -> None:
         self._described: dict[int, dict[str, Any]] = {}
         self._proc = proc
-        self._holders = procfs.socket_holders(inodes, deadline, proc)
+        self._holders = holders
+        holders.look_for(entry.inode for entry in entries if entry.inode)
         unseen = [entry for entry in entries if self._held_unseen(entry)]
         self._cgroups = cgroup.paths_by_id(entry.cgroup_id for entry in unseen if entry.cgroup_id)
-        self.missing = self._missing(len(unseen))
+        self.missing = missing(len(unseen), holders, proc)
 
     def processes(self, entry: Entry) -> list[dict[str, Any]]:
         """The processes that hold a socket, ``[{pid, name, unit, container_id, pod_uid}]``; empty when none was seen."""
-        pids = [entry.pid] if entry.pid else self._holders.pids.get(entry.inode or 0, [])
+        pids = (entry.pid,) if entry.pid else self._holders.pids(entry.inode or 0)
         return [self._describe(pid) for pid in pids[:_PROCESSES_LIMIT]]
 
     def hidden(self, entry: Entry) -> bool:
@@ -45,26 +45,28 @@ class Owners:
     def _held_unseen(self, entry: Entry) -> bool:
         if entry.inode is None:
             return entry.pid is None and entry.state != "time_wait"
-        return entry.inode > 0 and entry.inode not in self._holders.pids
+        return entry.inode > 0 and not self._holders.pids(entry.inode)
 
     def _describe(self, pid: int) -> dict[str, Any]:
         if pid not in self._described:
             self._described[pid] = procfs.describe(pid, self._proc)
         return self._described[pid]
 
-    def _missing(self, unseen: int) -> list[dict[str, str]]:
-        # Root in the host's pid namespace sees every process, so a socket without one then belongs to the kernel.
-        if not unseen:
-            return []
-        if self._holders.timed_out:
-            why = "the time budget ended before all processes were looked at: raise budget_seconds"
-        elif self._holders.unreadable:
-            cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
-            why = f"the open files of {self._holders.unreadable} processes could not be read: {cure}"
-        elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
-            why = "processes of other users need root to be seen: run with become (-b)"
-        elif procfs.in_host_pid_namespace(self._proc) is False:
-            why = "this is a container with its own pid namespace: run on the host"
-        else:
-            return []
-        return [{"what": "processes", "why": f"{unseen} sockets have no visible process; {why}"}]
+
+def missing(unseen: int, holders: SocketHolders, proc: str = "/proc") -> list[dict[str, str]]:
+    """Why ``unseen`` sockets have no visible process, as ``[{what, why}]``; empty when they truly have none."""
+    # Root in the host's pid namespace sees every process, so a socket without one then belongs to the kernel.
+    if not unseen:
+        return []
+    if holders.timed_out:
+        why = "the time budget ended before all processes were looked at: raise budget_seconds"
+    elif holders.unreadable:
+        cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
+        why = f"the open files of {holders.unreadable} processes could not be read: {cure}"
+    elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
+        why = "processes of other users need root to be seen: run with become (-b)"
+    elif procfs.in_host_pid_namespace(proc) is False:
+        why = "this is a container with its own pid namespace: run on the host"
+    else:
+        return []
+    return [{"what": "processes", "why": f"{unseen} sockets have no visible process; {why}"}]

@@ -16,18 +16,18 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     sockets,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 _STATES = {"listen": "listen", "bound": "bound", "close": "unconnected"}
 
 
 def collect(
-    deadline: Deadline, protocols: Sequence[str] = ("tcp", "udp"), processes: bool = True, backend: str = "auto"
+    holders: Optional[SocketHolders], protocols: Sequence[str] = ("tcp", "udp"), backend: str = "auto"
 ) -> dict[str, Any]:
     """Return ``{listeners, backend, truncated, complete, missing}``; the listener's shape is listen_ports' RETURN.
 
-    Raises sockets.SocketsError when no backend answers.
+    Without ``holders`` no processes are looked for. Raises sockets.SocketsError when no backend answers.
     """
     seen = sockets.collect(protocols, backend, waiting_only=True)
     entries = sorted(seen.entries, key=_order)
@@ -35,11 +35,11 @@ def collect(
     missing = list(seen.missing)
     if len(entries) > len(kept):
         missing.append({"what": "listeners", "why": f"{len(entries)} found, the first {len(kept)} kept"})
-    owners = Owners(kept, deadline) if processes else None
+    owners = Owners(kept, holders) if holders else None
     if owners:
         missing += owners.missing
     ephemeral = kernel_settings.ephemeral_range()
-    pinned, gaps = cri_config.pinned() if processes else (frozenset(), [])
+    pinned, gaps = cri_config.pinned() if holders else (frozenset(), [])
     missing += gaps
     return {
         "listeners": [listener(entry, owners, ephemeral, pinned) for entry in kept],

@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Callable, Optional
 
 NETLINK_ROUTE = 0
 NETLINK_SOCK_DIAG = 4
@@ -73,45 +74,77 @@ def attributes(payload: memoryview) -> Iterator[tuple[int, memoryview]]:
         offset += align(length)
 
 
-def dump(protocol: int, kind: int, body: bytes) -> Iterator[memoryview]:
+def connect(protocol: int) -> socket.socket:
+    """Open a netlink socket. It belongs to the network namespace in which it was opened, whoever reads it later.
+
+    Raises NetlinkError when the protocol is missing.
+    """
+    try:
+        return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise NetlinkError(f"no netlink socket of protocol {protocol}: {error.strerror}", error.errno or 0) from error
+
+
+Connect = Callable[[int], socket.socket]
+
+
+def dump(protocol: int, kind: int, body: bytes, connect_to: Connect = connect) -> Iterator[memoryview]:
     """Send one dump request and yield the payload of each answer, as the kernel sends them.
 
     Raises NetlinkError when the protocol is missing, the request is refused, or the dump was cut short.
     """
-    try:
-        link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise NetlinkError(f"no netlink socket of protocol {protocol}: {error.strerror}", error.errno or 0) from error
-    with link:
-        link.settimeout(_TIMEOUT_SECONDS)
-        try:
-            link.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, 0) + body)
-        except OSError as error:
-            raise NetlinkError(f"netlink request refused: {error.strerror}", error.errno or 0) from error
-        yield from _answers(link, kind)
-
-
-def _answers(link: socket.socket, asked: int) -> Iterator[memoryview]:
     entries = 0
-    while True:
-        try:
-            datagram, _ancillary, flags, _address = link.recvmsg(_RECEIVE_BYTES)
-        except OSError as error:
-            raise NetlinkError(f"netlink answer broke off: {error}", error.errno or errno.ETIMEDOUT) from error
-        if not datagram or flags & socket.MSG_TRUNC:
-            raise NetlinkError("netlink answer was truncated")
-        for kind, message_flags, payload in messages(datagram):
-            # A dump that fails after it began (no tcp_diag: ENOENT) ends with DONE too, and its errno in the payload.
-            if kind == _ERROR or (kind == _DONE and _error_number(payload)):
-                raise _refusal(payload, asked)
-            if message_flags & _DUMP_INTERRUPTED:
-                raise NetlinkError("the table changed under the netlink dump", errno.EINTR)
-            if kind == _DONE:
+    for datagram in _datagrams(protocol, kind, body, connect_to):
+        for payload in _answers(datagram, kind):
+            if payload is None:
                 return
             entries += 1
             if entries > _ENTRIES_LIMIT:
                 raise NetlinkError(f"netlink answer exceeds {_ENTRIES_LIMIT} entries")
             yield payload
+
+
+def feed(protocol: int, kind: int, body: bytes, eat: Callable[[bytes], int], connect_to: Connect = connect) -> None:
+    """Send one dump request and give each datagram to ``eat``, which returns how many of its bytes it has read.
+
+    For dumps so large that a call for each message would be too slow: ``eat`` stops at what it does not expect, and all
+    that it leaves must be what ends a dump. Raises NetlinkError as dump does.
+    """
+    for datagram in _datagrams(protocol, kind, body, connect_to):
+        for payload in _answers(datagram[eat(datagram) :], kind):
+            if payload is None:
+                return
+            raise NetlinkError(f"malformed netlink answer: {bytes(payload[:16])!r}")
+
+
+def _answers(datagram: bytes, asked: int) -> Iterator[Optional[memoryview]]:
+    """Yield the payload of each answer in one datagram, None for the end of the dump; raises NetlinkError for a refusal."""
+    for kind, flags, payload in messages(datagram):
+        # A dump that fails after it began (no tcp_diag: ENOENT) ends with DONE too, and its errno in the payload.
+        if kind == _ERROR or (kind == _DONE and _error_number(payload)):
+            raise _refusal(payload, asked)
+        if flags & _DUMP_INTERRUPTED:
+            raise NetlinkError("the table changed under the netlink dump", errno.EINTR)
+        yield None if kind == _DONE else payload
+
+
+def _datagrams(protocol: int, kind: int, body: bytes, connect_to: Connect) -> Iterator[bytes]:
+    """Send a dump request and yield the datagrams of its answer for as long as they are asked for."""
+    with connect_to(protocol) as link:
+        link.settimeout(_TIMEOUT_SECONDS)
+        try:
+            link.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, 0) + body)
+        except OSError as error:
+            raise NetlinkError(f"netlink request refused: {error.strerror}", error.errno or 0) from error
+        room = bytearray(_RECEIVE_BYTES)  # once: a new one for each datagram costs more than reading it
+        while True:
+            try:
+                length, _ancillary, flags, _address = link.recvmsg_into([room])
+            except OSError as error:
+                raise NetlinkError(f"netlink answer broke off: {error}", error.errno or errno.ETIMEDOUT) from error
+            if not length or flags & socket.MSG_TRUNC:
+                raise NetlinkError("netlink answer was truncated")
+            yield bytes(memoryview(room)[:length])
 
 
 def _error_number(payload: memoryview) -> int:

@@ -13,9 +13,9 @@ from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config, kernel_settings, service_proxy, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.listeners import describe_owner
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 _WAITING_STATES = {"listen": "listen", "bound": "bound", "close": "unconnected"}
 # More than this many connections on NodePorts tell nothing new; listeners and bound sockets are kept first.
@@ -23,7 +23,7 @@ _LIMIT = 1000
 _SCTP_TABLE = "/proc/net/sctp/eps"  # exists only while the sctp module is loaded
 
 
-def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -> dict[str, Any]:
+def collect(holders: SocketHolders, ports: Collection[int], backend: str = "auto") -> dict[str, Any]:
     """Return ``{sockets, proxy, backend, truncated, complete, missing}``.
 
     ``ports`` are the numbers to look for, in every protocol; ``proxy`` is service_proxy's answer. Raises
@@ -35,7 +35,7 @@ def collect(deadline: Deadline, ports: Collection[int], backend: str = "auto") -
     touching = [entry for entry in entries if entry.port in wanted]
     kept = touching[:_LIMIT]
     metrics = [entry for entry in entries if entry.port == service_proxy.METRICS_PORT and entry.waiting]
-    owners = Owners(kept + metrics, deadline)
+    owners = Owners(kept + metrics, holders)
     ephemeral = kernel_settings.ephemeral_range()
     pinned, gaps = cri_config.pinned()
     missing = seen.missing + owners.missing + gaps

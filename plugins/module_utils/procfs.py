@@ -6,23 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
 # The initial pid namespace has this inode since Linux 3.8 (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 _TEXT_LIMIT = 65536
-
-
-class Holders(NamedTuple):
-    """``pids`` by socket inode; ``unreadable`` counts processes whose open files could not be seen."""
-
-    pids: dict[int, list[int]]
-    unreadable: int
-    timed_out: bool
 
 
 def text(path: str, limit: int = _TEXT_LIMIT) -> str:
@@ -67,25 +58,6 @@ def why_hidden(unreadable: int, proc: str = "/proc") -> str:
     return f"{unreadable} processes are hidden (hidepid): run with become (-b)" if unreadable else ""
 
 
-def socket_holders(inodes: Collection[int], deadline: Deadline, proc: str = "/proc") -> Holders:
-    """Find the processes that hold these sockets, in one pass over /proc/*/fd."""
-    found: dict[int, list[int]] = {}
-    unreadable = 0
-    for pid in pids(proc):
-        if deadline.passed():
-            return Holders(found, unreadable, True)
-        try:
-            held = _socket_inodes(f"{proc}/{pid}/fd")
-        except PermissionError:
-            unreadable += 1
-            continue
-        except OSError:  # the process ended under our eyes
-            continue
-        for inode in held.intersection(inodes):
-            found.setdefault(inode, []).append(pid)
-    return Holders(found, unreadable, False)
-
-
 def describe(pid: int, proc: str = "/proc") -> dict[str, Any]:
     """Return ``{pid, name, unit, container_id, pod_uid}``; parts that cannot be seen are None."""
     try:
@@ -115,16 +87,3 @@ def same_network_namespace(pid: int, proc: str = "/proc") -> Optional[bool]:
         return os.stat(f"{proc}/{pid}/ns/net").st_ino == os.stat(f"{proc}/self/ns/net").st_ino
     except OSError:
         return None
-
-
-def _socket_inodes(folder: str) -> set[int]:
-    """Raises PermissionError also where the files are listed and not shown: for root without CAP_SYS_PTRACE."""
-    inodes = set()
-    for name in os.listdir(folder):
-        try:
-            target = os.readlink(f"{folder}/{name}")
-        except FileNotFoundError:  # closed under our eyes
-            continue
-        if target.startswith("socket:["):
-            inodes.add(int(target[8:-1]))
-    return inodes

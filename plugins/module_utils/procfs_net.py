@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sockets from /proc/net/{tcp,tcp6,udp,udp6}: for kernels without sock_diag and for other network namespaces.
 
-What these files do not show: a listener's backlog, v6only, sockets that are bound without listening, cgroups. A row::
+What these files do not show: a listener's backlog, v6only, sockets that are bound without listening, cgroups, the age of
+CLOSE-WAIT. A row (net/ipv4/tcp_ipv4.c, get_tcp4_sock; times in 1/100 s)::
 
-      sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-       0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 ...
+      sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer rto ...
+       2: 01004D0A:9C44 63004D0A:00B3 02 00000001:00000000 01:00000045 00000000     0        0 33500 2 00000000fae 100 ...
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import struct
 from collections.abc import Container, Iterator
 from typing import Optional
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import socket_age
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
@@ -56,7 +58,7 @@ def _row(line: str, protocol: str, family: str) -> Entry:
         sent, received = fields[4].split(":")
         # A listener's rx_queue is its accept queue; tx_queue is always 0 there, so its backlog stays unknown.
         wqueue = None if state == "listen" else int(sent, 16)
-        return Entry(
+        entry = Entry(
             protocol,
             family,
             state,
@@ -69,8 +71,15 @@ def _row(line: str, protocol: str, family: str) -> Entry:
             int(fields[7]),
             int(fields[9]),
         )
+        return _dated(entry, fields) if protocol == "tcp" and state == "syn_sent" else entry
     except (IndexError, KeyError, ValueError, struct.error, OSError) as error:
         raise ValueError(f"not a row of /proc/net/{protocol}: {line[:200]!r}") from error
+
+
+def _dated(entry: Entry, fields: list[str]) -> Entry:
+    retransmits, expires_ms, rto_ms = int(fields[6], 16), 10 * int(fields[5].split(":")[1], 16), 10 * int(fields[12])
+    age_ms = socket_age.syn_sent_ms(retransmits, socket_age.backoff_of(rto_ms), rto_ms, expires_ms)
+    return entry._replace(age_ms=age_ms, retransmits=retransmits)
 
 
 def _endpoint(text: str, family: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     host_identity,
@@ -15,34 +15,40 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     nodeport_sockets,
     port_settings,
     sockets,
+    tcp_reader,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.host_pressure import Pressure
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import Survey
 
 SCHEMA = 1
-SECTIONS = ("host", "port_settings", "listen_ports", "nodeport_conflict")
+SECTIONS = ("host", "port_settings", "listen_ports", "nodeport_conflict", "tcp_states", "host_pressure")
+_TICK_SECONDS = 0.2  # between two looks at the run queue while the second sample is waited for
 # Of the module node_snapshot and of its action plugin, which checks them once, before any node is asked.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "sections": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": list(SECTIONS)},
     "ports": {"type": "list", "elements": "int"},
     "port_range": {"type": "str", "default": "30000-32767"},
     "budget_seconds": {"type": "float", "default": 20},
+    "sample_seconds": {"type": "float", "default": 2},
     "bundle": {"type": "path"},
     "answer_seconds": {"type": "int", "default": 120},
 }
 
 
-def collect(sections: Sequence[str], ports: Collection[int], budget_seconds: float) -> dict[str, Any]:
+def collect(
+    sections: Sequence[str], ports: Collection[int], budget_seconds: float, sample_seconds: float
+) -> dict[str, Any]:
     """Return ``{schema, sections: {name: section}, seconds, complete, missing}``.
 
-    ``ports`` are the NodePort numbers of which every socket is wanted. A section that was not reached in time or that
-    broke is ``{complete: false, missing: [{what, why}]}``.
+    ``ports`` are the NodePort numbers of which every socket is wanted, ``sample_seconds`` lie at least between the two samples of
+    what is sampled. A section that was not reached in time or that broke is ``{complete: false, missing: [{what, why}]}``.
     """
     started = time.monotonic()
-    deadline = Deadline(budget_seconds)
-    done: dict[str, dict[str, Any]] = {}
-    for name in SECTIONS:
-        if name in sections:
-            done[name] = _section(name, deadline, ports)
+    run = _Run(ports, Deadline(budget_seconds), sample_seconds)
+    run.begin(sections)
+    done = {name: run.section(name) for name in SECTIONS if name in sections}
     missing = [
         {"what": f"{name}: {gap['what']}", "why": gap["why"]} for name, part in done.items() for gap in part["missing"]
     ]
@@ -55,21 +61,57 @@ def collect(sections: Sequence[str], ports: Collection[int], budget_seconds: flo
     }
 
 
-def _section(name: str, deadline: Deadline, ports: Collection[int]) -> dict[str, Any]:
-    if deadline.passed():
-        return _gap(name, f"the budget of {deadline.seconds:g} s ended before it: raise budget_seconds")
-    collectors: dict[str, Callable[[], dict[str, Any]]] = {
-        "host": host_identity.collect,
-        "port_settings": port_settings.collect,
-        "listen_ports": lambda: listeners.collect(deadline),
-        "nodeport_conflict": lambda: nodeport_sockets.collect(deadline, ports),
-    }
-    try:
-        return collectors[name]()
-    except sockets.SocketsError as error:
-        return _gap("sockets", str(error))
-    except Exception as error:  # one broken section must not cost the node its others
-        return _gap(name, f"{type(error).__name__}: {error}")
+class _Run:
+    """One look at a node. The sections that are sampled twice come last, so that collecting the others is part of the wait."""
+
+    def __init__(self, ports: Collection[int], deadline: Deadline, sample_seconds: float) -> None:
+        self._ports = ports
+        self._deadline = deadline
+        self._wait = Deadline(sample_seconds)
+        self._holders = SocketHolders(deadline)
+        self._survey = Survey(deadline)
+        self._pressure: Optional[Pressure] = None
+
+    def begin(self, sections: Collection[str]) -> None:
+        """Take the first samples."""
+        if "tcp_states" in sections:
+            self._survey.first_sample()
+        if "host_pressure" in sections:
+            self._pressure = Pressure()
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Collect one section, whatever happens."""
+        if self._deadline.passed():
+            return _gap(name, f"the budget of {self._deadline.seconds:g} s ended before it: raise budget_seconds")
+        collectors: dict[str, Callable[[], dict[str, Any]]] = {
+            "host": host_identity.collect,
+            "port_settings": port_settings.collect,
+            "listen_ports": lambda: listeners.collect(self._holders),
+            "nodeport_conflict": lambda: nodeport_sockets.collect(self._holders, self._ports),
+            "tcp_states": self._tcp_states,
+            "host_pressure": self._host_pressure,
+        }
+        try:
+            return collectors[name]()
+        except (sockets.SocketsError, tcp_reader.ReaderError) as error:
+            return _gap("sockets", str(error))
+        except Exception as error:  # one broken section must not cost the node its others
+            return _gap(name, f"{type(error).__name__}: {error}")
+
+    def _tcp_states(self) -> dict[str, Any]:
+        self._sleep()
+        return self._survey.finish(self._holders)
+
+    def _host_pressure(self) -> dict[str, Any]:
+        self._sleep()
+        return self._pressure.finish() if self._pressure else Pressure().finish()
+
+    def _sleep(self) -> None:
+        """Wait until the samples lie far enough apart, and look at the run queue meanwhile, when nobody else here runs."""
+        while self._wait.left() and not self._deadline.passed():
+            if self._pressure:
+                self._pressure.tick()
+            time.sleep(min(_TICK_SECONDS, self._wait.left(), self._deadline.left()))
 
 
 def _gap(what: str, why: str) -> dict[str, Any]:

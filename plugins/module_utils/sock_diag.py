@@ -20,20 +20,25 @@ import struct
 from collections.abc import Container, Iterator
 from typing import Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import netlink
+from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, socket_age
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import NUMBERS, STATES, Entry
 
 ALL_STATES = 0xFFFFFFFF
-_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _REQUEST = struct.Struct("=BBBBI")
 _NO_COOKIE = b"\xff" * 8
 _PORTS = struct.Struct("!HH")
+_EXPIRES = struct.Struct("=I")  # milliseconds
+_V6ONLY = struct.Struct("=B")
+_CGROUP = struct.Struct("=Q")
 _TAIL = struct.Struct("=IIII")  # rqueue, wqueue, uid, inode, from offset 56
 _MESSAGE_BYTES = 72
+_INFO = 2
+_EXT_INFO = 1 << (_INFO - 1)
 _SKV6ONLY = 11
 _CGROUP_ID = 21  # u64, the inode of the cgroup v2 directory; Linux 5.7 and newer
-_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-_FAMILY_NAMES = {int(number): name for name, number in _FAMILIES.items()}
+FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_FAMILY_NAMES = {int(number): name for name, number in FAMILIES.items()}
 _PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 # Sockets that are bound and do not listen are dumped since 91051f003948 ("tcp: Dump bound-only sockets in inet_diag").
 _BOUND_SINCE = (6, 8)
@@ -41,13 +46,15 @@ _BOUND_SINCE = (6, 8)
 _TCP_CLOSE = 7
 
 
-def request(family: str, protocol: str, states: int = ALL_STATES) -> bytes:
+def request(family: str, protocol: str, states: int = ALL_STATES, tcp_info: bool = False) -> bytes:
     """Build the body of a dump request for one family ("ipv4", "ipv6") and protocol ("tcp", "udp").
 
     ``states`` is a bit mask of ``1 << kernel state number``; the kernel filters, so ask for no more than is needed.
+    ``tcp_info`` asks for struct tcp_info with each socket, which is three times as much to read.
     """
     sockid = bytes(40) + _NO_COOKIE
-    return _REQUEST.pack(_FAMILIES[family], _PROTOCOLS[protocol], 0, 0, states) + sockid
+    extensions = _EXT_INFO if tcp_info else 0
+    return _REQUEST.pack(FAMILIES[family], _PROTOCOLS[protocol], extensions, 0, states) + sockid
 
 
 def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = None) -> Optional[Entry]:
@@ -69,11 +76,16 @@ def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = 
     if protocol == "tcp" and state == _TCP_CLOSE:
         state = NUMBERS["bound"]
     rqueue, wqueue, uid, inode = _TAIL.unpack_from(payload, 56)
-    v6only, cgroup_id = _attributes(payload[_MESSAGE_BYTES:])
+    attributes = dict(netlink.attributes(payload[_MESSAGE_BYTES:]))
+    v6only = _number(_V6ONLY, attributes.get(_SKV6ONLY))
+    name = STATES[state]
+    age_ms, retransmits = None, None
+    if _INFO in attributes:
+        age_ms, retransmits = socket_age.from_tcp_info(name, attributes[_INFO], _EXPIRES.unpack_from(payload, 52)[0])
     return Entry(
         protocol,
         family,
-        STATES[state],
+        name,
         _address(family, payload[8:24]),
         port,
         _address(family, payload[24:40]),
@@ -82,18 +94,29 @@ def parse(payload: memoryview, protocol: str, ports: Optional[Container[int]] = 
         wqueue,
         uid,
         inode,
-        v6only if family == "ipv6" else None,
-        cgroup_id,
+        None if family == "ipv4" or v6only is None else bool(v6only),
+        _number(_CGROUP, attributes.get(_CGROUP_ID)),
+        cookie=bytes(payload[44:52]),
+        age_ms=age_ms,
+        retransmits=retransmits,
     )
 
 
-def sockets(protocol: str, states: int = ALL_STATES, ports: Optional[Container[int]] = None) -> Iterator[Entry]:
-    """Yield this network namespace's sockets of one protocol, both families, in the given states.
+def sockets(
+    protocol: str,
+    states: int = ALL_STATES,
+    ports: Optional[Container[int]] = None,
+    tcp_info: bool = False,
+    connect: netlink.Connect = netlink.connect,
+) -> Iterator[Entry]:
+    """Yield a network namespace's sockets of one protocol, both families, in the given states.
 
-    Raises NetlinkError when sock_diag is not there (ENOENT without the kernel module) or the dump is refused.
+    ``connect`` opens the netlink socket, whose namespace is the one that is looked at. Raises NetlinkError when sock_diag
+    is not there (ENOENT without the kernel module) or the dump is refused.
     """
     for family in ("ipv4", "ipv6"):
-        for payload in netlink.dump(netlink.NETLINK_SOCK_DIAG, _BY_FAMILY, request(family, protocol, states)):
+        body = request(family, protocol, states, tcp_info)
+        for payload in netlink.dump(netlink.NETLINK_SOCK_DIAG, BY_FAMILY, body, connect):
             entry = parse(payload, protocol, ports)
             # A dump without matching sockets of an unloaded family may answer with the other one's.
             if entry is not None and entry.family == family:
@@ -112,12 +135,8 @@ def _address(family: str, raw: memoryview) -> str:
     return socket.inet_ntop(socket.AF_INET6, raw)
 
 
-def _attributes(payload: memoryview) -> tuple[Optional[bool], Optional[int]]:
-    v6only = None
-    cgroup_id = None
-    for kind, value in netlink.attributes(payload):
-        if kind == _SKV6ONLY and len(value) >= 1:
-            v6only = bool(value[0])
-        elif kind == _CGROUP_ID and len(value) >= 8:
-            cgroup_id = struct.unpack_from("=Q", value)[0]
-    return v6only, cgroup_id
+def _number(form: struct.Struct, value: Optional[memoryview]) -> Optional[int]:
+    """The number in an attribute, None when the attribute is not there or too short."""
+    if value is None or len(value) < form.size:
+        return None
+    return int(form.unpack_from(value)[0])

@@ -35,7 +35,8 @@ class Entry(NamedTuple):
     ``rqueue`` and ``wqueue`` are, for a TCP listener, the accept queue's length and its limit (None where the backend
     does not show them), otherwise unread and unsent bytes. ``inode`` 0 means that no process holds the socket,
     None that the backend does not show it. ``v6only`` and ``cgroup_id`` are None where they do not apply or could not be seen. ``pid`` is set by the one
-    backend (psutil) that tells owners itself.
+    backend (psutil) that tells owners itself. ``cookie`` is sock_diag's identity of a socket, ``age_ms`` and ``retransmits`` are
+    told of SYN-SENT and CLOSE-WAIT by the backends that can (see socket_age).
     """
 
     protocol: str
@@ -52,6 +53,9 @@ class Entry(NamedTuple):
     v6only: Optional[bool] = None
     cgroup_id: Optional[int] = None
     pid: Optional[int] = None
+    cookie: Optional[bytes] = None
+    age_ms: Optional[int] = None
+    retransmits: Optional[int] = None
 
     @property
     def waiting(self) -> bool:

@@ -38,6 +38,12 @@ options:
   skew_share:
     description: The share of automatic port selection, above 0 and up to 1, from which a single port is a finding. 0.1 when left out.
     type: float
+  thresholds:
+    description:
+      - Numbers from which something is a finding, by name, where the default does not fit this fleet. C(docs/rules.md) lists the names,
+        their defaults and where these come from. A name that is not there and a value that cannot be are refused.
+    type: dict
+    default: {}
   waivers:
     description:
       - Findings that are accepted. They stay visible and fail nothing. Each has C(rule) and C(reason), and may have C(host),
@@ -51,6 +57,8 @@ EXAMPLES = r"""
 - name: Judge a saved bundle
   kubenode.doctor.judge:
     bundle: audits/20261121T080000Z
+    thresholds:
+      conntrack_share: 0.6
     waivers:
       - rule: reserved-ports-skew
         reason: accepted until the nodes are replaced

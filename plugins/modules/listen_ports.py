@@ -207,6 +207,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import listeners, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 
 def main() -> None:
@@ -221,9 +222,8 @@ def main() -> None:
     )
     wanted = module.params
     try:
-        section = listeners.collect(
-            Deadline(wanted["budget_seconds"]), wanted["protocols"], wanted["processes"], wanted["backend"]
-        )
+        holders = SocketHolders(Deadline(wanted["budget_seconds"])) if wanted["processes"] else None
+        section = listeners.collect(holders, wanted["protocols"], wanted["backend"])
     except sockets.SocketsError as error:
         module.fail_json(msg=f"No sockets could be read. {error}")
     module.exit_json(changed=False, **section)

@@ -23,11 +23,12 @@ options:
   sections:
     description:
       - The sections to collect. V(host) tells which machine it is. V(port_settings) is what decides which ports are drawn
-        and given to Services. V(listen_ports) and V(nodeport_conflict) are what the modules of those names see.
+        and given to Services. V(listen_ports), V(nodeport_conflict), V(tcp_states) and V(host_pressure) are what the modules of
+        those names see.
     type: list
     elements: str
-    choices: [host, port_settings, listen_ports, nodeport_conflict]
-    default: [host, port_settings, listen_ports, nodeport_conflict]
+    choices: [host, port_settings, listen_ports, nodeport_conflict, tcp_states, host_pressure]
+    default: [host, port_settings, listen_ports, nodeport_conflict, tcp_states, host_pressure]
   ports:
     description: Port numbers of which every socket is wanted in the section V(nodeport_conflict). Taken from the bundle's cluster when left out.
     type: list
@@ -40,6 +41,11 @@ options:
     description: Seconds after which no further section is begun, and no more processes are searched.
     type: float
     default: 20
+  sample_seconds:
+    description:
+      - Seconds between the two samples of V(tcp_states) and V(host_pressure), at least. The other sections are collected meanwhile.
+    type: float
+    default: 2
   bundle:
     description: The folder of an audit on the controller. The sections are returned when left out.
     type: path
@@ -112,7 +118,7 @@ missing:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges, snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import host_pressure, port_ranges, snapshot
 
 
 def main() -> None:
@@ -122,7 +128,11 @@ def main() -> None:
         ports = port_ranges.numbers(wanted["ports"], wanted["port_range"])
     except ValueError as error:
         module.fail_json(msg=f"ports, port_range: {error}")
-    module.exit_json(changed=False, snapshot=snapshot.collect(wanted["sections"], ports, wanted["budget_seconds"]))
+    why = host_pressure.why_not(wanted["sample_seconds"])
+    if why:
+        module.fail_json(msg=why)
+    collected = snapshot.collect(wanted["sections"], ports, wanted["budget_seconds"], wanted["sample_seconds"])
+    module.exit_json(changed=False, snapshot=collected)
 
 
 if __name__ == "__main__":

@@ -314,6 +314,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     sockets,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 _PORT_OPTIONS: dict[str, Any] = {
     "namespace": {"type": "str", "default": "default"},
@@ -421,7 +422,7 @@ def main() -> None:
     ports = one_number_each(module.params["node_ports"])
     wanted = {nodeport_verdict.number(port) for port in ports}
     try:
-        section = nodeport_sockets.collect(Deadline(module.params["budget_seconds"]), wanted)
+        section = nodeport_sockets.collect(SocketHolders(Deadline(module.params["budget_seconds"])), wanted)
         local = addresses.local_addresses()
     except (sockets.SocketsError, netlink.NetlinkError) as error:
         module.fail_json(msg=f"The sockets and addresses of this node could not be read. {error}")

@@ -126,16 +126,42 @@ class Link:
     def __init__(self, *answers, flags=0):
         self.answers = list(answers)
         self.flags = flags
+        self.closed = False
 
-    def recvmsg(self, _size):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.closed = True
+
+    def settimeout(self, seconds):
+        assert seconds > 0
+
+    def send(self, request):
+        assert struct.unpack_from("=IHH", request) == (len(request), 20, 0x301)
+
+    def recvmsg_into(self, rooms):
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer, [], self.flags, (0, 0)
+        rooms[0][: len(answer)] = answer
+        return len(answer), [], self.flags, (0, 0)
 
 
 def answers(*datagrams, flags=0):
-    return [bytes(payload) for payload in netlink._answers(Link(*datagrams, flags=flags), 20)]
+    link = Link(*datagrams, flags=flags)
+    try:
+        return [bytes(payload) for payload in netlink.dump(4, 20, b"body", lambda _protocol: link)]
+    finally:
+        assert link.closed
+
+
+def fed(eat, *datagrams):
+    link = Link(*datagrams)
+    try:
+        netlink.feed(4, 20, b"body", eat, lambda _protocol: link)
+    finally:
+        assert link.closed
 
 
 def error(number):
@@ -149,6 +175,32 @@ def test_answers_come_in_several_datagrams_and_end_with_done():
 
 def test_done_may_come_without_a_payload():
     assert answers(message(DONE)) == []
+
+
+def test_feed_ends_at_what_the_eater_leaves():
+    eaten = []
+
+    def eat(datagram):
+        eaten.append(datagram[:20])
+        return 20
+
+    fed(eat, message(20, b"one1"), message(20, b"two2") + message(DONE, error(0)))
+    assert eaten == [message(20, b"one1"), message(20, b"two2")]
+
+
+@pytest.mark.parametrize(
+    ("datagram", "told"),
+    [
+        (message(ERROR, error(-errno.EPERM)), "refused netlink request 20: Operation not permitted"),
+        (message(DONE, error(-errno.ENOENT)), "refused netlink request 20: No such file or directory"),
+        (message(20, b"abcd"), "malformed netlink answer: b'abcd'"),
+        (message(20, b"abcd", flags=2 | INTERRUPTED), "changed under the netlink dump"),
+        (message(20, length=17), "malformed netlink message: length 17"),
+    ],
+)
+def test_feed_refuses_what_no_eater_reads_and_does_not_end_a_dump(datagram, told):
+    with pytest.raises(netlink.NetlinkError, match=told):
+        fed(lambda _datagram: 0, datagram)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network namespaces of a node, and netlink sockets inside them.
+
+A netlink socket stays in the namespace in which it was opened. So a thread of its own enters the namespace, opens it and ends,
+and this process never leaves its namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from typing import NamedTuple, Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, netlink, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+
+HOST = "host"
+_CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+
+
+class Namespace(NamedTuple):
+    """A network namespace: its inode as text ("host" for the one we are in), a process in it, whose it is."""
+
+    name: str
+    pid: Optional[int]
+    container_id: Optional[str]
+    pod_uid: Optional[str]
+
+    @property
+    def net(self) -> str:
+        """The folder that shows its tables."""
+        return "/proc/net" if self.pid is None else f"/proc/{self.pid}/net"
+
+    def connect(self, protocol: int) -> socket.socket:
+        """Open a netlink socket inside. Raises netlink.NetlinkError."""
+        return netlink.connect(protocol) if self.pid is None else _connect_inside(self.pid, protocol)
+
+
+OWN = Namespace(HOST, None, None, None)
+
+
+def others(deadline: Deadline, proc: str = "/proc") -> tuple[list[Namespace], list[dict[str, str]]]:
+    """The namespaces besides our own, each with its process of the lowest pid, and what stayed unseen (``{what, why}``)."""
+    own = os.stat(f"{proc}/self/ns/net").st_ino
+    found: dict[int, Namespace] = {}
+    hidden = 0
+    for pid in procfs.pids(proc):
+        if deadline.passed():
+            return list(found.values()), [
+                {"what": "network namespaces", "why": "the time budget ended: raise budget_seconds"}
+            ]
+        try:
+            number = os.stat(f"{proc}/{pid}/ns/net").st_ino
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:  # the process ended under our eyes
+            continue
+        if number != own and number not in found:
+            found[number] = _namespace(number, pid, proc)
+    missing = []
+    if hidden:
+        why = f"those of {hidden} processes could not be seen: run with become (-b)"
+        missing.append({"what": "network namespaces", "why": why})
+    return list(found.values()), missing
+
+
+def _namespace(number: int, pid: int, proc: str) -> Namespace:
+    try:
+        whose = cgroup.owner(cgroup.path_of(procfs.text(f"{proc}/{pid}/cgroup")))
+    except OSError:
+        whose = cgroup.Owner(None, None, None)
+    return Namespace(str(number), pid, whose.container_id, whose.pod_uid)
+
+
+def _connect_inside(pid: int, protocol: int) -> socket.socket:
+    opened: list[socket.socket] = []
+    failed: list[Exception] = []
+
+    def enter() -> None:
+        try:
+            _set_namespace(pid)
+            opened.append(netlink.connect(protocol))
+        except (OSError, ImportError, AttributeError, netlink.NetlinkError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    if failed:
+        number = getattr(failed[0], "errno", 0) or 0
+        raise netlink.NetlinkError(f"the network namespace of process {pid} could not be entered: {failed[0]}", number)
+    return opened[0]
+
+
+def _set_namespace(pid: int) -> None:
+    """Move the calling thread; Python has os.setns only since 3.12. Raises OSError, and ImportError without ctypes."""
+    import ctypes  # noqa: PLC0415 - Debian's python3-minimal has none, and only this function needs it
+
+    with open(f"/proc/{pid}/ns/net", "rb") as namespace:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The TCP sockets of one network namespace: listeners and stuck ones each by itself, all others counted."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs_net, sock_diag, tcp_tally
+from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Batch, Tally
+
+BACKENDS = ("sock_diag", "procfs")
+STUCK = ("syn_sent", "close_wait")
+_NUMBERS = {name: number for number, name in STATES.items()}
+
+
+def _mask(states: Iterable[str]) -> int:
+    return sum(1 << number for number, name in STATES.items() if name in states)
+
+
+_LISTEN_MASK = _mask(["listen"])
+_STUCK_MASK = _mask(STUCK)
+# Sockets that are bound and nothing else are left out: for them the kernel walks all that have a port, as many again.
+_CONNECTED_MASK = _mask(STATES.values()) & ~_LISTEN_MASK & ~_mask(["bound"])
+
+
+class Reading(NamedTuple):
+    """What one namespace showed. ``tally`` counted all sockets but listeners; ``batches`` are those of them that are not ``stuck``."""
+
+    namespace: Namespace
+    listeners: list[Entry]
+    stuck: list[Entry]
+    tally: Tally
+    batches: list[Batch]
+    backend: str
+    missing: list[dict[str, str]]
+
+
+class ReaderError(Exception):
+    """No backend answered; the text says why for each."""
+
+
+def read(namespace: Namespace, backend: str = "auto") -> Reading:
+    """Read a namespace by ``backend``, "auto" by the first that answers. Raises ReaderError."""
+    refusals: list[str] = []
+    for name in BACKENDS if backend == "auto" else (backend,):
+        try:
+            return _READERS[name](namespace, _blind_spots(name, refusals))
+        except (OSError, ValueError, netlink.NetlinkError) as error:
+            refusals.append(f"{name}: {error}")
+    raise ReaderError("; ".join(refusals))
+
+
+def first_look(namespace: Namespace, backend: str) -> tuple[list[Entry], list[Entry]]:
+    """The listeners and the stuck sockets alone. Raises OSError, ValueError or netlink.NetlinkError."""
+    if backend == "sock_diag":
+        return _dump(namespace, _LISTEN_MASK), _dump(namespace, _STUCK_MASK)
+    entries = [entry for entry in procfs_net.sockets("tcp", net=namespace.net) if entry.state in ("listen", *STUCK)]
+    return [entry for entry in entries if entry.state == "listen"], [entry for entry in entries if entry.state in STUCK]
+
+
+def identity(entry: Entry) -> Hashable:
+    """What tells a socket from all others, in both samples."""
+    return entry.cookie or (entry.inode, entry.address, entry.port, entry.peer, entry.peer_port)
+
+
+def _by_sock_diag(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
+    listeners = _dump(namespace, _LISTEN_MASK)
+    tally = Tally(listeners)
+    tcp_tally.read(tally, _CONNECTED_MASK, namespace.connect)
+    batches = tally.batches()
+    # Another walk over all sockets, with all that the kernel knows of a few: not where there are none.
+    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(batch.state in STUCK for batch in batches) else []
+    return Reading(namespace, listeners, stuck, tally, _unstuck(batches), "sock_diag", missing)
+
+
+def _by_procfs(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
+    listeners, stuck = first_look(namespace, "procfs")
+    tally = Tally(listeners)
+    for entry in procfs_net.sockets("tcp", net=namespace.net):
+        if entry.state != "listen":
+            tally.add(entry, _NUMBERS[entry.state])
+    return Reading(namespace, listeners, stuck, tally, _unstuck(tally.batches()), "procfs", missing)
+
+
+_READERS = {"sock_diag": _by_sock_diag, "procfs": _by_procfs}
+
+
+def _dump(namespace: Namespace, mask: int, tcp_info: bool = False) -> list[Entry]:
+    return list(sock_diag.sockets("tcp", mask, tcp_info=tcp_info, connect=namespace.connect))
+
+
+def _unstuck(batches: list[Batch]) -> list[Batch]:
+    return [batch for batch in batches if batch.state not in STUCK]
+
+
+def _blind_spots(backend: str, refusals: list[str]) -> list[dict[str, str]]:
+    if backend == "sock_diag":
+        return []
+    why = f"the backend {backend} does not show them; sock_diag would"
+    if refusals:
+        why += f", and did not answer ({'; '.join(refusals)})"
+    return [{"what": "backlog", "why": why}, {"what": "age of close_wait", "why": why}]
