@@ -18,9 +18,15 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     cpu_times,
     kernel_gauges,
     procfs,
+    tcp_limits,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files import ABSENT, KernelFiles, whole
+from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files import (
+    ABSENT,
+    KernelFiles,
+    whole,
+    why_refused,
+)
 
 LONGEST_SECONDS = 600.0
 _SLICE_SECONDS = 0.1
@@ -86,7 +92,7 @@ class Pressure:
             "psi": self._psi(),
             "memory": self._files.read("/proc/meminfo", kernel_gauges.memory),
             "files": self._files.read("/proc/sys/fs/file-nr", kernel_gauges.files),
-            "conntrack": self._conntrack(),
+            "conntrack": tcp_limits.conntrack(self._files),
             "threads": self._threads(load),
             "clock": self._clock(),
         }
@@ -121,12 +127,6 @@ class Pressure:
             for name in ("cpu", "memory", "io")
         }
         return told if any(told.values()) else None
-
-    def _conntrack(self) -> Optional[dict[str, int]]:
-        """Of this network namespace: nobody's connections are tracked where the files are not there."""
-        count = self._files.read("/proc/sys/net/netfilter/nf_conntrack_count", whole, ABSENT)
-        most = self._files.read("/proc/sys/net/netfilter/nf_conntrack_max", whole, ABSENT)
-        return None if count is None or most is None else {"count": count, "max": most}
 
     def _threads(self, load: Optional[kernel_gauges.Load]) -> Optional[dict[str, int]]:
         """A thread needs room below both limits: threads-max counts them, and each takes a number below pid_max."""
@@ -164,7 +164,7 @@ class Pressure:
             found = clock.keepers(self._proc)
             why = procfs.why_hidden(procfs.unreadable(self._proc), self._proc)
         except OSError as error:
-            found, why = [], f"{self._proc}: {error.strerror}"
+            found, why = [], f"/proc: {why_refused(error)}"
         if not why and not found and procfs.in_host_pid_namespace(self._proc) is False:
             why = "this is a container with its own pid namespace, a time daemon outside of it is invisible: run on the host"
         if why:

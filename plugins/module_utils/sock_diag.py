@@ -114,13 +114,25 @@ def sockets(
     ``connect`` opens the netlink socket, whose namespace is the one that is looked at. Raises NetlinkError when sock_diag
     is not there (ENOENT without the kernel module) or the dump is refused.
     """
-    for family in ("ipv4", "ipv6"):
-        body = request(family, protocol, states, tcp_info)
-        for payload in netlink.dump(netlink.NETLINK_SOCK_DIAG, BY_FAMILY, body, connect):
-            entry = parse(payload, protocol, ports)
-            # A dump without matching sockets of an unloaded family may answer with the other one's.
-            if entry is not None and entry.family == family:
-                yield entry
+    for family in FAMILIES:
+        yield from sockets_of(family, protocol, states, ports, tcp_info, connect)
+
+
+def sockets_of(
+    family: str,
+    protocol: str,
+    states: int = ALL_STATES,
+    ports: Optional[Container[int]] = None,
+    tcp_info: bool = False,
+    connect: netlink.Connect = netlink.connect,
+) -> Iterator[Entry]:
+    """Yield the sockets of one family, "ipv4" or "ipv6"; see sockets."""
+    body = request(family, protocol, states, tcp_info)
+    for payload in netlink.dump(netlink.NETLINK_SOCK_DIAG, BY_FAMILY, body, connect):
+        entry = parse(payload, protocol, ports)
+        # A dump without matching sockets of an unloaded family may answer with the other one's.
+        if entry is not None and entry.family == family:
+            yield entry
 
 
 def shows_bound_sockets(release: Optional[str] = None) -> bool:

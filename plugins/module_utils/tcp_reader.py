@@ -9,9 +9,10 @@ from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs_net, sock_diag, tcp_tally
+from ansible_collections.kubenode.doctor.plugins.module_utils.in_parallel import in_parallel
 from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
-from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Batch, Tally
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Tally
 
 BACKENDS = ("sock_diag", "procfs")
 STUCK = ("syn_sent", "close_wait")
@@ -29,13 +30,12 @@ _CONNECTED_MASK = _mask(STATES.values()) & ~_LISTEN_MASK & ~_mask(["bound"])
 
 
 class Reading(NamedTuple):
-    """What one namespace showed. ``tally`` counted all sockets but listeners; ``batches`` are those of them that are not ``stuck``."""
+    """What one namespace showed. ``tally`` counted all sockets but listeners, those that are ``stuck`` too."""
 
     namespace: Namespace
     listeners: list[Entry]
     stuck: list[Entry]
     tally: Tally
-    batches: list[Batch]
     backend: str
     missing: list[dict[str, str]]
 
@@ -72,10 +72,9 @@ def _by_sock_diag(namespace: Namespace, missing: list[dict[str, str]]) -> Readin
     listeners = _dump(namespace, _LISTEN_MASK)
     tally = Tally(listeners)
     tcp_tally.read(tally, _CONNECTED_MASK, namespace.connect)
-    batches = tally.batches()
     # Another walk over all sockets, with all that the kernel knows of a few: not where there are none.
-    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(batch.state in STUCK for batch in batches) else []
-    return Reading(namespace, listeners, stuck, tally, _unstuck(batches), "sock_diag", missing)
+    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(map(tally.count, STUCK)) else []
+    return Reading(namespace, listeners, stuck, tally, "sock_diag", missing)
 
 
 def _by_procfs(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
@@ -84,18 +83,17 @@ def _by_procfs(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
     for entry in procfs_net.sockets("tcp", net=namespace.net):
         if entry.state != "listen":
             tally.add(entry, _NUMBERS[entry.state])
-    return Reading(namespace, listeners, stuck, tally, _unstuck(tally.batches()), "procfs", missing)
+    return Reading(namespace, listeners, stuck, tally, "procfs", missing)
 
 
 _READERS = {"sock_diag": _by_sock_diag, "procfs": _by_procfs}
 
 
 def _dump(namespace: Namespace, mask: int, tcp_info: bool = False) -> list[Entry]:
-    return list(sock_diag.sockets("tcp", mask, tcp_info=tcp_info, connect=namespace.connect))
+    def dump_family(family: str) -> list[Entry]:
+        return list(sock_diag.sockets_of(family, "tcp", mask, tcp_info=tcp_info, connect=namespace.connect))
 
-
-def _unstuck(batches: list[Batch]) -> list[Batch]:
-    return [batch for batch in batches if batch.state not in STUCK]
+    return [entry for entries in in_parallel(dump_family, sock_diag.FAMILIES) for entry in entries]
 
 
 def _blind_spots(backend: str, refusals: list[str]) -> list[dict[str, str]]:

@@ -8,7 +8,6 @@ The answer is bounded; what is cut is the smallest, and counted in ``truncated``
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections import Counter
@@ -23,7 +22,6 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     tcp_groups,
     tcp_limits,
     tcp_reader,
-    tcp_tally,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -32,7 +30,6 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry impor
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_groups import Groups, Key
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import Reading
-from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Batch
 
 NETNS = ("host", "pods", "all")
 STATES = (
@@ -47,6 +44,7 @@ STATES = (
     "listen",
     "closing",
 )
+_COUNTED = frozenset(STATES) - {"listen", *tcp_reader.STUCK}
 # No node can fill the controller: 256 KiB of JSON, however many sockets it has.
 BYTES_LIMIT = 256 * 1024
 _LISTENERS_LIMIT = 200
@@ -189,18 +187,10 @@ class _Who:
         """The process that holds a socket, 0 when none was seen to."""
         return self._holders.first.get(inode, 0) if self._holders and inode else 0
 
-    def peers_by_pid(self, batch: Batch) -> dict[int, dict[bytes, int]]:
-        """The sockets of a batch, counted by the process that holds them (0: none was seen to) and by peer."""
-        if self._holders is None:
-            return {0: _peers(batch)}
-        first = self._holders.first
-        found: dict[int, dict[bytes, int]] = {}
-        for ends, inodes in batch.piles.items():
-            peer = tcp_tally.plain(batch.family, ends[-16:])
-            for inode in inodes:
-                peers = found.setdefault(first.get(inode, 0), {})
-                peers[peer] = peers.get(peer, 0) + 1
-        return found
+    @property
+    def holders(self) -> Optional[dict[int, int]]:
+        """The process that holds a socket, by inode; None when nobody looked."""
+        return self._holders.first if self._holders else None
 
     def name(self, pid: int) -> Optional[str]:
         """A process's name; None for 0 and for one that is gone."""
@@ -224,29 +214,19 @@ class _Who:
         return sorted(found, key=lambda one: -one["open"] / (one["limit"] or float("inf")))[:_PROCESSES_LIMIT]
 
 
-def _peers(batch: Batch) -> dict[bytes, int]:
-    peers: dict[bytes, int] = {}
-    for ends, inodes in batch.piles.items():
-        peer = tcp_tally.plain(batch.family, ends[-16:])
-        peers[peer] = peers.get(peer, 0) + len(inodes)
-    return peers
-
-
 def _inodes(reading: Reading) -> Iterator[int]:
     """The inodes of sockets that some process holds."""
     yield from (entry.inode for entry in (*reading.listeners, *reading.stuck) if entry.inode)
-    for batch in reading.batches:
-        yield from filter(None, itertools.chain.from_iterable(batch.piles.values()))
+    yield from filter(None, reading.tally.inodes(_COUNTED))
 
 
 def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) -> Groups:
     groups = Groups()
     for reading in readings:
         netns = reading.namespace.name
-        for batch in reading.batches:
-            ports = (batch.port, None) if batch.incoming else (None, batch.port)
-            for pid, peers in who.peers_by_pid(batch).items():
-                groups.add(Key(netns, batch.state, who.name(pid), *ports), peers)
+        for bunch, peers in reading.tally.bunches(_COUNTED, who.holders).items():
+            ports = (bunch.port, None) if bunch.incoming else (None, bunch.port)
+            groups.add(Key(netns, bunch.state, who.name(bunch.pid), *ports), peers)
         listening = {entry.port for entry in reading.listeners}
         for entry in reading.stuck:
             came_in = entry.port in listening and entry.state != "syn_sent"
@@ -309,14 +289,13 @@ def _states(readings: Iterable[Reading]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for reading in readings:
         counts.update(entry.state for entry in (*reading.listeners, *reading.stuck))
-        for batch in reading.batches:
-            counts[batch.state] += sum(map(len, batch.piles.values()))
+        counts.update({state: reading.tally.count(state) for state in _COUNTED})
     return {state: counts[state] for state in STATES}
 
 
 def _namespace(reading: Reading) -> dict[str, Any]:
     namespace = reading.namespace
-    counted = sum(sum(map(len, batch.piles.values())) for batch in reading.batches)
+    counted = sum(map(reading.tally.count, _COUNTED))
     sockets = len(reading.listeners) + len(reading.stuck) + counted
     return {
         "netns": namespace.name,

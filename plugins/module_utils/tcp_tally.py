@@ -17,10 +17,13 @@ from __future__ import annotations
 import heapq
 import socket
 import struct
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, sock_diag
+from ansible_collections.kubenode.doctor.plugins.module_utils.in_parallel import in_parallel
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
 
 _MESSAGE = struct.Struct("=IH10xBB2xH62xI")
@@ -31,14 +34,13 @@ _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:a.b.c.d, RFC 4291 2.5.5.2
 _INCOMING_BYTES = 2 + 16  # local port, peer; what goes out has the peer's port, source and peer
 
 
-class Batch(NamedTuple):
-    """The piles of one state and one port. ``piles`` has inodes by peer, or by source and peer where ``incoming`` is false."""
+class Bunch(NamedTuple):
+    """What sockets have in common: their state, the process that holds them, whether they came in and then the local, else the peer's port."""
 
     state: str
-    family: str
+    pid: int
     incoming: bool
     port: int
-    piles: dict[bytes, list[int]]
 
 
 class Tally:
@@ -116,17 +118,36 @@ class Tally:
             )
         self._tables[entry.family][number].setdefault(key, []).append(entry.inode or 0)
 
-    def batches(self) -> list[Batch]:
-        """All piles, those of one state and port together."""
-        found: dict[tuple[int, str, int, bytes], dict[bytes, list[int]]] = {}
+    def count(self, state: str) -> int:
+        """How many sockets are in a state."""
+        return sum(len(inodes) for table in self._tables_of(state) for inodes in table.values())
+
+    def inodes(self, states: Iterable[str]) -> Iterator[int]:
+        """The inodes of all sockets in these states, 0 for those that nobody holds."""
+        for state in states:
+            for table in self._tables_of(state):
+                yield from chain.from_iterable(table.values())
+
+    def bunches(self, states: Collection[str], holders: Optional[Mapping[int, int]]) -> dict[Bunch, dict[bytes, int]]:
+        """The sockets in these states, counted by peer (its 4 or 16 bytes). ``holders`` has a pid by inode; pid 0 is for all others."""
+        found: dict[tuple[int, bytes, int, int], dict[bytes, int]] = {}
         for family, tables in self._tables.items():
             for number, table in enumerate(tables):
+                if STATES.get(number, "") not in states:
+                    continue
                 for key, inodes in table.items():
-                    found.setdefault((number, family, len(key), key[:2]), {})[key[2:]] = inodes
-        return [
-            Batch(STATES[number], family, length == _INCOMING_BYTES, _BIG_PORT.unpack(port)[0], piles)
-            for (number, family, length, port), piles in found.items()
-        ]
+                    peer = plain(family, key[-16:])
+                    if holders is None:
+                        peers = found.setdefault((number, key[:2], len(key), 0), {})
+                        peers[peer] = peers.get(peer, 0) + len(inodes)
+                        continue
+                    for inode in inodes:
+                        peers = found.setdefault((number, key[:2], len(key), holders.get(inode, 0)), {})
+                        peers[peer] = peers.get(peer, 0) + 1
+        return {
+            Bunch(STATES[number], pid, length == _INCOMING_BYTES, _BIG_PORT.unpack(port)[0]): peers
+            for (number, port, length, pid), peers in found.items()
+        }
 
     def destinations(self, most: int) -> list[tuple[str, str, int, list[int]]]:
         """``(source, destination, port, inodes)`` of those that most outgoing sockets have, in whatever state."""
@@ -147,6 +168,10 @@ class Tally:
             for (source, destination, port), inodes in ranked
         ]
 
+    def _tables_of(self, state: str) -> Iterator[dict[bytes, list[int]]]:
+        for tables in self._tables.values():
+            yield from (table for number, table in enumerate(tables) if STATES.get(number) == state)
+
     def used(self, low: int, high: int) -> int:
         """How many local ports from ``low`` to ``high`` some socket has."""
         return sum(low <= _as_read(port) <= high for port in self._used)
@@ -154,13 +179,12 @@ class Tally:
 
 def read(tally: Tally, states: int, connect: netlink.Connect = netlink.connect) -> None:
     """Count the sockets in ``states`` (a mask) of the namespace that ``connect`` opens. Raises netlink.NetlinkError."""
-    for family in sock_diag.FAMILIES:
+
+    def read_family(family: str) -> None:
         body = sock_diag.request(family, "tcp", states)
+        netlink.feed(netlink.NETLINK_SOCK_DIAG, sock_diag.BY_FAMILY, body, partial(tally.eat, family), connect)
 
-        def eat(datagram: bytes, family: str = family) -> int:
-            return tally.eat(family, datagram)
-
-        netlink.feed(netlink.NETLINK_SOCK_DIAG, sock_diag.BY_FAMILY, body, eat, connect)
+    in_parallel(read_family, sock_diag.FAMILIES)
 
 
 def plain(family: str, raw: bytes) -> bytes:

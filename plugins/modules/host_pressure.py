@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: host_pressure
 short_description: Tell how busy a node is, how near its limits, and whether its clock can be trusted
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - the kubenode.doctor authors (@kubenode)
 description:
