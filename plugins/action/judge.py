@@ -20,6 +20,7 @@ class ActionModule(LocalAction):
         "nodeport_range": {"type": "str"},
         "proxy_mode": {"type": "str"},
         "skew_share": {"type": "float"},
+        "thresholds": {"type": "dict", "default": {}},
         "waivers": {"type": "list", "elements": "dict", "default": []},
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, report_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, report_text
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "cyan"}
@@ -40,8 +40,8 @@ def _findings(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise bundle.BundleError(f"{path} cannot be read, judge the bundle first: {error}") from error
-    if not isinstance(document, dict):
-        raise bundle.BundleError(f"{path} holds no findings: judge the bundle again")
+    if not isinstance(document, dict) or document.get("schema") != judge.SCHEMA:
+        raise bundle.BundleError(f"{path} holds no findings of this version: judge the bundle again")
     return document
 
 

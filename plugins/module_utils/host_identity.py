@@ -38,6 +38,8 @@ COMPONENTS = frozenset(
         "ovnkube",
     }
 )
+# Those of them that run only where a control plane does. Other all-in-one programs run on workers under the same names.
+CONTROL_PLANE = frozenset({"etcd", "k3s-server", "kube-apiserver", "kube-controller", "kube-scheduler", "microshift"})
 
 
 def collect(proc: str = "/proc") -> dict[str, Any]:

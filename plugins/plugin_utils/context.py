@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.fleet import Fleet
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
@@ -43,6 +45,7 @@ class Context:
     ``outside_services`` are those that have addresses besides their cluster IPs. ``listened`` are the ports that any node
     listens on and ``drawn`` those that any node's kernel may draw: no number for a Service, which every node takes.
     ``targets`` are the numbers that cures propose, by Service port: the same on every host, and no number twice.
+    ``directory`` knows the cluster's addresses, ``fleet`` the hosts' ends of connections.
     """
 
     settings: Settings
@@ -57,12 +60,15 @@ class Context:
     listened: set[int] = field(default_factory=set)
     drawn: port_ranges.Intervals = ()
     targets: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    fleet: Fleet = field(default_factory=Fleet)
+    directory: Directory = field(init=False)
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     _nodes_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
     _nodes_by_address: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.directory = Directory(self.cluster)
         services = self.cluster["services"]
         if services is not None:
             self.node_ports = node_ports.node_ports(services, self.cluster["endpoint_slices"])
@@ -102,6 +108,7 @@ class Context:
             self.api_ranges[host] = (*port_ranges.parse_range(f"{low}-{high}"), f"{host}: {api_server['source']}")
         if match is not None or self.cluster["nodes"] is None:
             self._learn_ports(sections)
+        self.fleet.learn(host, sections)
 
     def _learn_ports(self, sections: dict[str, Any]) -> None:
         listeners = (sections.get("listen_ports") or {}).get("listeners") or ()

@@ -28,13 +28,15 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Unknown,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no survey
 CLUSTER = None  # the host of findings that belong to no single node
 _LISTS = {
     "host": ("addresses", "components"),
     "listen_ports": ("listeners",),
     "nodeport_conflict": ("sockets",),
+    "tcp_states": ("namespaces", "groups", "accept_queues", "stuck"),
 }
 _OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 
@@ -44,17 +46,19 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
 
         schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
         hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
-        rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding]
+        rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding],
+        survey: what the fleet comes to (Survey.document)
 
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
     """
     rules = catalogue.rules() if rules is None else rules
-    context = _context(bundle, settings)
+    context, survey = _context(bundle, settings), Survey()
     hosts = {}
     for node in bundle.nodes():
         hosts[node["host"]] = {"answered": node["answered"], "why": node["why"], "picture": None}
         if node["answered"]:
             _learn(context, node)
+            survey.learn(node["host"], node["snapshot"]["sections"])
             hosts[node["host"]]["picture"] = _picture(node["snapshot"]["sections"])
     tally = {rule.id: _count(rule) for rule in rules}
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
@@ -62,6 +66,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         for rule in rules:
             if rule.scope == "node":
                 findings += _on_node(rule, node, context, tally)
+    findings = _without_benign(findings, tally)
     _link_causes(findings)
     _waive(findings, settings)
     findings.sort(key=_order)
@@ -77,6 +82,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,
+        "survey": survey.document(hosts, findings, tally),
     }
 
 
@@ -200,7 +206,12 @@ def _findings(
 ) -> list[dict[str, Any]]:
     answers = list(answers)
     tally[rule.id][_overall(answers)] += 1
-    return _merged([_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)])
+    found = _merged([_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)])
+    if any(finding["least_hosts"] > 1 for finding in found):
+        benign = _overall([answer for answer in answers if not isinstance(answer, Fail)])
+        for finding in found:
+            finding["if_benign"] = benign
+    return found
 
 
 def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -213,7 +224,32 @@ def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         reason = finding["explanation"] if finding["status"] == "unknown" else ""
         first = merged.setdefault((finding["fingerprint"], reason), finding)
         first["evidence"] += [fact for fact in finding["evidence"] if fact not in first["evidence"]]
+        first["least_hosts"] = min(first["least_hosts"], finding["least_hosts"])
     return list(merged.values())
+
+
+def _without_benign(findings: Sequence[dict[str, Any]], tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The findings without those that too few hosts share; a host that is left without one counts as what else it answered.
+
+    Only the whole fleet tells, so this comes last, over findings: the nodes are gone by then.
+    """
+    sharing: dict[tuple[str, str], set[str | None]] = {}
+    for finding in findings:
+        if finding["status"] == "fail":
+            sharing.setdefault((finding["rule"], finding["object"]), set()).add(finding["host"])
+    kept, benign = [], {}
+    for finding in findings:
+        least, otherwise = finding.pop("least_hosts"), finding.pop("if_benign", "")
+        if finding["status"] == "fail" and len(sharing[finding["rule"], finding["object"]]) < least:
+            benign[finding["rule"], finding["host"]] = otherwise
+        else:
+            kept.append(finding)
+    failing = {(finding["rule"], finding["host"]) for finding in kept if finding["status"] == "fail"}
+    for place, answer in benign.items():
+        if place not in failing:
+            tally[place[0]]["fail"] -= 1
+            tally[place[0]][answer] += 1
+    return kept
 
 
 def _overall(answers: Sequence[Answer]) -> str:
@@ -247,6 +283,7 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
             "causes": [],
         }
     finding["broken"] = getattr(answer, "broken", False)
+    finding["least_hosts"] = 1 if host is CLUSTER else getattr(answer, "least_hosts", 1)
     identity = "\n".join((rule.id, host or "", finding["object"], finding["status"]))
     return {
         "rule": rule.id,

@@ -1,35 +1,36 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report for a terminal: what is wrong, on which hosts, why, and what to do; then what could not be seen.
+"""The report for a terminal: what the fleet comes to; what is wrong, on which hosts, why, and what to do; what listens and connects
+where; then what could not be seen.
 
 Reads findings.json and computes nothing. Equal findings of many hosts are told once; causes come before symptoms.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_survey
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.judge import walk
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import WIDTH, count, host_names, wrap
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
-_WIDTH = 110
-_HOSTS_SHOWN = 8
 _COMMAND_LIMIT = 2000
-_RULE_LINE = "─" * _WIDTH
+_RULE_LINE = "─" * WIDTH
 
 
 def render(document: dict[str, Any], bundle: str = "") -> str:
     """Render the document of findings.json as text of at most 110 columns (commands are never broken)."""
-    lines = [*_heading(document, bundle), "", *_verdict(document)]
+    survey = document["survey"]
+    lines = [*_heading(document, bundle), "", *_verdict(document), *report_survey.conclusions(survey)]
     for number, group in enumerate(_groups(document["findings"]), 1):
         lines += ["", *_finding(number, group.depth, group.findings)]
+    lines += [*report_survey.services(survey), *report_survey.nodes(survey), *report_survey.talkers(survey)]
     lines += _unknowns(document)
-    lines += _pictures(document["hosts"])
     lines += _looked_at(document)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -52,7 +53,7 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
     ]
     lines = [_RULE_LINE]
     for text in texts:
-        lines += _wrap(text, "", " " * 14)
+        lines += wrap(text, "", " " * 14)
     # A path is copied as one piece, like a command.
     return lines + ([f"bundle:       {clean(bundle, 5000)}"] if bundle else [])
 
@@ -77,10 +78,10 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     found = [finding for finding in document["findings"] if finding["status"] == "fail"]
     live = [finding for finding in found if not finding["waived"]]
     counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
-    parts = [f"{counts['critical']} critical", _count(counts["warning"], "warning"), _count(counts["info"], "note")]
+    parts = [f"{counts['critical']} critical", count(counts["warning"], "warning"), count(counts["info"], "note")]
     parts += [f"{len(found) - len(live)} waived"] if len(found) > len(live) else []
     unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    text = f"RESULT: {', '.join(parts)}; {_count(unknown, 'answer')} unknown."
+    text = f"RESULT: {', '.join(parts)}; {count(unknown, 'answer')} unknown."
     if not any(host["answered"] for host in document["hosts"].values()):
         text += " Nobody answered, so nothing was looked at."
     elif not found:
@@ -89,25 +90,21 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     lines = [text]
     for title in dict.fromkeys(title for title, _host in critical):
         hosts = [{"host": host} for other, host in critical if other == title]
-        lines += _wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
+        lines += wrap(f"!! {_hosts(hosts)}: {clean(title)}", "", "   ")
     lines += [
-        line for why in document["damaged"] for line in _wrap(f"!! the bundle is damaged: {clean(why)}", "", "   ")
+        line for why in document["damaged"] for line in wrap(f"!! the bundle is damaged: {clean(why)}", "", "   ")
     ]
     for waiver in document["waivers"]:
         if waiver["state"] == "expired":
             text = (
                 f"!! the waiver of {clean(waiver['rule'])} has expired on {waiver['until']}: {clean(waiver['reason'])}"
             )
-            lines += _wrap(text, "", "   ")
+            lines += wrap(text, "", "   ")
     broken = [finding for finding in document["findings"] if finding["broken"]]
     if broken:
         text = "checks broke on data that they could not read, and may have missed faults (see UNKNOWN)"
-        lines += _wrap(f"!! {_hosts(broken)}: {text}", "", "   ")
+        lines += wrap(f"!! {_hosts(broken)}: {text}", "", "   ")
     return lines
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 @dataclass
@@ -155,17 +152,17 @@ def _finding(number: int, depth: int, group: Sequence[dict[str, Any]]) -> list[s
     first = group[0]
     margin = "   " * depth
     mark = "└─ because of this, " if depth else ""
-    lines = _wrap(f"{number}. {mark}{headline(first)}", margin, margin + "   ")
+    lines = wrap(f"{number}. {mark}{headline(first)}", margin, margin + "   ")
     body = margin + "   "
-    lines += _wrap("on: " + _hosts(group), body, body + "    ")
+    lines += wrap("on: " + _hosts(group), body, body + "    ")
     if first["waived"]:
-        lines += _wrap(f"waived: {clean(first['waived']['reason'])}", body, body + "    ")
+        lines += wrap(f"waived: {clean(first['waived']['reason'])}", body, body + "    ")
     differs = any(finding["explanation"] != first["explanation"] for finding in group)
     where = f"On {clean(first['host'] or 'the cluster', 100)}: " if differs else ""
-    lines += _wrap(where + clean(first["explanation"], 2000), body, body)
-    lines += _wrap(f"seen{' on ' + clean(first['host'], 100) if len(group) > 1 and first['host'] else ''}:", body, body)
+    lines += wrap(where + clean(first["explanation"], 2000), body, body)
+    lines += wrap(f"seen{' on ' + clean(first['host'], 100) if len(group) > 1 and first['host'] else ''}:", body, body)
     for fact in first["evidence"]:
-        lines += _wrap("- " + clean(fact), body + "  ", body + "    ")
+        lines += wrap("- " + clean(fact), body + "  ", body + "    ")
     return lines + _remedies(first["remedies"], body)
 
 
@@ -173,7 +170,7 @@ def _remedies(remedies: Sequence[dict[str, Any]], body: str) -> list[str]:
     lines = [f"{body}cure{'s' if len(remedies) > 1 else ''}:"] if remedies else []
     for letter, remedy in zip("abcdefgh", remedies, strict=False):
         risk = f" (risk: {clean(remedy['risk'])})" if remedy["risk"] else ""
-        lines += _wrap(f"{letter}) {clean(remedy['summary'])}{risk}", body + "  ", body + "     ")
+        lines += wrap(f"{letter}) {clean(remedy['summary'])}{risk}", body + "  ", body + "     ")
         # A command is copied as one piece, so it is never broken over lines.
         lines += [f"{body}     # {_command(command)}" for command in remedy["commands"]]
     return lines
@@ -187,11 +184,7 @@ def _command(text: str) -> str:
 
 
 def _hosts(group: Sequence[dict[str, Any]]) -> str:
-    names = sorted({finding["host"] or "the cluster" for finding in group})
-    shown = ", ".join(clean(name, 100) for name in names[:_HOSTS_SHOWN])
-    return (
-        shown if len(names) <= _HOSTS_SHOWN else f"{shown} and {len(names) - _HOSTS_SHOWN} more ({len(names)} in all)"
-    )
+    return host_names({finding["host"] or "the cluster" for finding in group})
 
 
 def _unknowns(document: dict[str, Any]) -> list[str]:
@@ -205,45 +198,14 @@ def _unknowns(document: dict[str, Any]) -> list[str]:
     lines = ["", "UNKNOWN, because it could not be seen:"] if reasons else []
     for why, (hosts, rules) in sorted(reasons.items(), key=lambda entry: (-len(entry[1][1]), entry[0])):
         group = [{"host": host if host != "the cluster" else None} for host in hosts]
-        lines += _wrap(f"- {clean(why, 600)}", "  ", "    ")
-        lines += _wrap(f"on: {_hosts(group)}; open: {', '.join(sorted(rules))}", "    ", "        ")
+        lines += wrap(f"- {clean(why, 600)}", "  ", "    ")
+        lines += wrap(f"on: {_hosts(group)}; open: {', '.join(sorted(rules))}", "    ", "        ")
     return lines
-
-
-def _pictures(hosts: dict[str, dict[str, Any]]) -> list[str]:
-    """Hosts that look the same are told once."""
-    same: dict[str, list[dict[str, Any]]] = {}
-    for host, state in hosts.items():
-        same.setdefault(_picture(state), []).append({"host": host})
-    lines = ["", "HOSTS:"]
-    for picture, group in same.items():
-        lines += _wrap(f"- {_hosts(group)}: {picture}", "  ", "    ")
-    return lines
-
-
-def _picture(state: dict[str, Any]) -> str:
-    if not state["answered"]:
-        return f"no answer: {clean(str(state['why']), 300)}"
-    seen = state["picture"]
-    parts = [
-        f"Linux {clean(str(seen['kernel'] or '?'))}",
-        f"runs {clean(', '.join(seen['components'] or [])) or 'no Kubernetes program'}",
-        f"service proxy mode {clean(str(seen['proxy_mode'] or 'not seen'))}",
-    ]
-    if seen["listeners"] is not None:
-        parts.append(
-            f"{seen['listeners']} sockets wait for connections, {seen['random_ports']} of them on random ports"
-        )
-    return "; ".join([*parts, *(["not asked as root"] if seen["root"] is False else [])])
 
 
 def _looked_at(document: dict[str, Any]) -> list[str]:
     lines = ["", "CHECKS, each with its answers over the hosts:", "   pass  fail unknown  n/a"]
     for name, rule in document["rules"].items():
         counts = f"{rule['pass']:>7}{rule['fail']:>6}{rule['unknown']:>8}{rule['not_applicable']:>5}   "
-        lines += _wrap(f"{clean(rule['claim'])} [{name}]", counts, " " * len(counts))
+        lines += wrap(f"{clean(rule['claim'])} [{name}]", counts, " " * len(counts))
     return [*lines, _RULE_LINE]
-
-
-def _wrap(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

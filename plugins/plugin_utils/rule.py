@@ -27,7 +27,8 @@ class Fail:
     """A fault that was found.
 
     ``subject`` names the thing that is at fault, without pid, time or ephemeral port: it identifies the finding from run to run.
-    ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one.
+    ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one. ``least_hosts`` is how
+    many hosts must show the same fault (the same subject) for it to be one: on fewer it is benign and not told.
     """
 
     subject: str
@@ -37,6 +38,7 @@ class Fail:
     remedies: tuple[Remedy, ...]
     severity: str = ""
     caused_by: tuple[str, ...] = ()
+    least_hosts: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Rule:
     ``judge`` yields nothing when the claim holds. ``scope`` "node" means ``judge(node, context)`` is called once a host that
     answered; "cluster" means ``judge(context)`` is called once. ``needs`` are the snapshot sections without which a node rule
     cannot be judged. ``claim`` is what must hold, ``why`` what breaks otherwise, ``sources`` where that is known from.
+    ``settings`` and ``thresholds`` name the operator's settings and the numbers of plugin_utils/thresholds.py that it asks for.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Rule:
     needs: tuple[str, ...] = ()
     scope: str = "node"
     settings: tuple[str, ...] = ()
+    thresholds: tuple[str, ...] = ()
     see_also: tuple[str, ...] = field(default=())
 
 

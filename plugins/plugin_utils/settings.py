@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import MODES
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
 _WAIVER_KEYS = {"rule", "host", "object", "reason", "owner", "until"}
@@ -47,13 +48,21 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one judgement. ``skew_share`` is the share of automatic port selection, 0 to 1, one port may get."""
+    """Settings of one judgement. ``skew_share`` is the share of automatic port selection, 0 to 1, one port may get.
+
+    ``thresholds`` are those that were set; ``threshold`` knows the others' defaults.
+    """
 
     fail_on: str = "critical"
     nodeport_range: tuple[int, int] | None = None
     proxy_mode: str | None = None
     skew_share: float = 0.1
     waivers: tuple[Waiver, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def threshold(self, name: str) -> float:
+        """The number in force, in the unit that plugin_utils/thresholds.py tells."""
+        return self.thresholds.get(name, thresholds.BY_NAME[name].default)
 
 
 def read(options: Mapping[str, Any]) -> Settings:
@@ -65,6 +74,7 @@ def read(options: Mapping[str, Any]) -> Settings:
         proxy_mode=_choice("proxy_mode", given["proxy_mode"], MODES) if "proxy_mode" in given else None,
         skew_share=_share("skew_share", given.get("skew_share", Settings.skew_share)),
         waivers=_waivers(given.get("waivers", ())),
+        thresholds=_thresholds(given.get("thresholds", {})),
     )
 
 
@@ -91,6 +101,13 @@ def _share(name: str, value: Any) -> float:
     if not 0 < share <= 1:
         raise SettingsError(f"{name}: {value!r} is no share above 0 and up to 1")
     return share
+
+
+def _thresholds(value: Any) -> dict[str, float]:
+    try:
+        return thresholds.read(value)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _waivers(value: Any) -> tuple[Waiver, ...]:

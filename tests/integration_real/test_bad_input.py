@@ -99,6 +99,8 @@ def test_kubeconfig_without_permission():
         ),
         ("waivers", [{"rule": "x", "reason": "y", "untill": 1}], "waivers[0]: unknown keys untill"),
         ("report_skew_share", 2, "skew_share: 2.0 is no share above 0 and up to 1"),
+        ("thresholds", {"conntrack": 0.5}, "thresholds: none is named conntrack; there are accept_queue_share,"),
+        ("thresholds", {"conntrack_share": 75}, "thresholds: conntrack_share: 75 is no share above 0 and up to 1"),
     ],
 )
 def test_setting(name: str, value: object, message: str):
@@ -157,6 +159,8 @@ def test_wrong_option_is_not_recorded_as_the_nodes_silence(tmp_path: Path):
     ("role", "message"),
     [
         ("ports", "ports_judged holds no judgement: run the role kubenode.doctor.report first"),
+        ("tcp", "tcp_judged holds no judgement: run the role kubenode.doctor.report first"),
+        ("host", "host_judged holds no judgement: run the role kubenode.doctor.report first"),
         ("report", "the folder has no name: say which"),
     ],
 )
@@ -167,9 +171,19 @@ def test_role_alone(tmp_path: Path, role: str, message: str):
     assert message in last["msg"]
 
 
-def test_role_ports_with_a_judgement_of_its_own(tmp_path: Path):
-    judged = {"failing": {"localhost": {"ports": ["CRITICAL: the story"]}}}
-    task = {"ansible.builtin.include_role": {"name": "kubenode.doctor.ports"}, "vars": {"ports_judged": judged}}
+@pytest.mark.parametrize("role", ["ports", "tcp", "host"])
+def test_role_with_a_judgement_of_its_own(tmp_path: Path, role: str):
+    judged = {"failing": {"localhost": {name: [f"CRITICAL: the story of {name}"] for name in ("ports", "tcp", "host")}}}
+    task = {"ansible.builtin.include_role": {"name": f"kubenode.doctor.{role}"}, "vars": {f"{role}_judged": judged}}
     *_before, last = run_tasks([task], {}, tmp_path)
     assert last["failed"]
-    assert last["msg"] == ["CRITICAL: the story"]
+    assert last["msg"] == [f"CRITICAL: the story of {role}"]
+
+
+@pytest.mark.parametrize("role", ["ports", "tcp", "host"])
+def test_role_passes_a_host_with_findings_of_others(tmp_path: Path, role: str):
+    judged = {"failing": {"localhost": {"other": ["CRITICAL: the story"]}, "another": {role: ["CRITICAL: its story"]}}}
+    task = {"ansible.builtin.include_role": {"name": f"kubenode.doctor.{role}"}, "vars": {f"{role}_judged": judged}}
+    results = run_tasks([task], {}, tmp_path)
+    assert not [result for result in results if result.get("failed")]
+    assert results[-1]["skipped"]

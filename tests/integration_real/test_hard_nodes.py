@@ -28,6 +28,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     sockets,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import ad_hoc, needs_stage
 from ansible_collections.kubenode.doctor.tests.integration_real.fresh_netns import in_fresh_netns, ip, needs_root
 from ansible_collections.kubenode.doctor.tests.integration_real.real_process import (
@@ -54,7 +55,7 @@ def listen(address="127.0.0.1", port=PORT):
 
 
 def collect(**options):
-    return listeners.collect(Deadline(60), **options)
+    return listeners.collect(SocketHolders(Deadline(60)), **options)
 
 
 # --- what the kernel holds on a port, in whatever state
@@ -81,7 +82,7 @@ def connections():
     bound.bind(("0.0.0.0", 30004))
     datagram.bind(("10.77.0.1", 30005))
     datagram.connect(("10.77.0.1", 53))
-    section = nodeport_sockets.collect(Deadline(60), range(30000, 32768))
+    section = nodeport_sockets.collect(SocketHolders(Deadline(60)), range(30000, 32768))
     del held
     return {"pid": os.getpid(), **section}
 
@@ -157,7 +158,8 @@ def as_root_without_ptrace():
     program = (
         "import json; from ansible_collections.kubenode.doctor.plugins.module_utils import listeners; "
         "from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline; "
-        "print(json.dumps(listeners.collect(Deadline(60))))"
+        "from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders; "
+        "print(json.dumps(listeners.collect(SocketHolders(Deadline(60)))))"
     )
     # exec takes the right away.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -217,7 +219,7 @@ def many(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     held = [listen("127.0.0.1", 10000 + number) for number in range(count)]
     section = collect()
-    judged = nodeport_sockets.collect(Deadline(60), range(10000, 10000 + count))
+    judged = nodeport_sockets.collect(SocketHolders(Deadline(60)), range(10000, 10000 + count))
     for each in held:
         each.close()
     return {"listen_ports": section, "nodeport_conflict": judged}
@@ -324,14 +326,14 @@ def serving(behave):
 def asked(behave):
     with running(lambda: serving(behave), name=b"kube-proxy"):
         started = time.monotonic()
-        section = nodeport_sockets.collect(Deadline(60), [PORT])
+        section = nodeport_sockets.collect(SocketHolders(Deadline(60)), [PORT])
         return {"seconds": time.monotonic() - started, **section}
 
 
 def not_accepting():
     with running(lambda: listen("127.0.0.1", 10249), name=b"kube-proxy"):
         started = time.monotonic()
-        section = nodeport_sockets.collect(Deadline(60), [PORT])
+        section = nodeport_sockets.collect(SocketHolders(Deadline(60)), [PORT])
         return {"seconds": time.monotonic() - started, **section}
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import listeners, sock_diag
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import needs_ss
 from ansible_collections.kubenode.doctor.tests.integration_real.fresh_netns import in_fresh_netns, ip, needs_root
 from ansible_collections.kubenode.doctor.tests.integration_real.real_process import NOBODY, running
@@ -81,7 +82,7 @@ def scene():
 def look():
     """What the section, ss and psutil say of the same sockets at the same time."""
     with scene() as pids:
-        sections = {backend: listeners.collect(Deadline(60), backend=backend) for backend in BACKENDS}
+        sections = {backend: listeners.collect(SocketHolders(Deadline(60)), backend=backend) for backend in BACKENDS}
         printed = subprocess.run(["ss", "-Hlntupe"], check=True, capture_output=True, text=True).stdout
         return {"pids": pids, "sections": sections, "ss": printed, "psutil": witness()}
 

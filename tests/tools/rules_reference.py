@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Rule
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
@@ -46,7 +46,17 @@ A host that has one fault and something unseen has failed; what was not seen is 
 
 The severity below is the usual one; a finding may be lower or higher where the case is. `fail_on` (critical, unless set) decides from \
 which severity on a host fails. A waiver names a rule by its id, with a reason and a last day. Settings are variables of the \
-playbooks.
+playbooks; [thresholds](#thresholds) are keys of the variable `thresholds`.
+"""
+_THRESHOLDS = """
+## Thresholds
+
+Numbers from which something is a finding. The playbooks take those that do not fit a fleet as `thresholds`, for instance \
+`-e '{"thresholds": {"conntrack_share": 0.6}}'`. A share lies above 0 and up to 1. A name that is not here and a value that cannot be are \
+refused before any node is asked.
+
+| name | default | unit | meaning | where the default is from | rules |
+|---|---|---|---|---|---|
 """
 _SCOPES = {"node": "each host", "cluster": "the cluster, once"}
 
@@ -59,7 +69,7 @@ def render(rules: Sequence[Rule]) -> str:
         parts += [f"## {group}\n", "| rule | severity | claim |\n|---|---|---|"]
         parts += [f"| [{rule.id}](#{rule.id}) | {rule.severity} | {_cell(rule.claim)} |" for rule in found]
         parts += ["\n".join(_section(rule)) for rule in found]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, _THRESHOLDS + "\n".join(_thresholds(rules))]) + "\n"
 
 
 def _section(rule: Rule) -> Iterator[str]:
@@ -71,11 +81,19 @@ def _section(rule: Rule) -> Iterator[str]:
         yield f"* needs: {', '.join(f'`{name}`' for name in rule.needs)}"
     if rule.settings:
         yield f"* settings: {', '.join(f'`{name}`' for name in rule.settings)}"
+    if rule.thresholds:
+        yield f"* thresholds: {', '.join(f'`{name}`' for name in rule.thresholds)}"
     if rule.see_also:
         yield f"* see also: {', '.join(f'[{name}](#{name})' for name in rule.see_also)}"
     yield "* known from:"
     for source in rule.sources:
         yield f"  * {source}"
+
+
+def _thresholds(rules: Sequence[Rule]) -> Iterator[str]:
+    for one in thresholds.THRESHOLDS:
+        users = ", ".join(f"[{rule.id}](#{rule.id})" for rule in rules if one.name in rule.thresholds)
+        yield f"| `{one.name}` | {one.default:g} | {one.unit} | {_cell(one.meaning)} | {_cell(one.source)} | {users} |"
 
 
 def _cell(text: str) -> str:

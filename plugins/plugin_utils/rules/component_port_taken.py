@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
+from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity, known_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -76,7 +76,7 @@ def _fail(node: NodeView, port: int, component: str, socket: dict[str, Any]) -> 
 
 
 def _has_control_plane(node: NodeView) -> bool:
-    return not {"kube-apiserver", "etcd", "kube-controller", "kube-scheduler"}.isdisjoint(node["host"]["components"])
+    return not host_identity.CONTROL_PLANE.isdisjoint(node["host"]["components"])
 
 
 RULE = Rule(

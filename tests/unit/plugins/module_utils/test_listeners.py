@@ -10,9 +10,10 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config, kernel_settings, listeners, sockets
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.sockets import Seen
 
-LATER = Deadline(60)
+HOLDERS = SocketHolders(Deadline(60))
 KUBELET = {"pid": 12, "name": "kubelet", "unit": "kubelet.service", "container_id": None, "pod_uid": None}
 STREAM = Entry("tcp", "ipv4", "listen", "127.0.0.1", 36527, "0.0.0.0", 0, 2, 128, 0, 100)
 BOUND = Entry("tcp", "ipv6", "bound", "::", 36527, "::", 0, 0, 0, 1000, 101, True)
@@ -48,7 +49,7 @@ def node(monkeypatch):
 
 @pytest.mark.usefixtures("node")
 def test_the_section():
-    section = listeners.collect(LATER)
+    section = listeners.collect(HOLDERS)
     assert [(entry["protocol"], entry["port"], entry["family"]) for entry in section["listeners"]] == [
         ("tcp", 36527, "ipv4"),
         ("tcp", 36527, "ipv6"),
@@ -62,7 +63,7 @@ def test_the_section():
 @pytest.mark.usefixtures("node")
 def test_without_processes_nobody_is_searched(monkeypatch):
     monkeypatch.setattr(listeners, "Owners", lambda *_arguments: pytest.fail("processes were searched"))
-    section = listeners.collect(LATER, processes=False)
+    section = listeners.collect(None)
     assert (section["complete"], section["missing"]) == (True, [])
     # Nobody looked who holds the sockets.
     assert [(entry["processes"], entry["hidden"]) for entry in section["listeners"]] == [([], None)] * 3
@@ -80,7 +81,7 @@ def test_a_streaming_port_that_is_set(monkeypatch, pinned, component):
     monkeypatch.setattr(sockets, "collect", lambda *_arguments, **_options: Seen([ON_31000], "sock_diag", []))
     monkeypatch.setattr(listeners, "Owners", lambda *_arguments: Owners([CONTAINERD]))
     monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(pinned), []))
-    (told,) = listeners.collect(LATER)["listeners"]
+    (told,) = listeners.collect(HOLDERS)["listeners"]
     assert (told["known_as"] or {}).get("component") == component
 
 
@@ -88,7 +89,7 @@ def test_a_streaming_port_that_is_set(monkeypatch, pinned, component):
 def test_settings_that_break_are_told_beside_the_sockets(monkeypatch):
     gap = {"what": "CRI settings", "why": "OSError: as the test says"}
     monkeypatch.setattr(cri_config, "pinned", lambda: (frozenset(), [gap]))
-    section = listeners.collect(LATER)
+    section = listeners.collect(HOLDERS)
     assert len(section["listeners"]) == 3
     assert gap in section["missing"]
 
@@ -96,7 +97,7 @@ def test_settings_that_break_are_told_beside_the_sockets(monkeypatch):
 @pytest.mark.usefixtures("node")
 def test_too_many(monkeypatch):
     monkeypatch.setattr(sockets, "LIMIT", 2)
-    section = listeners.collect(LATER)
+    section = listeners.collect(HOLDERS)
     assert [entry["port"] for entry in section["listeners"]] == [36527, 36527]
     assert section["truncated"] == 1
     assert {"what": "listeners", "why": "3 found, the first 2 kept"} in section["missing"]

@@ -16,9 +16,10 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.sockets import Seen
 
-LATER = Deadline(60)
+HOLDERS = SocketHolders(Deadline(60))
 PROXY = {"program": None, "mode": "iptables", "complete": True, "missing": []}
 
 
@@ -82,7 +83,7 @@ def test_every_state_is_kept_and_what_waits_comes_first(host):
         entry(30080, "bound"),
         entry(22),
     ]
-    section = nodeport_sockets.collect(LATER, [36527, 30080])
+    section = nodeport_sockets.collect(HOLDERS, [36527, 30080])
     told = [
         (found["protocol"], found["port"], found["state"], found["peer_port"], found["inode"])
         for found in section["sockets"]
@@ -99,7 +100,7 @@ def test_every_state_is_kept_and_what_waits_comes_first(host):
 
 def test_the_proxys_metrics_are_looked_for_and_not_told(host):
     host.entries = [entry(10249), entry(10249, "established", peer_port=5), entry(36527)]
-    section = nodeport_sockets.collect(LATER, [36527])
+    section = nodeport_sockets.collect(HOLDERS, [36527])
     assert host.ports == {36527, 10249}
     assert [found["port"] for found in section["sockets"]] == [36527]
     assert [(found["port"], found["state"]) for found in host.metrics] == [(10249, "listen")]
@@ -109,13 +110,13 @@ def test_the_proxys_metrics_are_looked_for_and_not_told(host):
 
 def test_a_node_port_of_that_very_number(host):
     host.entries = [entry(10249)]
-    section = nodeport_sockets.collect(LATER, [10249])
+    section = nodeport_sockets.collect(HOLDERS, [10249])
     assert [found["port"] for found in section["sockets"]] == [10249]
 
 
 def test_no_ports(host):
     host.entries = [entry(36527), entry(10249)]
-    assert nodeport_sockets.collect(LATER, [])["sockets"] == []
+    assert nodeport_sockets.collect(HOLDERS, [])["sockets"] == []
 
 
 def test_a_streaming_port_that_is_set(host, monkeypatch):
@@ -124,7 +125,7 @@ def test_a_streaming_port_that_is_set(host, monkeypatch):
     containerd = {"pid": 7, "name": "containerd", "unit": None, "container_id": None, "pod_uid": None}
     monkeypatch.setattr(host, "processes", lambda _entry: [containerd])
     host.entries = [entry(31000), entry(31001)]
-    section = nodeport_sockets.collect(LATER, [31000, 31001])
+    section = nodeport_sockets.collect(HOLDERS, [31000, 31001])
     known = {found["port"]: found["known_as"] for found in section["sockets"]}
     assert known[31000]["role"] == "CRI streaming server"
     assert known[31001] is None
@@ -134,7 +135,7 @@ def test_a_streaming_port_that_is_set(host, monkeypatch):
 def test_too_many_connections_leave_the_listeners(host, monkeypatch):
     monkeypatch.setattr(nodeport_sockets, "_LIMIT", 3)
     host.entries = [entry(36527, "established", peer_port=port) for port in range(1, 11)] + [entry(36527)]
-    section = nodeport_sockets.collect(LATER, [36527])
+    section = nodeport_sockets.collect(HOLDERS, [36527])
     assert [found["state"] for found in section["sockets"]] == ["listen", "established", "established"]
     assert section["truncated"] == 8
     assert section["missing"] == [{"what": "sockets", "why": "11 touch these ports, the first 3 kept"}]
@@ -149,7 +150,7 @@ def test_sctp_in_use_is_said(monkeypatch, tmp_path, lines, complete):
     if lines is not None:
         (tmp_path / "eps").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(nodeport_sockets, "_SCTP_TABLE", str(tmp_path / "eps"))
-    section = nodeport_sockets.collect(LATER, [36527])
+    section = nodeport_sockets.collect(HOLDERS, [36527])
     assert section["complete"] is complete
     assert [gap["what"] for gap in section["missing"]] == ([] if complete else ["sctp sockets"])
 
@@ -158,7 +159,7 @@ def test_what_others_miss_is_passed_on(host, monkeypatch):
     gap = {"what": "kube-proxy mode", "why": "nothing told it"}
     host.missing = [{"what": "processes", "why": "2 sockets have no visible process"}]
     monkeypatch.setattr(service_proxy, "collect", lambda _metrics: {**PROXY, "complete": False, "missing": [gap]})
-    section = nodeport_sockets.collect(LATER, [36527])
+    section = nodeport_sockets.collect(HOLDERS, [36527])
     assert section["complete"] is False
     assert section["missing"] == [*host.missing, gap]
 

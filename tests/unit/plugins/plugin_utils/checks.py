@@ -11,6 +11,9 @@ import shlex
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 
+# What cures may ask a person to run.
+PROGRAMS = frozenset({"calicoctl", "kubectl", "lscpu", "printf", "ss", "sysctl", "systemctl", "top", "vmstat"})
+
 
 def commands(finding):
     """All commands of a finding's cures."""
@@ -20,7 +23,7 @@ def commands(finding):
 def check_command(command):
     """A shell reads it as one of the programs that cures use, with arguments that these would accept."""
     words = shlex.split(command)
-    assert words[0] in {"kubectl", "systemctl", "sysctl", "printf", "ss"}
+    assert words[0] in PROGRAMS
     if "patch" in words:
         test, replace = json.loads(words[words.index("-p") + 1])
         assert (test["op"], replace["op"]) == ("test", "replace")

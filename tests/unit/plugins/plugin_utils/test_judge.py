@@ -199,6 +199,60 @@ def test_a_cause_lies_on_the_same_host_or_on_the_cluster():
         assert [places[cause] for cause in finding["caused_by"]] == [finding["host"], None]
 
 
+def on_hosts(answers):
+    """A rule that answers each host as told, by the host's name."""
+
+    def say(node, _context):
+        yield from answers[node.host]
+
+    return Rule("made-up", "tcp", "warning", "it holds", "it matters", (), say)
+
+
+FEW = {"least_hosts": 3}
+
+
+@pytest.mark.parametrize(
+    ("answers", "found", "counts"),
+    [
+        ("a a a", "aaa", {"fail": 3}),
+        ("a a -", "", {"pass": 3}),
+        ("a a b", "", {"pass": 3}),
+        ("a ab a", "aaa", {"fail": 3}),
+        ("aB a -", "B", {"fail": 1, "pass": 2}),
+        ("a? a -", "", {"unknown": 1, "pass": 2}),
+        ("an a -", "", {"not_applicable": 1, "pass": 2}),
+        ("an? aB ?", "B", {"unknown": 2, "fail": 1}),
+        ("aa aa -", "", {"pass": 3}),
+        ("A - -", "A", {"fail": 1, "pass": 2}),
+        ("aA a -", "a", {"fail": 1, "pass": 2}),
+    ],
+)
+def test_what_is_benign_on_few_hosts_is_not_told(answers, found, counts):
+    """Small letters are faults that three hosts must share, capital ones are faults anywhere, of the same names."""
+    kinds = {"?": Unknown("x"), "n": NotApplicable("x"), "A": fault("a", severity="info"), "B": fault("b")}
+    kinds.update({name: fault(name, **FEW) for name in "ab"})
+    by_host = {
+        f"node-{number}": [kinds[letter] for letter in letters if letter != "-"]
+        for number, letters in enumerate(answers.split())
+    }
+    document = judged_by(on_hosts(by_host), hosts=by_host)
+    told = of_rule(document, "made-up")
+    assert "".join(sorted(finding["object"] for finding in told)) == found.lower()
+    tally = document["rules"]["made-up"]
+    assert {name: tally[name] for name in ("pass", "fail", "unknown", "not_applicable") if tally[name]} == counts
+    assert not any({"least_hosts", "if_benign"} & finding.keys() for finding in document["findings"])
+
+
+def test_what_is_benign_explains_nothing():
+    below = made_up([fault("b", caused_by=("above",))], name="below")
+    document = judged_by(made_up([fault("a", **FEW)], name="above"), below, hosts=("node-a", "node-b"))
+    assert [finding["caused_by"] for finding in document["findings"]] == [[], []]
+
+
+def test_a_finding_of_the_cluster_needs_no_hosts():
+    assert of_rule(judged_by(made_up([fault("c", **FEW)], scope="cluster")), "made-up")
+
+
 @pytest.mark.parametrize(
     ("causes", "walked"),
     [
@@ -307,7 +361,18 @@ def test_no_junk_from_a_node_stops_the_judge_or_breaks_out_of_the_report():
 
 
 @pytest.mark.parametrize(
-    "path", ["host.addresses", "host.components", "listen_ports.listeners", "nodeport_conflict.sockets", "host.missing"]
+    "path",
+    [
+        "host.addresses",
+        "host.components",
+        "listen_ports.listeners",
+        "nodeport_conflict.sockets",
+        "tcp_states.groups",
+        "tcp_states.accept_queues",
+        "tcp_states.stuck",
+        "host.missing",
+        "host_pressure.missing",
+    ],
 )
 @pytest.mark.parametrize("junk", [{}, "", 0, False])
 def test_a_list_that_is_none_is_not_an_empty_one(path, junk):

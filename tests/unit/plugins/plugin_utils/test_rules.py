@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, report_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, report_text, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import (
     check_command,
@@ -45,6 +45,16 @@ def test_every_rule_is_shown_firing_and_silent(rule):
     assert {"fail", "pass"} <= answers
     names = [case.name for case in TABLES[rule]]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rule_names_the_thresholds_that_it_asks_for(rule, monkeypatch):
+    asked = set()
+    known = settings.Settings.threshold
+    monkeypatch.setattr(settings.Settings, "threshold", lambda self, name: asked.add(name) or known(self, name))
+    for case in TABLES[rule]:
+        judge.judge(case.scene, settings.read(case.scene.options), [RULES[rule]])
+    assert asked == set(RULES[rule].thresholds)
 
 
 def found(document, rule, case):

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.tests.tools import rules_reference
@@ -54,3 +54,12 @@ def test_a_rule_says_enough(name):
     assert bool(rule.needs) == (rule.scope == "node")
     assert set(rule.settings) <= {field.name for field in dataclasses.fields(Settings)}
     assert set(rule.see_also) <= RULES.keys()
+    assert set(rule.thresholds) <= thresholds.BY_NAME.keys()
+
+
+@pytest.mark.parametrize("threshold", thresholds.THRESHOLDS, ids=lambda threshold: threshold.name)
+def test_a_threshold_is_told_with_its_default_and_its_source(threshold):
+    (row,) = re.findall(rf"^\| `{threshold.name}` \|.*$", rules_reference.render(catalogue.rules()), re.MULTILINE)
+    cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+    assert cells[1:5] == [f"{threshold.default:g}", threshold.unit, threshold.meaning, threshold.source]
+    assert re.fullmatch(r"\[[a-z-]+\]\(#[a-z-]+\)(, \[[a-z-]+\]\(#[a-z-]+\))*", cells[5])

@@ -31,6 +31,8 @@ FINDING = {
         ({"nodeport_range": 30000}, Settings(nodeport_range=(30000, 30000))),
         ({"proxy_mode": "nftables"}, Settings(proxy_mode="nftables")),
         ({"skew_share": "0.5"}, Settings(skew_share=0.5)),
+        ({"thresholds": {}}, Settings()),
+        ({"thresholds": {"files_share": "0.5"}}, Settings(thresholds={"files_share": 0.5})),
         ({"waivers": [WAIVER]}, Settings(waivers=(Waiver("nodeport-*", "known since 2019"),))),
         (
             {"waivers": [{**WAIVER, "host": "node-*", "owner": "ops", "until": "2026-12-31"}]},

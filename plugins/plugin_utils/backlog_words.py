@@ -1,0 +1,78 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a listener's backlog comes from, and what changes it.
+
+The kernel takes min(what the program asked for, net.core.somaxconn), once, when the program calls listen() (net/socket.c,
+__sys_listen). Go programs ask for what somaxconn is when they begin to listen (Go src/net/sock_linux.go, maxListenerBacklog).
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
+
+SOMAXCONN_FILE = "/etc/sysctl.d/60-somaxconn.conf"
+DEFAULT_SOMAXCONN = 4096  # Linux 5.4 and newer, include/linux/socket.h SOMAXCONN; 128 before
+RESTART = "a program that listens already keeps its backlog until it is restarted"
+
+# All of these are written in Go.
+_GO = host_identity.COMPONENTS | {
+    "calico-typha",
+    "coredns",
+    "dns-controller",
+    "kops-controller",
+    "kube-router",
+    "protokube",
+}
+
+
+def origin(socket: dict[str, Any], somaxconn: int | None) -> str:
+    """Who set a listener's backlog (``listening.as_socket``): somaxconn or the program."""
+    if socket["netns"] != listening.HOST:
+        return "the program's wish or somaxconn of its pod's own network namespace, whichever is less"
+    if somaxconn is None:
+        return "whether somaxconn or the program set it is not known, because somaxconn could not be read"
+    if socket["backlog"] > somaxconn:
+        return f"net.core.somaxconn is {somaxconn} today, so it was lowered after the program began to listen"
+    asked = ", and Go programs ask for just that" if _is_go(socket) else ""
+    if socket["backlog"] == somaxconn:
+        wish = asked or ": the program asked for as much or for more"
+        return f"net.core.somaxconn set it, which is {somaxconn}{wish}"
+    if asked:
+        return f"net.core.somaxconn is {somaxconn} today{asked}: it was raised after the program began to listen"
+    return f"net.core.somaxconn is {somaxconn}, so the program asked for less, or began to listen before somaxconn was raised"
+
+
+def restart(socket: dict[str, Any], why: str) -> Remedy:
+    """Restart the program, which makes it listen anew."""
+    unit = next((process["unit"] for process in socket["processes"] if process["unit"]), None)
+    in_pod = any(process["pod_uid"] for process in socket["processes"])
+    risk = "its connections are cut, also those that wait in the queue"
+    if unit is None or in_pod:
+        what = (
+            "restart its container (a static pod's by moving its manifest away and back)"
+            if in_pod
+            else f"restart {listening.program(socket)}"
+        )
+        return Remedy(f"{what}, {why}", (), risk)
+    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
+    return Remedy(f"restart {unit}, {why}", (shlex.join(words),), risk)
+
+
+def raise_somaxconn(value: int) -> Remedy:
+    """Set net.core.somaxconn; then its programs have to be restarted."""
+    setting = f"net.core.somaxconn = {value}"
+    return Remedy(
+        f"let somaxconn be {value}, then restart the program: {RESTART}",
+        (f"printf '%s\\n' {shlex.quote(setting)} > {SOMAXCONN_FILE}", f"sysctl -p {SOMAXCONN_FILE}"),
+        "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own",
+    )
+
+
+def _is_go(socket: dict[str, Any]) -> bool:
+    return any(process["name"] in _GO for process in socket["processes"])

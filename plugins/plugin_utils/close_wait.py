@@ -1,0 +1,145 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections that the other end has closed and this one has not: which of three faults it is, whose, and what cures it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
+
+NEVER_READ = "never_read"
+LEAKED = "leaked"
+NEVER_ACCEPTED = "never_accepted"
+CAUSES = (NEVER_READ, LEAKED, NEVER_ACCEPTED)
+
+# What each cause is, and how it shows: Recv-Q counts an unread FIN as 1, and a socket that nobody accepted has no inode (Linux
+# net/ipv4/tcp_diag.c, tcp_diag_get_info; net/ipv4/tcp.c, tcp_close).
+MEANING = {
+    NEVER_READ: (
+        "the end that the other side sent is still unread (Recv-Q 1, or more where data waits in front of it): whoever should read is stuck, or "
+        "waits for something else"
+    ),
+    LEAKED: "the program has read the end (Recv-Q 0) and has not closed: it forgot its descriptor, which is a bug of the program",
+    NEVER_ACCEPTED: "the program never accepted them (they have no inode): the listener is at fault, not the connections",
+}
+_API_SERVER = "kube-apiserver"
+_KUBELET_PORT = 10250
+
+
+def causes(gathered: Gathered) -> dict[str, int] | None:
+    """How many connections have each cause; None where the backend does not tell."""
+    told = [group["causes"] for group in gathered.groups if group["causes"] is not None]
+    return {cause: sum(entry[cause] for entry in told) for cause in CAUSES} if told else None
+
+
+def main_cause(gathered: Gathered) -> str | None:
+    """The cause of most of them; None where none is known."""
+    told = causes(gathered)
+    if not told or not any(told.values()):
+        return None
+    return max(CAUSES, key=lambda cause: told[cause])
+
+
+def listener(gathered: Gathered) -> dict[str, Any] | None:
+    """The listener that connections came in to (``listening.as_socket``); None for outgoing ones, and where it is gone."""
+    if not gathered.came_in:
+        return None
+    namespaces = {group["netns"] for group in gathered.groups}
+    for entry in gathered.section["accept_queues"]:
+        if entry["port"] == gathered.port and entry["netns"] in namespaces:
+            return listening.as_socket(entry, gathered.section)
+    return None
+
+
+def is_opener(gathered: Gathered) -> bool:
+    """True for connections to the sockets with which kube-proxy before 1.24 holds NodePorts and from which it never accepts."""
+    return gathered.came_in and gathered.process == "kube-proxy" and main_cause(gathered) == NEVER_ACCEPTED
+
+
+def is_exec_leak(gathered: Gathered) -> bool:
+    """True for API server to kubelet."""
+    return not gathered.came_in and gathered.process == _API_SERVER and gathered.port == _KUBELET_PORT
+
+
+def background(gathered: Gathered) -> str:
+    """What is known of just this program and port; empty for most."""
+    if is_exec_leak(gathered):
+        return (
+            "kube-apiserver dials kubelets for exec, attach, port-forward, logs and proxied requests, and has leaked these connections before: "
+            "kubernetes issues 67913 and 67659."
+        )
+    if is_opener(gathered):
+        return (
+            "kube-proxy before 1.24 holds NodePorts with sockets from which it never accepts; what connected before the NodePort's rules were "
+            "written stays in them for ever: kubernetes issue 106713."
+        )
+    return ""
+
+
+def remedies(gathered: Gathered, node: NodeView) -> Iterator[Remedy]:
+    """Cures, the lasting one first."""
+    if is_exec_leak(gathered):
+        yield Remedy(
+            "upgrade Kubernetes, if its version has the known leak",
+            ("kubectl version",),
+            "the usual ones of an upgrade",
+        )
+        yield Remedy(
+            "restart the API servers one after the other, each only while the others and etcd's quorum are healthy: a static pod's by moving its "
+            "manifest away and back",
+            ("kubectl get --raw='/readyz?verbose'",),
+            "watches and exec sessions through it are cut; with a single API server the API is away meanwhile",
+        )
+    elif is_opener(gathered):
+        yield Remedy(
+            "restart kube-proxy, which closes them, and upgrade it: since 1.24 (and 1.23.7, 1.22.10, 1.21.13) it holds no NodePorts",
+            (),
+            "rules stay in place while it restarts",
+        )
+    else:
+        yield _restart(gathered, node)
+    if main_cause(gathered) != NEVER_ACCEPTED:
+        yield _kill(gathered)
+
+
+def _restart(gathered: Gathered, node: NodeView) -> Remedy:
+    who = gathered.process or "the program"
+    lasting = "correct or upgrade the program, which must close what the other side has closed"
+    unit = _unit(gathered, node)
+    if unit is None:
+        return Remedy(
+            f"restart {who}, which frees them until they come back; {lasting}", (), "all of its connections are cut"
+        )
+    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
+    return Remedy(
+        f"restart {unit}, which frees them until they come back; {lasting}",
+        (shlex.join(words),),
+        "all of its connections are cut",
+    )
+
+
+def _unit(gathered: Gathered, node: NodeView) -> str | None:
+    """The systemd unit of the process, as far as its listeners tell it; None for a pod's."""
+    pids = {sample["pid"] for sample in gathered.samples} - {None}
+    listeners = (node.sections.get("listen_ports") or {}).get("listeners", ())
+    for socket in (*gathered.section["accept_queues"], *listeners):
+        for process in socket["processes"]:
+            if process["pid"] in pids and process["unit"] and not process["pod_uid"]:
+                return str(process["unit"])
+    return None
+
+
+def _kill(gathered: Gathered) -> Remedy:
+    end = "sport" if gathered.came_in else "dport"
+    return Remedy(
+        "as a last resort, let the kernel abort them",
+        (f"ss -K -t state close-wait {end} = :{gathered.port}",),
+        "aborts streams, and those of other programs on this port too; frees the kernel's memory and not the descriptor that the program has leaked",
+    )

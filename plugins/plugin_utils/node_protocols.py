@@ -1,0 +1,157 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protocols that nodes speak with each other and nobody else, so that a peer which is nobody's in the cluster is most likely gone.
+
+A program keeps its peers in a list of its own, and some lists outlive the node. Sources, by row:
+  bgp        docs.tigera.io "Decommission a node"; projectcalico/calicoctl issue 830
+  gossip     kubernetes/kops issue 8296 "Protokube tries to connect to removed hosts", 13974 (restart on all nodes); pkg/wellknownports
+  weave      weaveworks/weave issue 3396 "Weave not removing old Peers"
+  etcd       etcd.io/docs runtime reconfiguration; rancher/rke2 issue 3600
+  cilium     docs.cilium.io system_requirements: 4240 is the health check between nodes
+  metallb    metallb.io/installation: 7946 is memberlist between speakers
+  antrea     antrea-io/antrea pkg/apis/ports.go: 10351 is memberlist between agents
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
+
+
+class Protocol(NamedTuple):
+    """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``cures`` take it out."""
+
+    names: frozenset[str]
+    ports: frozenset[int]
+    speaks: str
+    why: str
+    cures: tuple[Remedy, ...]
+
+
+_TWO_SOURCES = (
+    "only for a node of which two sources say that it is gone: no Node object has its name or its address, and the machine itself (cloud, "
+    "hypervisor) no longer exists or has been unreachable for a day"
+)
+
+_BGP = Protocol(
+    frozenset({"bird", "bird6"}),
+    frozenset({179}),
+    "BGP",
+    "Calico's full mesh has a BGP session to every node that Calico's own datastore lists, and it goes on listing nodes which were taken out of "
+    "the cluster without being deleted there. A router outside of the cluster (a BGPPeer) that is down looks the same.",
+    (
+        Remedy(
+            "compare Calico's list of nodes with the cluster's, and look whether the address is a configured router's",
+            ("kubectl get nodes -o wide", "calicoctl get nodes -o wide", "calicoctl get bgppeers -o wide"),
+            "none",
+        ),
+        Remedy(
+            f"delete what Calico still lists, one at a time: calicoctl delete node NAME, {_TWO_SOURCES}",
+            (),
+            "deleting a living node cuts its routes, and removes its addresses and endpoints; it registers again when its calico-node restarts",
+        ),
+    ),
+)
+
+_GOSSIP = Protocol(
+    frozenset({"protokube", "dns-controller"}),
+    frozenset({3998, 3999, 4000}),
+    "gossip",
+    "kops' gossip keeps the addresses of instances that are gone and passes them on between the nodes, so a single restarted node learns them again.",
+    (
+        Remedy(
+            "restart protokube on all nodes at the same time, which empties the list",
+            ("systemctl restart protokube",),
+            "names of the cluster are not updated while it restarts; what is in /etc/hosts stays",
+        ),
+        Remedy("upgrade kops, which has no gossip any more since 1.37", (), "a rolling update of the nodes"),
+    ),
+)
+
+_WEAVE = Protocol(
+    frozenset({"weaver"}),
+    frozenset({6783}),
+    "Weave's control connections",
+    "Weave's peers pass addresses of peers that are gone on between them.",
+    (
+        Remedy(
+            f"let every peer forget the address: weave forget ADDRESS, {_TWO_SOURCES}",
+            ("kubectl get nodes -o wide",),
+            "a living peer that is forgotten is not dialled until Weave restarts",
+        ),
+    ),
+)
+
+_ETCD = Protocol(
+    frozenset({"etcd", "microshift-etcd"}) | known_ports.ALL_IN_ONE,
+    frozenset({2380}),
+    "etcd's peer protocol",
+    "etcd dials every member of its list, and a member whose machine is gone stays in it until it is removed.",
+    (
+        Remedy(
+            "compare etcd's list of members (etcdctl member list, with etcd's certificates) with the machines that run it",
+            ("kubectl -n kube-system get pods -l component=etcd -o wide",),
+            "none",
+        ),
+        Remedy(
+            f"remove the dead member: etcdctl member remove ID, {_TWO_SOURCES}",
+            (),
+            "without a majority of living members the removal hangs, and a wrong one costs the quorum: take a snapshot first",
+        ),
+    ),
+)
+
+
+def _memberlist(names: frozenset[str], port: int, speaks: str, why: str) -> Protocol:
+    restart = Remedy(
+        "compare its view with the list of nodes, and restart the program if it keeps a peer that is gone",
+        ("kubectl get nodes -o wide",),
+        "it leaves and joins again; what it announces may move for a moment",
+    )
+    return Protocol(names, frozenset({port}), speaks, why, (restart,))
+
+
+PROTOCOLS = (
+    _BGP,
+    _GOSSIP,
+    _WEAVE,
+    _ETCD,
+    _memberlist(
+        frozenset({"cilium-agent"}),
+        4240,
+        "Cilium's health check",
+        "Cilium checks every node that a CiliumNode object names, and such an object can outlive its node.",
+    ),
+    _memberlist(
+        frozenset({"speaker"}),
+        7946,
+        "MetalLB's memberlist",
+        "MetalLB's speakers keep a peer for a while after it is gone.",
+    ),
+    _memberlist(
+        frozenset({"antrea-agent"}),
+        10351,
+        "Antrea's memberlist",
+        "Antrea's agents keep a peer for a while after it is gone.",
+    ),
+    _memberlist(
+        frozenset({"kube-router"}),
+        179,
+        "BGP",
+        "kube-router takes its peers from the Node objects and from configuration: a peer that no Node has is a configured router that is down.",
+    ),
+)
+_BY_DIALLER = {(name, port): protocol for protocol in PROTOCOLS for name in protocol.names for port in protocol.ports}
+# Who dials when the program could not be seen: on ports that hardly anything else uses.
+_BY_PORT = {179: _BGP, 2380: _ETCD, 3999: _GOSSIP, 6783: _WEAVE}
+
+
+def of(process: str | None, port: int) -> Protocol | None:
+    """The protocol that a program speaks with its peers on this port; None for any other connection.
+
+    For a program that could not be seen (None) the port decides.
+    """
+    return _BY_PORT.get(port) if process is None else _BY_DIALLER.get((process, port))

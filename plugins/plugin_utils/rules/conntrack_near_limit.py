@@ -1,0 +1,97 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of tracked connections is nearly full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Remedy,
+    Rule,
+    Unknown,
+)
+
+_FILE = "/etc/sysctl.d/60-conntrack.conf"
+# struct nf_conn and its extensions, rounded up: 256 to 320 bytes in /proc/slabinfo on x86-64.
+_ENTRY_BYTES = 320
+# kube-proxy lets its own figure grow no further (cmd/kube-proxy/app, getConntrackMax).
+_PROXY_MOST = 1048576
+
+
+def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
+    section = node["host_pressure"]
+    hidden = limits.gap(section, "conntrack")
+    if section["conntrack"] is None:
+        yield Unknown(hidden) if hidden else NotApplicable("connections are not tracked here")
+        return
+    use = limits.Use(section["conntrack"]["count"], section["conntrack"]["max"])
+    if not use.limit:
+        yield NotApplicable("nf_conntrack_max is 0: there is no limit")
+        return
+    level = limits.severity(use, context.settings, "conntrack_share")
+    if level:
+        yield _fail(use, level)
+
+
+def _fail(use: limits.Use, level: str) -> Fail:
+    wanted = 2 * use.limit
+    memory = wanted * _ENTRY_BYTES // 2**20
+    return Fail(
+        subject="conntrack table",
+        title=f"the table of tracked connections is {'nearly full' if level == 'critical' else 'filling up'}",
+        explanation=(
+            "Every connection to a Service, and every one that a firewall rule looks at, needs an entry. When the table is full, the kernel drops "
+            "the first packet of each new connection (its log then says: nf_conntrack: table full, dropping packet), for all of the machine's pods. "
+            "Entries of TCP connections that ended without a FIN stay for nf_conntrack_tcp_timeout_established."
+        ),
+        evidence=(f"connections tracked: {use}",),
+        remedies=(
+            Remedy(
+                "look how long dead entries are kept, and who opens so many connections (conntrack -L lists them; DNS over UDP is often the answer)",
+                ("sysctl net.netfilter.nf_conntrack_tcp_timeout_established net.netfilter.nf_conntrack_udp_timeout",),
+                "none",
+            ),
+            Remedy(
+                f"let the table hold {wanted} entries, now and at each boot",
+                limits.sysctl("net.netfilter.nf_conntrack_max", wanted, _FILE),
+                f"up to {memory} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
+            ),
+            _in_kube_proxy(min(wanted, _PROXY_MOST)),
+        ),
+        severity=level,
+    )
+
+
+def _in_kube_proxy(entries: int) -> Remedy:
+    return Remedy(
+        f"where kube-proxy sets the limit: set conntrack.min to {entries} in its configuration, and restart it (the names are kubeadm's)",
+        (
+            "kubectl -n kube-system edit configmap kube-proxy",
+            "kubectl -n kube-system rollout restart daemonset kube-proxy",
+        ),
+        "holds for every node; rules stay in force while kube-proxy restarts, changes to Services wait",
+    )
+
+
+RULE = Rule(
+    id="conntrack-near-limit",
+    group="host",
+    severity="warning",
+    claim="the table of tracked connections has room",
+    why="a full table drops new connections of every pod and of the node, at random and without an error to the program",
+    sources=(
+        "Linux Documentation/networking/nf_conntrack-sysctl.rst and net/netfilter/nf_conntrack_core.c (table full, dropping packet)",
+        "node-exporter docs/node-mixin, NodeHighNumberConntrackEntriesUsed; node-problem-detector config/plugin/network_problem.sh",
+    ),
+    judge=_judge,
+    needs=("host_pressure",),
+    thresholds=("conntrack_share", "conntrack_share_critical"),
+)

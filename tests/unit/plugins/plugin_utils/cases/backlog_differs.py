@@ -1,0 +1,168 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import functools
+
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    Case,
+    changed,
+    live,
+    unknowns,
+)
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.tcp_scene import (
+    alone,
+    on,
+    queue,
+    sick,
+    with_queues,
+)
+
+SOMAXCONN = "tcp_states.limits.somaxconn"
+
+
+def host(*queues, somaxconn=4096):
+    """A host on which these programs listen, besides the quiet ones."""
+    return functools.partial(_with, queues, somaxconn)
+
+
+def _with(queues, somaxconn, snapshot):
+    snapshot = changed(snapshot, "tcp_states.accept_queues", [])
+    return changed(with_queues(snapshot, *queues), SOMAXCONN, somaxconn)
+
+
+def kubelet(backlog, **fields):
+    return queue(10255, "kubelet", backlog=backlog, unit="kubelet.service", **fields)
+
+
+NGINX = [queue(80, "nginx", backlog=backlog) for backlog in (511, 128)]
+DRAWN = ((40001, 128), (40002, 4096), (40003, 4096))
+USUAL = host(kubelet(32768), somaxconn=32768)
+
+CASES = [
+    Case(
+        "kubelet was not restarted after somaxconn was raised",
+        "fail",
+        on(host(kubelet(128), somaxconn=32768), USUAL, USUAL),
+        "node-a",
+        "warning",
+        words=(
+            "kubelet has a smaller backlog here than on most nodes (128 against 32768)",
+            "32768 here today, which is what most nodes have: it was raised after the program began to listen",
+            "2 of 3 hosts have 32768",
+            "a burst that other nodes take is cut off here",
+        ),
+        commands=("systemctl restart kubelet.service",),
+    ),
+    Case(
+        "somaxconn was raised everywhere but here",
+        "fail",
+        on(host(kubelet(128), somaxconn=128), USUAL, USUAL),
+        "node-a",
+        "warning",
+        words=("This node's net.core.somaxconn is 128, and limits the backlog to that", "let somaxconn be 32768"),
+        commands=("printf '%s\\n' 'net.core.somaxconn = 32768' > /etc/sysctl.d/60-somaxconn.conf",),
+    ),
+    Case(
+        "somaxconn was lowered here since",
+        "fail",
+        on(host(kubelet(4096), somaxconn=128), USUAL, USUAL),
+        "node-a",
+        words=("it was lowered after the program began to listen, and would be less still after a restart",),
+    ),
+    Case(
+        "somaxconn was lowered everywhere, and kubelet not restarted here",
+        "fail",
+        on(host(kubelet(32768), somaxconn=4096), *2 * [host(kubelet(4096))]),
+        "node-a",
+        "info",
+        words=(
+            "a larger backlog here than on most nodes (32768 against 4096)",
+            "it was lowered after the program began to listen",
+            "A larger backlog does no harm by itself",
+        ),
+    ),
+    Case(
+        "a program that asks for less here",
+        "fail",
+        on(host(NGINX[1]), host(NGINX[0]), host(NGINX[0])),
+        "node-a",
+        words=(
+            "nginx has a smaller backlog here than on most nodes (128 against 511)",
+            "4096 here and explains neither number: the program's version or configuration differs",
+        ),
+        commands=("sysctl net.core.somaxconn", "ss -tln sport = :80"),
+    ),
+    Case(
+        "somaxconn could not be read",
+        "fail",
+        on(host(NGINX[1], somaxconn=None), host(NGINX[0]), host(NGINX[0])),
+        "node-a",
+        words=("Why is not known, because somaxconn could not be read",),
+    ),
+    Case(
+        "all ports of one program are one fault",
+        "fail",
+        on(
+            host(kubelet(128), queue(10250, "kubelet", backlog=128), somaxconn=32768),
+            *2 * [host(kubelet(32768), queue(10250, "kubelet", backlog=32768), somaxconn=32768)],
+        ),
+        "node-a",
+        "warning",
+        words=("0.0.0.0:10255/tcp", "0.0.0.0:10250/tcp"),
+    ),
+    Case("the others are as usual", "pass", on(host(kubelet(128), somaxconn=32768), USUAL, USUAL), "node-b"),
+    Case("all alike", "pass", on(USUAL, USUAL, USUAL), "node-a"),
+    Case("one against one: nobody knows which is odd", "pass", on(host(kubelet(128)), USUAL), "node-a"),
+    Case("two against two", "pass", on(*2 * [host(kubelet(128))], USUAL, USUAL), "node-a"),
+    Case(
+        "fewer than must agree",
+        "pass",
+        on(host(kubelet(128)), USUAL, USUAL, thresholds={"backlog_hosts": 3}),
+        "node-a",
+    ),
+    Case(
+        "another program on the number",
+        "pass",
+        on(host(kubelet(128), queue(80, "httpd", backlog=511)), *2 * [host(kubelet(128), NGINX[1])]),
+        "node-a",
+    ),
+    Case(
+        "a pod's listener is another service",
+        "pass",
+        on(
+            host(kubelet(128), queue(80, "nginx", backlog=511, netns="4026532281")), *2 * [host(kubelet(128), NGINX[1])]
+        ),
+        "node-a",
+    ),
+    Case(
+        "random ports are compared by the program's role",
+        "fail",
+        on(*(host(queue(port, "containerd", backlog=size, address="127.0.0.1")) for port, size in DRAWN)),
+        "node-a",
+        words=("containerd has a smaller backlog",),
+    ),
+    Case(
+        "random ports of an unknown program are not compared",
+        "not_applicable",
+        on(*(host(queue(40001, "java", backlog=backlog)) for backlog in (128, 4096, 4096))),
+        "node-a",
+    ),
+    Case(
+        "a hostile name",
+        "fail",
+        on(*(host(queue(80, "\x1b[2J\u202e", backlog=backlog)) for backlog in (128, 511, 511))),
+        "node-a",
+    ),
+    Case("the only host", "not_applicable", live(), "node-a"),
+    Case("nobody else runs it", "not_applicable", on(host(NGINX[0]), USUAL, USUAL), "node-a"),
+    Case(
+        "a backend that shows no backlog",
+        "unknown",
+        alone(sick("tcp-sick-procfs")),
+        "node-a",
+        words=("backlog: the backend procfs does not show them",),
+    ),
+    *unknowns(("tcp_states",)),
+]
