@@ -1,0 +1,193 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes for tests that are Docker containers: own network, processes and files, reached through the connection community.docker.docker.
+
+A Docker daemon of its own serves them, in namespaces of its own (network, mounts, processes): the machine's Docker, its bridges and
+its packet filter are left alone, and one signal ends everything, also when the tests themselves are killed. The image is made of
+Debian packages from the mirror that this machine's apt has, once, into .cache. Needs root, docker.io, mmdebstrap and util-linux.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, run
+
+COMMANDS = ("docker", "dockerd", "mmdebstrap", "setpriv", "unshare")
+# All nodes are in one segment (TEST-NET-1 of RFC 5737), in the daemon's own network namespace.
+_GATEWAY = "192.0.2.1/24"
+_IMAGE = "node:1"
+# python3 for Ansible and the fake programs, ip and ss to arrange a scene and to look at it.
+_PACKAGES = ("python3", "iproute2")
+# What root on a node may do and root in a container may not: ip, other processes' files, other network namespaces.
+_CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN")
+# Where the socket of the machine's containerd lies, dockerd takes that one, which knows nothing of our namespaces.
+_HIDE_CONTAINERD = 'if [ -e /run/containerd ]; then mount -t tmpfs none /run/containerd || exit; fi; exec "$@"'
+# A daemon starts in a second; this is for a machine that does something else as well.
+_START_SECONDS = 60
+
+
+class DockerNode:
+    """One running container."""
+
+    def __init__(self, name: str, address: str, docker: Sequence[str]) -> None:
+        self.name = name
+        self.address = address
+        self.command = (*docker, "exec", name)  # what goes before a command to run it on the node
+        self._programs: list[subprocess.Popen[str]] = []
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command on the node."""
+        return run(*self.command, *words, check=check)
+
+    def start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a script of tests/support with python3, and wait until it says "ready". It ends with the container.
+
+        Arguments may name files under /tests, which is this checkout's.
+        """
+        words = [*self.command, "python3", f"/tests/support/{script}", *arguments]
+        program = subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        self._programs.append(program)
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n", f"{' '.join(arguments)} did not start on {self.name}"
+        return program
+
+    def lose(self, *addresses: str) -> None:
+        """Let all that is sent to these addresses vanish: their link address is one that nobody has."""
+        for address in addresses:
+            # 02: locally administered (IEEE 802), so never a real card's
+            self.run(*f"ip neigh replace {address} lladdr 02:00:00:00:00:01 dev eth0 nud permanent".split())
+
+    def stop(self) -> None:
+        """Let go of the programs, once the container is gone."""
+        for program in self._programs:
+            program.wait()
+            assert program.stdout is not None
+            program.stdout.close()
+
+
+class DockerNodes:
+    """Several nodes, and their Docker daemon, all gone at the end of the with block."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, DockerNode] = {}
+        self._image = image()
+
+    def __enter__(self) -> DockerNodes:
+        # Not pytest's folder: the address of a Unix socket has 107 bytes at most.
+        self.folder = Path(tempfile.mkdtemp(prefix="kd-docker-"))
+        self.socket = f"unix://{self.folder / 'socket'}"
+        self._docker = ("docker", "--host", self.socket)
+        self._cgroup = self.folder.name
+        try:
+            self._start()
+            run(*self._docker, "import", str(self._image), _IMAGE)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def node(self, name: str, sysctls: Mapping[str, str] | None = None) -> DockerNode:
+        """Add a node; Docker gives it its address."""
+        words = ["run", "--detach", "--pull", "never", "--name", name, "--hostname", name, "--cgroupns", "private"]
+        words += ["--volume", f"{PROJECT / 'tests'}:/tests:ro", "--env", "PYTHONDONTWRITEBYTECODE=1"]
+        words += [f"--cap-add={capability}" for capability in _CAPABILITIES]
+        words += [f"--sysctl={key}={value}" for key, value in (sysctls or {}).items()]
+        run(*self._docker, *words, _IMAGE, "sleep", "infinity")
+        address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        told = run(*self._docker, "inspect", "--format", address, name)
+        self.nodes[name] = DockerNode(name, told.stdout.strip(), self._docker)
+        return self.nodes[name]
+
+    def inventory(self, groups: Mapping[str, Sequence[str]]) -> Path:
+        """Write an inventory of the nodes."""
+        variables = {
+            "ansible_connection": "community.docker.docker",
+            "ansible_docker_extra_args": f"--host {self.socket}",
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        children = {group: {"hosts": dict.fromkeys(members)} for group, members in groups.items()}
+        path = self.folder / "inventory.yml"
+        document = {"all": {"hosts": dict.fromkeys(self.nodes), "vars": variables, "children": children}}
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+    def _start(self) -> None:
+        # setpriv: when this process is killed, so is unshare; then the daemon, which is process 1 of its namespace; then that
+        # namespace's every process. Their mounts and networks go with the namespaces.
+        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork"]
+        words += ["--kill-child=SIGKILL", "sh", "-c", _HIDE_CONTAINERD, "sh"]
+        words += ["dockerd", "--host", self.socket, "--pidfile", str(self.folder / "pid")]
+        words += ["--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")]
+        words += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self._cgroup}"]
+        words += ["--bip", _GATEWAY, "--iptables=false", "--ip-forward=false", "--userland-proxy=false"]
+        with (self.folder / "log").open("wb") as log:
+            self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + _START_SECONDS
+        while run(*self._docker, "version", check=False).returncode != 0:
+            alive = self._daemon.poll() is None and time.monotonic() < deadline
+            assert alive, (self.folder / "log").read_text("utf-8", "replace")[-5000:]
+            time.sleep(0.1)
+
+    def _stop(self) -> None:
+        if self._daemon.poll() is None:
+            # unshare waits for process 1 of the namespace, and the kernel lets that end last.
+            children = Path(f"/proc/{self._daemon.pid}/task/{self._daemon.pid}/children").read_text("ascii")
+            for pid in children.split():
+                os.kill(int(pid), signal.SIGKILL)
+            self._daemon.wait(_START_SECONDS)
+        for node in self.nodes.values():
+            node.stop()
+        for top in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
+            for folder, _folders, _files in os.walk(top, topdown=False):
+                os.rmdir(folder)
+        shutil.rmtree(self.folder)
+
+
+def image() -> Path:
+    """A tar of a small Debian of this machine's release, made of what its apt offers. Kept in .cache."""
+    release = _release()
+    kept = PROJECT / ".cache" / "docker" / f"{'-'.join((release, *_PACKAGES))}.tar"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made = kept.with_suffix(f".{os.getpid()}")
+        words = ["mmdebstrap", "--quiet", "--format=tar", "--variant=essential", f"--include={','.join(_PACKAGES)}"]
+        done = subprocess.run(
+            [*words, release, str(made), "-"], check=False, capture_output=True, text=True, input=_sources(release)
+        )
+        assert done.returncode == 0, done.stderr
+        made.rename(kept)
+    return kept
+
+
+def _release() -> str:
+    """The code name of this machine's Debian, such as "bookworm"."""
+    lines = Path("/etc/os-release").read_text("utf-8").splitlines()
+    settings = dict(line.split("=", 1) for line in lines if "=" in line)
+    return settings["VERSION_CODENAME"].strip('"')
+
+
+def _sources(release: str) -> str:
+    """Lines of a sources.list: the main parts of the release from wherever this machine gets it."""
+    words = ["--format", "deb $(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    known = run("apt-get", "indextargets", *words).stdout.splitlines()
+    wanted = [f"{suite} main" for suite in (release, f"{release}-updates", f"{release}-security")]
+    lines = [line for line in known if line.split(" ", 2)[2] in wanted]
+    assert lines, f"apt on this machine has no source for {release}"
+    return "\n".join(lines) + "\n"
