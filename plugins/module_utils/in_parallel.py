@@ -28,9 +28,14 @@ def in_parallel(work: Callable[[Value], Result], values: Iterable[Value]) -> lis
         except Exception as error:
             failed[number] = error
 
-    threads = [threading.Thread(target=run, args=arguments) for arguments in enumerate(values)]
-    for thread in threads:
-        thread.start()
+    threads = []
+    for number, value in enumerate(values):
+        thread = threading.Thread(target=run, args=(number, value))
+        try:
+            thread.start()
+            threads.append(thread)
+        except RuntimeError:  # no room for another thread on this machine: one after the other, then
+            run(number, value)
     for thread in threads:
         thread.join()
     if failed:

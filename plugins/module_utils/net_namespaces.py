@@ -84,12 +84,15 @@ def _connect_inside(pid: int, protocol: int) -> socket.socket:
         try:
             _set_namespace(pid)
             opened.append(netlink.connect(protocol))
-        except (OSError, ImportError, AttributeError, netlink.NetlinkError) as error:
+        except Exception as error:  # whatever it is, the caller goes on without sock_diag
             failed.append(error)
 
     thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
+    try:
+        thread.start()
+        thread.join()
+    except RuntimeError as error:  # no room for another thread on this machine
+        failed.append(error)
     if failed:
         number = getattr(failed[0], "errno", 0) or 0
         raise netlink.NetlinkError(f"the network namespace of process {pid} could not be entered: {failed[0]}", number)

@@ -78,7 +78,7 @@ def _row(line: str, protocol: str, family: str) -> Entry:
 
 def _dated(entry: Entry, fields: list[str]) -> Entry:
     retransmits, expires_ms, rto_ms = int(fields[6], 16), 10 * int(fields[5].split(":")[1], 16), 10 * int(fields[12])
-    age_ms = socket_age.syn_sent_ms(retransmits, socket_age.backoff_of(rto_ms), rto_ms, expires_ms)
+    age_ms = socket_age.syn_sent_ms(retransmits, socket_age.backoff_of(retransmits, rto_ms), rto_ms, expires_ms)
     return entry._replace(age_ms=age_ms, retransmits=retransmits)
 
 

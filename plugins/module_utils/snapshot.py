@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Optional
@@ -43,10 +44,11 @@ def collect(
     """Return ``{schema, sections: {name: section}, seconds, complete, missing}``.
 
     ``ports`` are the NodePort numbers of which every socket is wanted, ``sample_seconds`` lie at least between the two samples of
-    what is sampled. A section that was not reached in time or that broke is ``{complete: false, missing: [{what, why}]}``.
+    what is sampled, and are added to the budget. A section that was not reached in time or that broke is
+    ``{complete: false, missing: [{what, why}]}``.
     """
     started = time.monotonic()
-    run = _Run(ports, Deadline(budget_seconds), sample_seconds)
+    run = _Run(ports, budget_seconds, sample_seconds)
     run.begin(sections)
     done = {name: run.section(name) for name in SECTIONS if name in sections}
     missing = [
@@ -64,25 +66,28 @@ def collect(
 class _Run:
     """One look at a node. The sections that are sampled twice come last, so that collecting the others is part of the wait."""
 
-    def __init__(self, ports: Collection[int], deadline: Deadline, sample_seconds: float) -> None:
+    def __init__(self, ports: Collection[int], budget_seconds: float, sample_seconds: float) -> None:
         self._ports = ports
-        self._deadline = deadline
+        self._budget_seconds = budget_seconds
+        self._deadline = Deadline(budget_seconds + sample_seconds)
         self._wait = Deadline(sample_seconds)
-        self._holders = SocketHolders(deadline)
-        self._survey = Survey(deadline)
+        self._holders = SocketHolders(self._deadline)
+        self._survey = Survey(self._deadline)
         self._pressure: Optional[Pressure] = None
 
     def begin(self, sections: Collection[str]) -> None:
-        """Take the first samples."""
+        """Take the first samples. What keeps one from being taken is told by its section, which meets the same again."""
         if "tcp_states" in sections:
-            self._survey.first_sample()
+            with contextlib.suppress(Exception):
+                self._survey.first_sample()
         if "host_pressure" in sections:
-            self._pressure = Pressure()
+            with contextlib.suppress(Exception):
+                self._pressure = Pressure()
 
     def section(self, name: str) -> dict[str, Any]:
         """Collect one section, whatever happens."""
         if self._deadline.passed():
-            return _gap(name, f"the budget of {self._deadline.seconds:g} s ended before it: raise budget_seconds")
+            return _gap(name, f"the budget of {self._budget_seconds:g} s ended before it: raise budget_seconds")
         collectors: dict[str, Callable[[], dict[str, Any]]] = {
             "host": host_identity.collect,
             "port_settings": port_settings.collect,

@@ -24,6 +24,8 @@ _LAST_ACK_RECV_AT = 56
 _NEEDED_BYTES = 60
 # TCP_TIMEOUT_INIT, include/net/tcp.h: the first SYN is repeated after a second.
 _FIRST_RTO_MS = 1000
+_LINEAR = 4  # net.ipv4.tcp_syn_linear_timeouts, its default since Linux 6.5
+_MOST_DOUBLINGS = 255  # tcpi_backoff is a byte
 
 
 def from_tcp_info(state: str, info: memoryview, expires_ms: int) -> tuple[Optional[int], Optional[int]]:
@@ -47,12 +49,21 @@ def syn_sent_ms(retransmits: int, backoff: int, rto_ms: int, expires_ms: int) ->
 
     Its retransmission timeout doubled ``backoff`` times, to ``rto_ms``; the other retransmissions came at the first timeout (Linux
     6.5 and newer begin with four of these, net.ipv4.tcp_syn_linear_timeouts). ``expires_ms`` is left of the current one.
+
+    No timeout is longer than TCP_RTO_MAX, 120 s (net.ipv4.tcp_rto_max_ms since Linux 6.15): one that is less than a second doubled
+    so often has reached that limit.
     """
-    first = rto_ms >> min(backoff, 31)
-    before = max(retransmits - backoff, 0) * first + rto_ms - first
+    doublings = min(backoff, _MOST_DOUBLINGS)
+    first = max(rto_ms >> doublings, min(_FIRST_RTO_MS, rto_ms))
+    before = max(retransmits - doublings, 0) * first + sum(min(first << number, rto_ms) for number in range(doublings))
     return before + max(rto_ms - expires_ms, 0)
 
 
-def backoff_of(rto_ms: int) -> int:
-    """How often the first timeout was doubled to become ``rto_ms``: for /proc/net/tcp, which shows no backoff."""
-    return max((rto_ms // _FIRST_RTO_MS).bit_length() - 1, 0)
+def backoff_of(retransmits: int, rto_ms: int) -> int:
+    """How often the first timeout was doubled to become ``rto_ms``: for /proc/net/tcp, which shows no backoff.
+
+    At least so often where the timeout has reached its limit: then the kernel is taken for one that did not double at first.
+    """
+    doublings = max(-(-rto_ms // _FIRST_RTO_MS) - 1, 0).bit_length()
+    limited = rto_ms != _FIRST_RTO_MS << min(doublings, _MOST_DOUBLINGS)
+    return max(doublings, retransmits - _LINEAR) if limited else doublings

@@ -41,8 +41,9 @@ class SocketHolders:
         """The processes that hold a socket, in ascending order; none when nobody was seen to."""
         return [self.first[inode], *self._others.get(inode, ())] if inode in self.first else []
 
-    def look(self) -> None:
-        """Make a pass over the open files of all processes."""
+    def look(self, inodes: Iterable[int] = ()) -> None:
+        """Make a pass over the open files of all processes; none will be made again for ``inodes``, sockets that are there already."""
+        self._looked_for.update(inodes)
         self.first, self._others, self.open_files = {}, {}, {}
         self.unreadable = 0
         for pid in procfs.pids(self._proc):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs_net, sock_diag, tcp_tally
@@ -59,8 +59,8 @@ def first_look(namespace: Namespace, backend: str) -> tuple[list[Entry], list[En
     """The listeners and the stuck sockets alone. Raises OSError, ValueError or netlink.NetlinkError."""
     if backend == "sock_diag":
         return _dump(namespace, _LISTEN_MASK), _dump(namespace, _STUCK_MASK)
-    entries = [entry for entry in procfs_net.sockets("tcp", net=namespace.net) if entry.state in ("listen", *STUCK)]
-    return [entry for entry in entries if entry.state == "listen"], [entry for entry in entries if entry.state in STUCK]
+    entries = _in_states(procfs_net.sockets("tcp", net=namespace.net), ("listen", *STUCK))
+    return _in_states(entries, ("listen",)), _in_states(entries, STUCK)
 
 
 def identity(entry: Entry) -> Hashable:
@@ -78,12 +78,14 @@ def _by_sock_diag(namespace: Namespace, missing: list[dict[str, str]]) -> Readin
 
 
 def _by_procfs(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
-    listeners, stuck = first_look(namespace, "procfs")
+    # Read once: what changes its state between two readings would be counted twice, or not at all.
+    entries = list(procfs_net.sockets("tcp", net=namespace.net))
+    listeners = _in_states(entries, ("listen",))
     tally = Tally(listeners)
-    for entry in procfs_net.sockets("tcp", net=namespace.net):
+    for entry in entries:
         if entry.state != "listen":
             tally.add(entry, _NUMBERS[entry.state])
-    return Reading(namespace, listeners, stuck, tally, "procfs", missing)
+    return Reading(namespace, listeners, _in_states(entries, STUCK), tally, "procfs", missing)
 
 
 _READERS = {"sock_diag": _by_sock_diag, "procfs": _by_procfs}
@@ -94,6 +96,10 @@ def _dump(namespace: Namespace, mask: int, tcp_info: bool = False) -> list[Entry
         return list(sock_diag.sockets_of(family, "tcp", mask, tcp_info=tcp_info, connect=namespace.connect))
 
     return [entry for entries in in_parallel(dump_family, sock_diag.FAMILIES) for entry in entries]
+
+
+def _in_states(entries: Iterable[Entry], states: Collection[str]) -> list[Entry]:
+    return [entry for entry in entries if entry.state in states]
 
 
 def _blind_spots(backend: str, refusals: list[str]) -> list[dict[str, str]]:

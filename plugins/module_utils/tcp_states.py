@@ -56,9 +56,10 @@ _PROCESSES_OF_A_LISTENER = 3
 
 
 class _Before(NamedTuple):
-    """The first sample: when, the accept queues and the stuck sockets by identity, and the counters."""
+    """The first sample: when, by which backend, the accept queues and the stuck sockets by identity, and the counters."""
 
     when: float
+    backend: str
     queues: dict[Any, Optional[int]]
     stuck: dict[Any, str]
     counters: dict[str, Optional[int]]
@@ -87,7 +88,7 @@ class Survey:
                 continue
             queues = {tcp_reader.identity(entry): entry.rqueue for entry in waiting}
             states = {tcp_reader.identity(entry): entry.state for entry in stuck}
-            self._before = _Before(time.monotonic(), queues, states, counted)
+            self._before = _Before(time.monotonic(), backend, queues, states, counted)
             return
 
     def finish(self, holders: Optional[SocketHolders]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class Survey:
         ephemeral = _ephemeral(host, who, limits["ip_local_port_range"], files)
         missing += who.missing + files.gaps
         section = {
-            "backend": readings[0].backend,
+            "backend": readings[0].backend if readings else None,
             "netns": self._netns,
             "namespaces": sorted(namespaces, key=lambda found: -found["sockets"])[:_NAMESPACES_LIMIT],
             "states": _states(readings),
@@ -175,7 +176,7 @@ class _Who:
         self._listeners: dict[tuple[str, int], Entry] = {}
         if holders is None:
             return
-        holders.look()
+        holders.look(entry.inode for reading in readings for entry in reading.listeners if entry.inode)
         unseen = sum(inode not in holders.first for reading in readings for inode in _inodes(reading))
         self.missing = attribution.missing(unseen, holders, proc)
         self.owners = Owners([entry for reading in readings for entry in reading.listeners], holders, proc)
@@ -228,12 +229,19 @@ def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) 
             ports = (bunch.port, None) if bunch.incoming else (None, bunch.port)
             groups.add(Key(netns, bunch.state, who.name(bunch.pid), *ports), peers)
         listening = {entry.port for entry in reading.listeners}
+        compared = _compared(reading, before)
         for entry in reading.stuck:
             came_in = entry.port in listening and entry.state != "syn_sent"
-            socket = _stuck(netns, entry, came_in, who, before)
+            socket = _stuck(netns, entry, came_in, who, compared)
             ports = (entry.port, None) if came_in else (None, entry.peer_port)
             groups.add_stuck(Key(netns, entry.state, socket["process"], *ports), socket)
     return groups
+
+
+def _compared(reading: Reading, before: Optional[_Before]) -> Optional[_Before]:
+    """The first sample of a namespace, None where there is none: another backend knows sockets by other marks."""
+    own = reading.namespace == net_namespaces.OWN
+    return before if before and own and before.backend == reading.backend else None
 
 
 def _stuck(netns: str, entry: Entry, came_in: bool, who: _Who, before: Optional[_Before]) -> dict[str, Any]:
@@ -241,7 +249,6 @@ def _stuck(netns: str, entry: Entry, came_in: bool, who: _Who, before: Optional[
     cause = tcp_groups.cause(entry, came_in) if close_wait else None
     # Nobody holds a connection that was never accepted: its listener's process is the one that should.
     pid = who.listener_pid(netns, entry.port) if cause == "never_accepted" else who.pid(entry.inode)
-    compared = before is not None and netns == net_namespaces.HOST
     unread = None if not close_wait or entry.rqueue is None else max(entry.rqueue - 1, 0)  # the FIN counts as one
     return {
         "netns": netns,
@@ -257,12 +264,12 @@ def _stuck(netns: str, entry: Entry, came_in: bool, who: _Who, before: Optional[
         "retransmits": entry.retransmits,
         "unread": unread,
         "cause": cause,
-        "persisted": tcp_reader.identity(entry) in before.stuck if before is not None and compared else None,
+        "persisted": tcp_reader.identity(entry) in before.stuck if before else None,
     }
 
 
 def _queues(reading: Reading, who: _Who, before: Optional[_Before]) -> Iterator[dict[str, Any]]:
-    own = reading.namespace == net_namespaces.OWN
+    compared = _compared(reading, before)
     for entry in reading.listeners:
         processes = who.owners.processes(entry) if who.owners else []
         yield {
@@ -272,7 +279,7 @@ def _queues(reading: Reading, who: _Who, before: Optional[_Before]) -> Iterator[
             "port": entry.port,
             "queue": entry.rqueue,
             "backlog": entry.wqueue,
-            "queue_before": before.queues.get(tcp_reader.identity(entry)) if before and own else None,
+            "queue_before": compared.queues.get(tcp_reader.identity(entry)) if compared else None,
             "inode": entry.inode or None,
             "processes": processes[:_PROCESSES_OF_A_LISTENER],
             "hidden": who.owners.hidden(entry) if who.owners else None,
@@ -346,6 +353,10 @@ def _bounded(section: dict[str, Any]) -> dict[str, Any]:
     while len(json.dumps(section)) > BYTES_LIMIT:
         name = max(("accept_queues", "stuck", "groups", "namespaces"), key=lambda name: len(json.dumps(section[name])))
         kept = len(section[name]) // 2
-        section["truncated"][name] = section["truncated"].get(name, 0) + len(section[name]) - kept
+        dropped = section[name][kept:]
+        section["truncated"][name] = section["truncated"].get(name, 0) + len(dropped)
         section[name] = section[name][:kept]
+        if name == "groups":
+            section["other_groups"]["groups"] += len(dropped)
+            section["other_groups"]["sockets"] += sum(group["count"] for group in dropped)
     return section

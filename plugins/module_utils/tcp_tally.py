@@ -91,7 +91,9 @@ class Tally:
         at, last = 0, len(datagram) - _MESSAGE.size
         while at <= last:
             length, kind, answered, state, port, inode = _MESSAGE.unpack_from(datagram, at)
-            if kind != sock_diag.BY_FAMILY or length < _MESSAGE.size or state not in STATES:
+            if kind != sock_diag.BY_FAMILY or state not in STATES or answered not in sock_diag.FAMILIES.values():
+                break
+            if not _MESSAGE.size <= length <= len(datagram) - at:
                 break
             start, at = at, at + netlink.align(length)
             if answered == number:  # see sock_diag.sockets
@@ -100,8 +102,6 @@ class Tally:
                 if port in self._listening:
                     key = datagram[start + 20 : start + 22] + key[18:]
                 tables[state].setdefault(key, []).append(inode)
-        if at - len(datagram) > 3:  # the last message may lack its padding, and nothing else
-            raise netlink.NetlinkError("malformed netlink message: longer than its datagram")
         return at
 
     def add(self, entry: Entry, number: int) -> None:
@@ -130,42 +130,52 @@ class Tally:
 
     def bunches(self, states: Collection[str], holders: Optional[Mapping[int, int]]) -> dict[Bunch, dict[bytes, int]]:
         """The sockets in these states, counted by peer (its 4 or 16 bytes). ``holders`` has a pid by inode; pid 0 is for all others."""
-        found: dict[tuple[int, bytes, int, int], dict[bytes, int]] = {}
+        found: dict[tuple[str, bytes, int, int], dict[bytes, int]] = {}
         for family, tables in self._tables.items():
             for number, table in enumerate(tables):
-                if STATES.get(number, "") not in states:
+                state = STATES.get(number, "")
+                if state not in states:
                     continue
                 for key, inodes in table.items():
                     peer = plain(family, key[-16:])
                     if holders is None:
-                        peers = found.setdefault((number, key[:2], len(key), 0), {})
+                        peers = found.setdefault((state, key[:2], len(key), 0), {})
                         peers[peer] = peers.get(peer, 0) + len(inodes)
                         continue
                     for inode in inodes:
-                        peers = found.setdefault((number, key[:2], len(key), holders.get(inode, 0)), {})
+                        peers = found.setdefault((state, key[:2], len(key), holders.get(inode, 0)), {})
                         peers[peer] = peers.get(peer, 0) + 1
         return {
-            Bunch(STATES[number], pid, length == _INCOMING_BYTES, _BIG_PORT.unpack(port)[0]): peers
-            for (number, port, length, pid), peers in found.items()
+            Bunch(state, pid, length == _INCOMING_BYTES, _BIG_PORT.unpack(port)[0]): peers
+            for (state, port, length, pid), peers in found.items()
         }
 
     def destinations(self, most: int) -> list[tuple[str, str, int, list[int]]]:
         """``(source, destination, port, inodes)`` of those that most outgoing sockets have, in whatever state."""
-        found: dict[tuple[bytes, bytes, bytes], list[int]] = {}
+        candidates: set[tuple[bytes, bytes, bytes]] = set()
         for family, tables in self._tables.items():
             totals: dict[bytes, int] = {}
             for table in tables:
                 for key, inodes in table.items():
                     if len(key) != _INCOMING_BYTES:
                         totals[key] = totals.get(key, 0) + len(inodes)
-            # IPv4 has two spellings, one in each family: what is among the largest of both together is so in one of them.
+            # IPv4 has two spellings, one in each family; what leads in neither is not looked for.
             for key in heapq.nlargest(2 * most, totals, key=totals.__getitem__):
-                ends = plain(family, key[2:18]), plain(family, key[18:]), key[:2]
-                found.setdefault(ends, []).extend(inode for table in tables for inode in table.get(key, ()))
+                candidates.add((plain(family, key[2:18]), plain(family, key[18:]), key[:2]))
+        found = {ends: self._inodes(*ends[:2], port=ends[2]) for ends in candidates}
         ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
         return [
             (address(source), address(destination), _BIG_PORT.unpack(port)[0], inodes)
             for (source, destination, port), inodes in ranked
+        ]
+
+    def _inodes(self, *ends: bytes, port: bytes) -> list[int]:
+        """Of what goes out between these addresses, as ``plain`` gives them, to ``port``."""
+        spellings = [("ipv6", b"".join(_MAPPED + end if len(end) == 4 else end for end in ends))]
+        if all(len(end) == 4 for end in ends):
+            spellings.append(("ipv4", b"".join(end.ljust(16, b"\0") for end in ends)))
+        return [
+            inode for family, key in spellings for table in self._tables[family] for inode in table.get(port + key, ())
         ]
 
     def _tables_of(self, state: str) -> Iterator[dict[bytes, list[int]]]:

@@ -38,7 +38,7 @@ options:
     type: str
     default: 30000-32767
   budget_seconds:
-    description: Seconds after which no further section is begun, and no more processes are searched.
+    description: Seconds, besides O(sample_seconds), after which no further section is begun, and no more processes are searched.
     type: float
     default: 20
   sample_seconds:

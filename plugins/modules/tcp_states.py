@@ -49,7 +49,7 @@ options:
     choices: [auto, sock_diag, procfs]
     default: auto
   budget_seconds:
-    description: Seconds after which the search for processes and for network namespaces stops.
+    description: Seconds, besides O(sample_seconds), after which the search for processes and for network namespaces stops.
     type: float
     default: 20
 """
@@ -400,7 +400,7 @@ netns:
   returned: always
   type: str
 backend:
-  description: The backend that answered.
+  description: The backend that answered. Null where there was no namespace to look at, as on a host without pods.
   returned: always
   type: str
   sample: sock_diag
@@ -462,7 +462,7 @@ def main() -> None:
             survey.first_sample()
             time.sleep(wanted["sample_seconds"])
         section = survey.finish(SocketHolders(deadline) if wanted["processes"] else None)
-    except tcp_reader.ReaderError as error:
+    except (tcp_reader.ReaderError, OSError) as error:  # OSError: there is no /proc
         module.fail_json(msg=f"No sockets could be read. {error}")
     module.exit_json(changed=False, **section)
 

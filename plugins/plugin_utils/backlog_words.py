@@ -39,12 +39,12 @@ def origin(socket: dict[str, Any], somaxconn: int | None) -> str:
         return "whether somaxconn or the program set it is not known, because somaxconn could not be read"
     if socket["backlog"] > somaxconn:
         return f"net.core.somaxconn is {somaxconn} today, so it was lowered after the program began to listen"
-    asked = ", and Go programs ask for just that" if _is_go(socket) else ""
+    asked = ", and most Go programs ask for just that" if _is_go(socket) else ""
     if socket["backlog"] == somaxconn:
         wish = asked or ": the program asked for as much or for more"
         return f"net.core.somaxconn set it, which is {somaxconn}{wish}"
     if asked:
-        return f"net.core.somaxconn is {somaxconn} today{asked}: it was raised after the program began to listen"
+        return f"net.core.somaxconn is {somaxconn} today{asked}: it was raised after this one began to listen, or this one asks for less"
     return f"net.core.somaxconn is {somaxconn}, so the program asked for less, or began to listen before somaxconn was raised"
 
 
@@ -57,7 +57,7 @@ def restart(socket: dict[str, Any], why: str) -> Remedy:
         what = (
             "restart its container (a static pod's by moving its manifest away and back)"
             if in_pod
-            else f"restart {listening.program(socket)}"
+            else f"restart {_process(socket)}"
         )
         return Remedy(f"{what}, {why}", (), risk)
     words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
@@ -72,6 +72,11 @@ def raise_somaxconn(value: int) -> Remedy:
         (f"printf '%s\\n' {shlex.quote(setting)} > {SOMAXCONN_FILE}", f"sysctl -p {SOMAXCONN_FILE}"),
         "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own",
     )
+
+
+def _process(socket: dict[str, Any]) -> str:
+    names = sorted({process["name"] for process in socket["processes"] if process["name"]})
+    return names[0] if names else listening.program(socket)
 
 
 def _is_go(socket: dict[str, Any]) -> bool:

@@ -11,18 +11,23 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, e
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Peer
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
 
 _SHOWN = 6  # names in a line of evidence
 _NOT_LOOKED_AT = "its own connections were not looked at"
 
 
 class Surroundings:
-    """Who is around one node, asked by address."""
+    """Who is around some connections of one node, asked by address."""
 
-    def __init__(self, node: NodeView, context: Context) -> None:
+    def __init__(self, node: NodeView, context: Context, gathered: Gathered | None = None) -> None:
         self._host = node.host
         self._context = context
+        self._in_pod = gathered is not None and gathered.in_pod
         self._own = frozenset(fleet.own_addresses(node.sections))
+        # The addresses under which the other end knows this one: a pod's own, or, where it is translated, its node's.
+        seen = {sample["address"] for sample in gathered.samples} if gathered and self._in_pod else set()
+        self._known_as = self._own | seen
         # A host that the cluster does not list may be another cluster's, in which the same address is somebody else's.
         self._stranger = encounters.is_stranger(node, context)
 
@@ -31,6 +36,8 @@ class Surroundings:
 
         ``between_nodes``: by a protocol that only nodes speak, so that nobody but a node is looked for in earnest.
         """
+        if self._in_pod and peers.is_loopback(address):
+            return Peer(peers.HERE, "the pod itself")
         if peers.is_loopback(address) or address in self._own:
             return Peer(peers.HERE, "this host itself", self._host)
         found = None if self._stranger else self._context.directory.find(address, port)
@@ -84,13 +91,15 @@ class Surroundings:
         if ends is None:
             return _NOT_LOOKED_AT
         who = "" if came_in else f"{self._who_listens(ends, port)}; "
-        own = self._own | {address} if peers.is_loopback(address) else self._own
+        own = self._known_as | {address} if peers.is_loopback(address) else self._known_as
         left = ends.still_closing(not came_in, port, own)
         if left:
             return (
                 f"{who}it shows {tcp_words.count(left, 'connection')} with this node and port in FIN-WAIT, closed there within the last minute, "
                 "or only half"
             )
+        if self._in_pod:
+            return f"{who}whether it still shows these connections is not known, because a pod's address may have been translated"
         if ends.closing_untold:
             return f"{who}whether it still shows these connections is not known, because it has more in FIN-WAIT than were told"
         return f"{who}it has closed these connections and forgotten them"

@@ -152,4 +152,4 @@ def is_loopback(address: str) -> bool:
 def _node(nodes: list[dict[str, Any]]) -> str:
     if len(nodes) > 1:  # virtual machines behind one NAT
         return f"one of {len(nodes)} nodes that have this same address"
-    return f"node {nodes[0]['name']}" + ("" if nodes[0]["ready"] == "True" else " (not Ready)")
+    return f"node {nodes[0]['name']}" + ("" if nodes[0]["ready"] in ("True", None) else " (not Ready)")

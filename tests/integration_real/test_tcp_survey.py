@@ -204,7 +204,7 @@ def test_ss_on_the_node_sees_the_same(fleet: Fleet, masters: Run, host: str):
 # What the report says of each finding; nodes' names stand for their addresses.
 SAID = {
     ("master-1", OVERFLOW, "bird"): (
-        "does not accept its connections: its accept queue is full",
+        "is full, and new connections are dropped",
         r"0\.0\.0\.0:179/tcp LISTEN, held by bird \(pid \d+\), accept queue 9 of 8",
         r"ListenOverflows of this network namespace: \d+ since it began, by [1-9]\d* in [2-9] s",
         r"Its backlog is 8: net\.core\.somaxconn is 4096, so the program asked for less",

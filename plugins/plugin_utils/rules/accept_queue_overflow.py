@@ -66,8 +66,7 @@ def _overfull(socket: dict[str, Any], node: NodeView, context: Context) -> Fail:
     who = listening.name(socket)
     return Fail(
         subject=who,
-        title=f"{who} {'does not accept its connections' if drops else 'accepts its connections too slowly'}: "
-        f"its accept queue is {'full' if drops else 'filling up'}",
+        title=f"the accept queue of {who} is {'full, and new connections are dropped' if drops else 'filling up'}",
         explanation=_explanation(socket, section["limits"]["somaxconn"], drops, by_design),
         evidence=tuple(_evidence(socket, section)),
         remedies=tuple(_remedies(socket, section["limits"]["somaxconn"], by_design)),

@@ -48,7 +48,6 @@ class _Leak(NamedTuple):
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     section = node["tcp_states"]
     threshold = context.settings.threshold
-    around = Surroundings(node, context)
     for gathered in stuck_groups.gather(section, _STATE):
         aged = _is_aged(gathered, threshold("close_wait_seconds"))
         if aged is None:
@@ -57,7 +56,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         elif aged:
             leak = _leak(gathered)
             enough = leak.held >= threshold("close_wait_count") or _is_critical(leak, context)
-            yield _fail(leak, node, context, around, 1 if enough else int(threshold("close_wait_hosts")))
+            yield _fail(leak, node, context, 1 if enough else int(threshold("close_wait_hosts")))
     yield from _unseen(section, context)
 
 
@@ -111,13 +110,13 @@ def _subject(gathered: Gathered) -> str:
     return f"{gathered.who} {'on' if gathered.came_in else 'to'} port {gathered.port}"
 
 
-def _fail(leak: _Leak, node: NodeView, context: Context, around: Surroundings, least_hosts: int) -> Fail:
+def _fail(leak: _Leak, node: NodeView, context: Context, least_hosts: int) -> Fail:
     gathered = leak.gathered
     return Fail(
         subject=_subject(gathered),
         title=_title(gathered),
         explanation=" ".join(_explanation(gathered)),
-        evidence=tuple(_evidence(leak, around)),
+        evidence=tuple(_evidence(leak, Surroundings(node, context, gathered))),
         remedies=tuple(close_wait.remedies(gathered, node)),
         severity="critical" if _is_critical(leak, context) else "warning",
         least_hosts=least_hosts,

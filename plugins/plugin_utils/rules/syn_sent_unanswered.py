@@ -41,7 +41,7 @@ _PLACES = {
     peers.NODE: "nodes",
     peers.POD: "pods",
     peers.SERVICE: "Services",
-    peers.HERE: "this host itself",
+    peers.HERE: "its own machine",
     peers.UNKNOWN: "addresses of which it is not known whose they are",
 }
 
@@ -69,9 +69,9 @@ class _Case(NamedTuple):
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     section = node["tcp_states"]
     seconds = context.settings.threshold("syn_sent_seconds")
-    around = Surroundings(node, context)
     aged = [group for group in section["groups"] if group["state"] == _STATE and _is_aged(group, seconds)]
     for gathered in stuck_groups.gather(section, _STATE, aged):
+        around = Surroundings(node, context, gathered)
         yield from _judge_one(_case(gathered, around), around, context)
     yield from _unseen(section, context)
 
@@ -148,7 +148,8 @@ def _why_none(case: _Case, _around: Surroundings) -> str:
 
 
 def _why_nodes(case: _Case, around: Surroundings) -> str:
-    full = [entry.peer.name for entry in case.kinds[peers.NODE] if around.drops(entry.peer, case.gathered.port)]
+    dropping = [entry.peer.name for entry in case.kinds[peers.NODE] if around.drops(entry.peer, case.gathered.port)]
+    full = list(dict.fromkeys(dropping))
     cause = ""
     if full:
         cause = (
@@ -177,8 +178,8 @@ def _why_services(_case: _Case, _around: Surroundings) -> str:
 
 def _why_here(case: _Case, around: Surroundings) -> str:
     if any(around.drops(entry.peer, case.gathered.port) for entry in case.kinds[peers.HERE]):
-        return "On the way to this host itself no packet gets lost: the accept queue of the program that should answer is full (accept-queue-overflow)."
-    return "On the way to this host itself no packet gets lost in a network: a packet filter or a service proxy's rule drops it."
+        return "On the way to its own machine no packet gets lost: the accept queue of the program that should answer is full (accept-queue-overflow)."
+    return "On the way to its own machine no packet gets lost in a network: a packet filter or a service proxy's rule drops it."
 
 
 def _why_unknown(case: _Case, _around: Surroundings) -> str:

@@ -31,7 +31,6 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.tcp_sce
     with_queues,
 )
 
-API = "kube-apiserver to port 10250"
 HOSTILE = "\x1b[2J\u202e'; rm -rf /"
 OUTSIDE = "203.0.113.9"
 UNREAD = {"never_read": 20, "leaked": 0, "never_accepted": 0}
@@ -86,11 +85,11 @@ def stuck(process, port, **fields):
     return {**made, **fields}
 
 
-def towards_b(*queues, section=None, groups=(), **fields):
+def towards_b(*queues, section=None, groups=(), samples=(), **fields):
     """kube-apiserver of node-a leaks connections to node-b, on which these listen and close."""
     there = with_groups(with_queues(other(section="tcp-quiet"), *queues), *groups)
     there["sections"]["tcp_states"].update(section or {})
-    here = quiet(held("kube-apiserver", 30, peer_port=10250, **fields))
+    here = quiet(held("kube-apiserver", 30, peer_port=10250, **fields), changes=("tcp_states.stuck", list(samples)))
     return Scene({"node-a": here, OTHER: there}, two_nodes())
 
 
@@ -472,6 +471,25 @@ CASES = [
         alone(quiet(held("java", 20, peer="192.0.2.2", peer_port=10250))),
         "node-a",
         words=("the other end, this host itself: kubelet listens there; it has closed",),
+    ),
+    Case(
+        "a pod's connections, seen at the other end by the pod's address",
+        "fail",
+        towards_b(
+            groups=[closing({"10.244.0.19": 30})],
+            netns="4026532281",
+            samples=[stuck("kube-apiserver", 10250, netns="4026532281", address="10.244.0.19")],
+        ),
+        "node-a",
+        words=("kube-apiserver in a pod", "it shows 30 connections with this node and port in FIN-WAIT"),
+    ),
+    Case(
+        "a pod's connections, under an address that nobody tells",
+        "fail",
+        towards_b(netns="4026532281"),
+        "node-a",
+        words=("is not known, because a pod's address may have been translated",),
+        absent=("forgotten",),
     ),
     Case(
         "other ends that are pods, Services and strangers",

@@ -338,7 +338,7 @@ CASES = [
         ),
         "node-a",
         words=("(Service shop/front)",),
-        absent=("this host itself",),
+        absent=("its own machine",),
     ),
     # The other end
     Case(
@@ -418,9 +418,9 @@ CASES = [
         ),
         "node-a",
         words=(
-            "probe gets no answer on port 8080 from this host itself",
-            "relay gets no answer on port 8080 from this host itself",
-            "On the way to this host itself no packet gets lost: the accept queue of the program that should answer is full",
+            "probe gets no answer on port 8080 from its own machine",
+            "relay gets no answer on port 8080 from its own machine",
+            "On the way to its own machine no packet gets lost: the accept queue of the program that should answer is full",
         ),
     ),
     Case(
@@ -485,6 +485,15 @@ CASES = [
         "node-a",
         words=("java in a pod gets no answer", "6 connections of java in a pod"),
         absent=("java gets no answer",),
+    ),
+    Case(
+        "a pod that dials itself says nothing of the host",
+        "fail",
+        alone(quiet(dialling("java", 81, {"127.0.0.1": 5}, netns="4026532281"), queues=[queue(81, length=129)])),
+        "node-a",
+        words=("to its own machine: 5 connections, to 127.0.0.1 (the pod itself)",),
+        absent=("accept-queue-overflow",),
+        causes=(),
     ),
     Case(
         "a program that binds the port it listens on",
