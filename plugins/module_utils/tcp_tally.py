@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 import socket
 import struct
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -50,8 +51,8 @@ class Tally:
         # Ports are kept as they are read, network byte order taken for the machine's: turning each round costs too much.
         self._listening = {_as_read(entry.port) for entry in listeners}
         self._used = set(self._listening)
-        self._tables: dict[str, list[dict[bytes, list[int]]]] = {
-            family: [{} for _state in range(max(STATES) + 1)] for family in sock_diag.FAMILIES
+        self._tables: dict[str, list[defaultdict[bytes, list[int]]]] = {
+            family: [defaultdict(list) for _state in range(max(STATES) + 1)] for family in sock_diag.FAMILIES
         }
 
     def eat(self, family: str, datagram: bytes) -> int:
@@ -74,16 +75,13 @@ class Tally:
             return 0
         ports = halves[10 :: length // 2].tolist()
         self._used.update(ports)
-        tables, listening, inodes = self._tables[family], self._listening, words[21 :: length // 4].tolist()
-        for at, state, port, inode in zip(range(22, len(datagram), length), states, ports, inodes):
-            table = tables[state]
-            key = datagram[at : at + 34]
-            if port in listening:
-                key = datagram[at - 2 : at] + key[18:]
-            if key in table:
-                table[key].append(inode)
-            else:
-                table[key] = [inode]
+        tables, listening = self._tables[family], self._listening
+        keys = [
+            datagram[at - 2 : at] + datagram[at + 18 : at + 34] if port in listening else datagram[at : at + 34]
+            for at, port in zip(range(22, len(datagram), length), ports)
+        ]
+        for state, key, inode in zip(states, keys, words[21 :: length // 4].tolist()):
+            tables[state][key].append(inode)
         return len(datagram)
 
     def _eat_each(self, family: str, datagram: bytes) -> int:
@@ -101,7 +99,7 @@ class Tally:
                 key = datagram[start + 22 : start + 56]
                 if port in self._listening:
                     key = datagram[start + 20 : start + 22] + key[18:]
-                tables[state].setdefault(key, []).append(inode)
+                tables[state][key].append(inode)
         return at
 
     def add(self, entry: Entry, number: int) -> None:
@@ -116,7 +114,7 @@ class Tally:
                 + packed(entry.address).ljust(16, b"\0")
                 + packed(entry.peer).ljust(16, b"\0")
             )
-        self._tables[entry.family][number].setdefault(key, []).append(entry.inode or 0)
+        self._tables[entry.family][number][key].append(entry.inode or 0)
 
     def count(self, state: str) -> int:
         """How many sockets are in a state."""
@@ -152,7 +150,7 @@ class Tally:
 
     def destinations(self, most: int) -> list[tuple[str, str, int, list[int]]]:
         """``(source, destination, port, inodes)`` of those that most outgoing sockets have, in whatever state."""
-        candidates: set[tuple[bytes, bytes, bytes]] = set()
+        found: dict[tuple[bytes, bytes, bytes], set[tuple[str, bytes]]] = {}
         for family, tables in self._tables.items():
             totals: dict[bytes, int] = {}
             for table in tables:
@@ -161,22 +159,18 @@ class Tally:
                         totals[key] = totals.get(key, 0) + len(inodes)
             # IPv4 has two spellings, one in each family; what leads in neither is not looked for.
             for key in heapq.nlargest(2 * most, totals, key=totals.__getitem__):
-                candidates.add((plain(family, key[2:18]), plain(family, key[18:]), key[:2]))
-        found = {ends: self._inodes(*ends[:2], port=ends[2]) for ends in candidates}
-        ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
+                ends = plain(family, key[2:18]), plain(family, key[18:]), key[:2]
+                found.setdefault(ends, _spellings(*ends)).add((family, key))
+        counted = {ends: list(self._inodes(spellings)) for ends, spellings in found.items()}
+        ranked = sorted(counted.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
         return [
             (address(source), address(destination), _BIG_PORT.unpack(port)[0], inodes)
             for (source, destination, port), inodes in ranked
         ]
 
-    def _inodes(self, *ends: bytes, port: bytes) -> list[int]:
-        """Of what goes out between these addresses, as ``plain`` gives them, to ``port``."""
-        spellings = [("ipv6", b"".join(_MAPPED + end if len(end) == 4 else end for end in ends))]
-        if all(len(end) == 4 for end in ends):
-            spellings.append(("ipv4", b"".join(end.ljust(16, b"\0") for end in ends)))
-        return [
-            inode for family, key in spellings for table in self._tables[family] for inode in table.get(port + key, ())
-        ]
+    def _inodes(self, keys: Iterable[tuple[str, bytes]]) -> Iterator[int]:
+        for family, key in sorted(keys):
+            yield from chain.from_iterable(table.get(key, ()) for table in self._tables[family])
 
     def _tables_of(self, state: str) -> Iterator[dict[bytes, list[int]]]:
         for tables in self._tables.values():
@@ -212,6 +206,15 @@ def address(raw: bytes) -> str:
 def packed(text: str) -> bytes:
     """The 4 or 16 bytes of an address."""
     return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+
+
+def _spellings(source: bytes, destination: bytes, port: bytes) -> set[tuple[str, bytes]]:
+    """The keys, by family, of what goes out from ``source`` to ``destination``, addresses as ``plain`` gives them."""
+    ends = source, destination
+    found = {("ipv6", port + b"".join(_MAPPED + end if len(end) == 4 else end for end in ends))}
+    if all(len(end) == 4 for end in ends):
+        found.add(("ipv4", port + b"".join(end.ljust(16, b"\0") for end in ends)))
+    return found
 
 
 def _as_read(port: int) -> int:

@@ -22,12 +22,13 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 
 class Protocol(NamedTuple):
-    """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``cures`` take it out."""
+    """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``look`` shows it there, ``cures`` take it out."""
 
     names: frozenset[str]
     ports: frozenset[int]
     speaks: str
     why: str
+    look: Remedy
     cures: tuple[Remedy, ...]
 
 
@@ -36,18 +37,20 @@ _TWO_SOURCES = (
     "hypervisor) no longer exists or has been unreachable for a day"
 )
 
+_COMPARE = Remedy("compare the addresses with the list of nodes", ("kubectl get nodes -o wide",), "none")
+
 _BGP = Protocol(
     frozenset({"bird", "bird6"}),
     frozenset({179}),
     "BGP",
     "Calico's full mesh has a BGP session to every node that Calico's own datastore lists, and it goes on listing nodes which were taken out of "
     "the cluster without being deleted there. A router outside of the cluster (a BGPPeer) that is down looks the same.",
+    Remedy(
+        "compare Calico's list of nodes with the cluster's, and look whether the address is a configured router's",
+        ("kubectl get nodes -o wide", "calicoctl get nodes -o wide", "calicoctl get bgppeers -o wide"),
+        "none",
+    ),
     (
-        Remedy(
-            "compare Calico's list of nodes with the cluster's, and look whether the address is a configured router's",
-            ("kubectl get nodes -o wide", "calicoctl get nodes -o wide", "calicoctl get bgppeers -o wide"),
-            "none",
-        ),
         Remedy(
             f"delete what Calico still lists, one at a time: calicoctl delete node NAME, {_TWO_SOURCES}",
             (),
@@ -61,6 +64,7 @@ _GOSSIP = Protocol(
     frozenset({3998, 3999, 4000}),
     "gossip",
     "kops' gossip keeps the addresses of instances that are gone and passes them on between the nodes, so a single restarted node learns them again.",
+    _COMPARE,
     (
         Remedy(
             "restart protokube on all nodes at the same time, which empties the list",
@@ -76,10 +80,11 @@ _WEAVE = Protocol(
     frozenset({6783}),
     "Weave's control connections",
     "Weave's peers pass addresses of peers that are gone on between them.",
+    _COMPARE,
     (
         Remedy(
             f"let every peer forget the address: weave forget ADDRESS, {_TWO_SOURCES}",
-            ("kubectl get nodes -o wide",),
+            (),
             "a living peer that is forgotten is not dialled until Weave restarts",
         ),
     ),
@@ -90,12 +95,12 @@ _ETCD = Protocol(
     frozenset({2380}),
     "etcd's peer protocol",
     "etcd dials every member of its list, and a member whose machine is gone stays in it until it is removed.",
+    Remedy(
+        "compare etcd's list of members (etcdctl member list, with etcd's certificates) with the machines that run it",
+        ("kubectl -n kube-system get pods -l component=etcd -o wide",),
+        "none",
+    ),
     (
-        Remedy(
-            "compare etcd's list of members (etcdctl member list, with etcd's certificates) with the machines that run it",
-            ("kubectl -n kube-system get pods -l component=etcd -o wide",),
-            "none",
-        ),
         Remedy(
             f"remove the dead member: etcdctl member remove ID, {_TWO_SOURCES}",
             (),
@@ -107,11 +112,11 @@ _ETCD = Protocol(
 
 def _memberlist(names: frozenset[str], port: int, speaks: str, why: str) -> Protocol:
     restart = Remedy(
-        "compare its view with the list of nodes, and restart the program if it keeps a peer that is gone",
-        ("kubectl get nodes -o wide",),
+        "restart the program if it keeps a peer that is gone",
+        (),
         "it leaves and joins again; what it announces may move for a moment",
     )
-    return Protocol(names, frozenset({port}), speaks, why, (restart,))
+    return Protocol(names, frozenset({port}), speaks, why, _COMPARE, (restart,))
 
 
 PROTOCOLS = (

@@ -14,7 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.other_end import Surroundings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule
 
-_MOST = 0.5  # of a destination's connections, from which a state explains them
+_MOST = 0.5  # of a destination's connections: a state that more are in explains them
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -80,7 +80,7 @@ def _states(entry: dict[str, Any], section: dict[str, Any]) -> dict[str, int]:
 
 
 def _explains(state: str, states: dict[str, int], entry: dict[str, Any]) -> bool:
-    return bool(states.get(state, 0) >= _MOST * entry["count"])
+    return bool(states.get(state, 0) > _MOST * entry["count"])
 
 
 def _why(entry: dict[str, Any], states: dict[str, int]) -> str:

@@ -220,10 +220,7 @@ def _evidence(case: _Case, around: Surroundings) -> Iterator[str]:
 
 def _kind_line(kind: str, entries: list[_Dialled]) -> str:
     count = tcp_words.count(sum(entry.connections for entry in entries), "connection")
-    named = kind in (peers.NODE, peers.POD, peers.SERVICE) or any(entry.peer.name for entry in entries)
-    shown = [
-        f"{entry.address} ({entry.peer.name})" if named and entry.peer.name else entry.address for entry in entries
-    ]
+    shown = [f"{entry.address} ({entry.peer.name})" if entry.peer.name else entry.address for entry in entries]
     return f"to {_PLACES[kind]}: {count}, to {describe.listed(shown, _SHOWN)}"
 
 
@@ -237,8 +234,9 @@ def _sample(sample: dict[str, Any]) -> str:
 def _remedies(case: _Case, around: Surroundings) -> Iterator[Remedy]:
     port = case.gathered.port
     if case.protocol and (not case.kinds or not {peers.NONE, peers.UNKNOWN}.isdisjoint(case.kinds)):
-        # Of peers that are not known only looking is safe.
-        yield from case.protocol.cures if peers.NONE in case.kinds else case.protocol.cures[:1]
+        yield case.protocol.look
+        if peers.NONE in case.kinds:  # of peers that are not known only looking is safe
+            yield from case.protocol.cures
     elif peers.NONE in case.kinds:
         yield Remedy(
             f"find out what had these addresses, and take them out of the configuration of {case.gathered.who}",

@@ -7,7 +7,11 @@ import pytest
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import peers
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory, Peer
-from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import kubernetes_136, with_service
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    changed,
+    kubernetes_136,
+    with_service,
+)
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.tcp_scene import no_api, with_node, without
 
 NODES = with_node(kubernetes_136(), "node-b", "192.0.2.3", external_ips=["198.51.100.3"], pod_cidrs=["10.1.0.0/24"])
@@ -19,6 +23,8 @@ BALANCED = with_service(
     external_ips=["198.51.100.80"],
     load_balancer_ips=[{"ip": "198.51.100.81", "ip_mode": "VIP"}],
 )
+
+TWO_PORTS = changed(kubernetes_136(), "services.5.ports", [{"port": 80}, {"port": 443}])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,8 @@ BALANCED = with_service(
         (NODES, "9.9.9.9", 80, None),
         (BALANCED, "10.96.146.107", 80, Peer(peers.SERVICE, "Service shop/front")),
         (BALANCED, "10.96.146.107", None, Peer(peers.SERVICE, "Service shop/front")),
+        (kubernetes_136(), "10.96.142.15", 53, Peer(peers.SERVICE, "Service shop/dns")),
+        (TWO_PORTS, "10.96.146.107", 443, Peer(peers.SERVICE, "Service shop/front")),
         (BALANCED, "10.96.146.107", 81, Peer(peers.SERVICE, "Service shop/front, which has no port 81")),
         (BALANCED, "198.51.100.80", 80, Peer(peers.SERVICE, "Service shop/front")),
         (BALANCED, "198.51.100.81", 80, Peer(peers.SERVICE, "Service shop/front")),

@@ -114,7 +114,9 @@ CASES = [
         "fail",
         waiting(129, SOMAXCONN, 32768, name="kubelet", port=10255),
         "node-a",
-        words=("32768 today, and most Go programs ask for just that: it was raised after this one began to listen, or this one asks for less",),
+        words=(
+            "32768 today, and most Go programs ask for just that: it was raised after this one began to listen, or this one asks for less",
+        ),
         absent=("let somaxconn be",),
     ),
     Case(
@@ -219,7 +221,7 @@ CASES = [
     Case(
         "a program without file handles",
         "fail",
-        waiting(129, "tcp_states.limits.processes", open_files(1020, 1024)),
+        waiting(129, "tcp_states.limits.processes", [*open_files(1020, 1024), *open_files(64, 1024, pid=1)]),
         "node-a",
         causes=("file-handles-near-limit",),
     ),

@@ -116,6 +116,18 @@ CASES = [
     Case("all alike", "pass", on(USUAL, USUAL, USUAL), "node-a"),
     Case("one against one: nobody knows which is odd", "pass", on(host(kubelet(128)), USUAL), "node-a"),
     Case("two against two", "pass", on(*2 * [host(kubelet(128))], USUAL, USUAL), "node-a"),
+    Case("two against two, from the other side", "pass", on(*2 * [host(kubelet(128))], USUAL, USUAL), "node-c"),
+    Case(
+        "smaller on one port and larger on another",
+        "fail",
+        on(
+            host(kubelet(128), queue(10250, "kubelet", backlog=32768)),
+            *2 * [host(kubelet(4096), queue(10250, "kubelet", backlog=4096))],
+        ),
+        "node-a",
+        "warning",
+        words=("kubelet has a smaller backlog here than on most nodes (128, 32768 against 4096)",),
+    ),
     Case(
         "fewer than must agree",
         "pass",

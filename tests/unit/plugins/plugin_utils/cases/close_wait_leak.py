@@ -161,7 +161,7 @@ CASES = [
             "java never accepted connections that came in on port 8080, which the other end has closed since",
             "the listener is at fault, not the connections",
         ),
-        absent=("ss -K",),
+        absent=("ss -K", "106713"),
         causes=(),
     ),
     Case(
@@ -263,6 +263,7 @@ CASES = [
     Case("twenty", "fail", holds("java", 20), "node-a", "warning"),
     Case("twenty, of which one is new", "pass", holds("java", 20, persisted=19), "node-a"),
     Case("twenty new ones", "pass", holds("java", 20, oldest=2.0, persisted=0), "node-a"),
+    Case("no age is shown, and all are new", "pass", holds("java", 600, oldest=None, persisted=0), "node-a"),
     Case("held for nine seconds", "pass", holds("java", 600, oldest=9.9), "node-a"),
     Case("held for ten seconds", "fail", holds("java", 20, oldest=10.0), "node-a"),
     Case(
@@ -336,6 +337,14 @@ CASES = [
         words=("300 of 65536 possible open files",),
     ),
     Case(
+        "the process of the name that is nearest to its limit",
+        "fail",
+        holds("java", 205, "tcp_states.limits.processes", [*files(300, 65536), *files(300, 1024, pid=1)]),
+        "node-a",
+        "critical",
+        words=("300 of 1024 possible open files",),
+    ),
+    Case(
         "an unlimited process",
         "fail",
         holds("java", 205, "tcp_states.limits.processes", files(300, None)),
@@ -347,6 +356,13 @@ CASES = [
         "pass",
         alone(quiet(*(held("java", 19, peer_port=5432, netns=str(4026532281 + pod)) for pod in range(3)))),
         "node-a",
+    ),
+    Case(
+        "the worst of several pods leaks",
+        "fail",
+        alone(quiet(*(held("java", 20 - pod, peer_port=5432, netns=str(4026532281 + pod)) for pod in range(3)))),
+        "node-a",
+        "warning",
     ),
     Case("few, but the same on three hosts", "fail", on(*3 * [each("java", 2)]), "node-b", "warning"),
     Case("few, and the same on two hosts", "pass", on(*2 * [each("java", 2)]), "node-a"),

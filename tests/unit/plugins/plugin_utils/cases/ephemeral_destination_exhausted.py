@@ -91,9 +91,17 @@ CASES = [
     Case(
         "most in SYN-SENT",
         "fail",
-        uses(destination(900), groups=[{**by_state("syn_sent", 900), "oldest_seconds": 1.0}]),
+        uses(destination(900), groups=[{**by_state("syn_sent", 451), "oldest_seconds": 1.0}]),
         "node-a",
         words=("Most are in SYN-SENT: the other end does not answer.",),
+    ),
+    Case(
+        "half in SYN-SENT",
+        "fail",
+        uses(destination(900), groups=[{**by_state("syn_sent", 450), "oldest_seconds": 1.0}]),
+        "node-a",
+        words=("450 SYN-SENT",),
+        absent=("Most are in",),
     ),
     Case(
         "most in CLOSE-WAIT: the leak is the cause",

@@ -195,6 +195,14 @@ CASES = [
         ),
     ),
     Case(
+        "nothing is cured of peers that are not known",
+        "fail",
+        dials("protokube", 3999, DEAD, cluster=no_api()),
+        "node-a",
+        words=("compare the addresses with the list of nodes",),
+        absent=("restart", "upgrade", "gone"),
+    ),
+    Case(
         "hosts of the audit are known without an API",
         "fail",
         Scene({"node-a": quiet(dialling("bird", 179, {"192.0.2.3": 3, OUTSIDE: 3})), OTHER: other()}, no_api()),
@@ -326,6 +334,13 @@ CASES = [
         dials("bird", 179, {**dict.fromkeys(DEAD, 2), "192.0.2.3": 1}),
         "node-a",
         words=("from addresses that are none of the cluster's\n", "to nodes: 1 connection, to 192.0.2.3 (node node-b)"),
+    ),
+    Case(
+        "a fifth of the connections is",
+        "fail",
+        dials("bird", 179, {**dict.fromkeys(DEAD[:4], 1), "192.0.2.3": 1}),
+        "node-a",
+        words=("from addresses that are none of the cluster's and nodes\n",),
     ),
     Case(
         "the address of IPVS is the Service's, not this host's",
@@ -478,12 +493,12 @@ CASES = [
         "fail",
         alone(
             quiet(
-                *(dialling("java", 5432, {OUTSIDE: 3}, netns=str(4026532281 + pod)) for pod in range(2)),
+                *(dialling("java", 5432, {OUTSIDE: 3}, 100.0 - pod, netns=str(4026532281 + pod)) for pod in range(2)),
                 dialling("java", 5432, {OUTSIDE: 1}),
             )
         ),
         "node-a",
-        words=("java in a pod gets no answer", "6 connections of java in a pod"),
+        words=("java in a pod gets no answer", "6 connections of java in a pod", "the oldest 100 s old at least"),
         absent=("java gets no answer",),
     ),
     Case(
