@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose judge demo venv test $(STAGES) changelog build clean
+.PHONY: help diagnose judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -54,6 +54,9 @@ contract: .venv/installed-dev ## Documentation and code say the same
 
 integration: .venv/installed-dev ## Real sockets, real network namespaces, real playbook runs
 	@tests/run.sh $@
+
+bench: .venv/installed-dev ## Measure the collector beside ss with 92,000 sockets (needs root)
+	@.venv/bin/python tests/bench/bench.py
 
 changelog: .venv/installed-dev ## Render CHANGELOG.rst from changelogs/
 	@.venv/bin/antsibull-changelog generate

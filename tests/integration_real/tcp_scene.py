@@ -52,7 +52,7 @@ def alone(action):
 @contextlib.contextmanager
 def cgroup(path):
     """A cgroup of this path, whatever the version; yields the file that takes the pids of its members."""
-    top = next(folder for folder in CGROUP_TOPS if (folder / "cgroup.procs").exists())
+    (top, *_less) = [folder for folder in CGROUP_TOPS if (folder / "cgroup.procs").exists()]
     made = [top.joinpath(*path.split("/")[:depth]) for depth in range(1, path.count("/") + 2)]
     for folder in made:
         folder.mkdir()

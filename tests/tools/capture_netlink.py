@@ -5,7 +5,7 @@
 
     PYTHONPATH=.collections python tests/tools/capture_netlink.py      (as root; needs iproute2)
 
-Makes a network namespace, opens the sockets below in it, and stores each datagram and each /proc/net file as it came.
+Makes two network namespaces, opens the sockets below in them, and stores each datagram and each /proc/net file as it came.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ sys.path.insert(0, str(TESTS / "integration_real"))
 from fresh_netns import in_fresh_netns, ip  # noqa: E402
 
 GETADDR = 22
+STUCK_SECONDS = 3.4  # the fourth SYN is out, and the next one not near
 SCTP = 132  # no kernel module of it is loaded: the dump begins and then fails
 
 
@@ -44,6 +45,69 @@ def capture() -> dict[str, object]:
     datagrams["addresses"] = _dump(netlink.NETLINK_ROUTE, GETADDR, bytes(8))
     tables = {name: Path(f"/proc/thread-self/net/{name}").read_text("ascii") for name in ("tcp", "tcp6", "udp", "udp6")}
     return {"datagrams": datagrams, "tables": tables}
+
+
+def capture_stuck() -> dict[str, object]:
+    """The same of connections that hang, with struct tcp_info; ``seconds`` have gone by since they began to hang."""
+    _addresses()
+    for address in ("10.77.0.99", "fd00:77::99"):  # there, and never heard
+        ip("neigh", "add", address, "lladdr", "02:00:00:00:00:01", "dev", "nd0", "nud", "permanent")
+    _held, began = _stuck_sockets()
+    time.sleep(began + STUCK_SECONDS - time.monotonic())
+    seconds = time.monotonic() - began
+    datagrams = {
+        f"tcp_{family}": _dump(netlink.NETLINK_SOCK_DIAG, 20, sock_diag.request(family, "tcp", tcp_info=True))
+        for family in ("ipv4", "ipv6")
+    }
+    tables = {name: Path(f"/proc/thread-self/net/{name}").read_text("ascii") for name in ("tcp", "tcp6")}
+    return {"seconds": round(seconds, 3), "datagrams": datagrams, "tables": tables}
+
+
+def _stuck_sockets() -> tuple[list[socket.socket], float]:
+    held = []
+    for address, port in (("127.0.0.1", 36601), ("::ffff:127.0.0.1", 36602), ("::1", 36603)):
+        held += _half_closed(address, port)
+    began = time.monotonic()
+    for source, destination, port in (
+        ("10.77.0.1", "10.77.0.99", 35701),
+        ("::ffff:10.77.0.1", "::ffff:10.77.0.99", 35702),
+        ("fd00:77::1", "fd00:77::99", 35703),
+    ):
+        dialling = _bound(_family(source), source, port)
+        dialling.setblocking(False)
+        dialling.connect_ex((destination, 179))
+        held.append(dialling)
+    return held, began
+
+
+def _half_closed(address: str, port: int) -> list[socket.socket]:
+    """TIME-WAIT, and CLOSE-WAIT of each kind with its FIN-WAIT-2, all from ports that end in the listener's last digit."""
+    listener = _bound(_family(address), address, port, backlog=8)
+
+    def client(number: int) -> socket.socket:
+        made = _bound(_family(address), address, 35000 + 10 * number + port % 10)
+        made.connect((address, port))
+        return made
+
+    ended = client(0)
+    far_end, _peer = listener.accept()
+    ended.close()
+    far_end.close()
+    unread, waiting, leaked = client(1), client(2), client(3)
+    served = [listener.accept()[0] for _client in range(3)]
+    served[0].sendall(b"12345")
+    served[0].close()
+    served[1].shutdown(socket.SHUT_WR)  # this FIN-WAIT-2 some program holds
+    served[2].close()
+    assert leaked.recv(1) == b""
+    gone = client(4)  # never accepted
+    gone.sendall(b"123")
+    gone.close()
+    return [listener, unread, waiting, leaked, served[1]]
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _addresses() -> None:
@@ -120,9 +184,10 @@ def _dump(protocol: int, kind: int, body: bytes) -> list[str]:
 
 
 def main() -> None:
-    captured = in_fresh_netns(capture)
+    captured, stuck = in_fresh_netns(capture), in_fresh_netns(capture_stuck)
     folder = TESTS / "fixtures" / "sock_diag"
     (folder / "datagrams.json").write_text(json.dumps(captured["datagrams"], indent=1) + "\n", encoding="ascii")
+    (folder / "stuck.json").write_text(json.dumps(stuck, indent=1) + "\n", encoding="ascii")
     for name, table in captured["tables"].items():
         (folder / f"proc-net-{name}.txt").write_text(table, encoding="ascii")
 

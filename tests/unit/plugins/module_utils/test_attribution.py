@@ -13,6 +13,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import attribution
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 LATER = Deadline(60)
 
@@ -34,7 +35,7 @@ def host(node, monkeypatch):
 
 
 def owners(host, *entries, deadline=LATER):
-    return Owners(entries, deadline, str(host.proc))
+    return Owners(entries, SocketHolders(deadline, str(host.proc)), str(host.proc))
 
 
 def test_seen(host):
@@ -52,7 +53,7 @@ def test_root_sees_all_so_a_socket_of_nobody_is_the_kernels(host):
 
 
 def unreadable(monkeypatch, _host):
-    monkeypatch.setattr(procfs, "socket_holders", lambda *_arguments: procfs.Holders({}, 31, False))
+    monkeypatch.setattr(SocketHolders, "look", lambda holders: setattr(holders, "unreadable", 31))
 
 
 def unreadable_for_nobody(monkeypatch, host):
@@ -143,3 +144,14 @@ def test_each_process_is_described_once(host, monkeypatch):
     for _time in range(3):
         found.processes(listener(100))
     assert described == [12]
+
+
+def test_several_that_ask_share_one_pass(host, monkeypatch):
+    passes = []
+    real = procfs.pids
+    monkeypatch.setattr(procfs, "pids", lambda proc: passes.append(proc) or real(proc))
+    holders = SocketHolders(LATER, str(host.proc))
+    for entries in ([listener(100), listener(200)], [listener(200), listener(0)], [listener(100)]):
+        found = Owners(entries, holders, str(host.proc))
+    assert len(passes) == 1
+    assert [process["name"] for process in found.processes(listener(100))] == ["kubelet"]

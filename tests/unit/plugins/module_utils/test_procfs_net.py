@@ -55,6 +55,54 @@ def test_a_listener():
     assert rows(ROW) == [Entry("tcp", "ipv4", "listen", "127.0.0.1", 36527, "0.0.0.0", 0, 1, None, 1000, 3350025)]
 
 
+def calling(retransmits, when, rto, timer="01"):
+    """A row of SYN-SENT; times in 1/100 s, ``retransmits`` and ``when`` in hexadecimal."""
+    return (
+        f"   2: 01004D0A:9C44 63004D0A:00B3 02 00000001:00000000 {timer}:{when:08X} {retransmits:08X}     0        0 "
+        f"33500 2 00000000fae4a4e1 {rto} 0 0 1 7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "age_ms", "retransmits"),
+    [
+        (calling(0, 69, 100), 310, 0),  # the first SYN, 0.31 s ago
+        (calling(1, 150, 200), 1500, 1),  # an older kernel's second: 1 s and 0.5 s of two
+        (calling(3, 50, 100), 3500, 3),  # a newer one's fourth: three times 1 s, and 0.5 s
+        (calling(5, 200, 200), 5000, 5),  # its sixth, just sent: the timeout is doubled from now on
+        (calling(6, 6000, 6400), 63_000 + 4000, 6),
+        (calling(26, 6000, 12_000), 4000 + 127_000 + 15 * 120_000 + 60_000, 26),  # net.ipv4.tcp_syn_retries = 40
+        (calling(3, 0, 800, timer="00"), 7000 + 8000, 3),  # due, and waits for whoever uses the socket
+        (calling(0, 100_000, 100), 0, 0),
+    ],
+)
+def test_syn_sent_is_dated(row, age_ms, retransmits):
+    (entry,) = rows(row)
+    assert (entry.state, entry.age_ms, entry.retransmits) == ("syn_sent", age_ms, retransmits)
+
+
+@pytest.mark.parametrize("state", ["01", "05", "08"])
+def test_no_other_state_is(state):
+    (entry,) = rows(calling(3, 50, 100).replace(" 02 ", f" {state} "))
+    assert (entry.age_ms, entry.retransmits) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        calling(0, 69, 100).rsplit(" ", 5)[0],  # without the timeout
+        calling(0, 69, "1e2"),
+        calling(0, 69, 100).replace("01:00000045", "01"),
+        calling(0, 69, 100).replace("01:00000045", "01:"),
+        calling(0, 69, 100).replace(" 00000000 ", " nothing "),
+    ],
+)
+def test_syn_sent_that_cannot_be_dated_is_no_row(row):
+    # Its timer is in every row that a kernel writes, so whoever wrote this did not.
+    with pytest.raises(ValueError, match=r"^not a row of /proc/net/tcp: "):
+        rows(row)
+
+
 @pytest.mark.parametrize("sl", ["10812:", "100000:"])
 def test_a_long_slot_number(sl):
     assert rows(ROW.replace("   0:", sl))[0].port == 36527
@@ -103,7 +151,8 @@ def damaged():
 
     letters = st.sampled_from("0123456789ABCDEFabcdef:-_ \t\0x\N{REPLACEMENT CHARACTER}")
     changes = st.lists(st.tuples(st.integers(0, 200), letters), max_size=6)
-    return st.builds(damage, st.just(ROW), changes) | st.text(max_size=300)
+    whole = st.sampled_from([ROW, calling(3, 50, 100), calling(26, 6000, 12_000)])
+    return st.builds(damage, whole, changes) | st.text(max_size=300)
 
 
 @given(damaged(), st.sampled_from(["ipv4", "ipv6"]))

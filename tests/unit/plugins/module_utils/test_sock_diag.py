@@ -19,20 +19,21 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry impor
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "sock_diag"
 CAPTURED = json.loads((FIXTURES / "datagrams.json").read_text("ascii"))
+STUCK = json.loads((FIXTURES / "stuck.json").read_text("ascii"))
 SOCK_DIAG = 20
 
 
-def payloads(name):
+def payloads(name, captured=CAPTURED):
     return [
         bytes(payload)
-        for text in CAPTURED[name]
+        for text in captured[name]
         for kind, _flags, payload in netlink.messages(bytes.fromhex(text))
         if kind == SOCK_DIAG
     ]
 
 
-def entries(name, ports=None):
-    found = [sock_diag.parse(memoryview(payload), name[:3], ports) for payload in payloads(name)]
+def entries(name, ports=None, captured=CAPTURED):
+    found = [sock_diag.parse(memoryview(payload), name[:3], ports) for payload in payloads(name, captured)]
     return [entry for entry in found if entry is not None]
 
 
@@ -105,16 +106,62 @@ def test_ports(name, ports, expected):
 
 @pytest.mark.parametrize(("protocol", "table"), [("tcp", "ipv4"), ("tcp", "ipv6"), ("udp", "ipv4"), ("udp", "ipv6")])
 def test_the_tables_of_proc_net_say_the_same(protocol, table):
-    # What they do not show: backlog, v6only, cgroup, and bound sockets.
+    # What they do not show: backlog, v6only, cgroup, cookie, and bound sockets. What was not asked for: the age, which they show.
     name = protocol + ("6" if table == "ipv6" else "")
     with open(str(FIXTURES / f"proc-net-{name}.txt")) as lines:
-        rows = set(procfs_net.parse(iter(lines), protocol, table))
-    known = {
-        entry._replace(v6only=None, cgroup_id=None, wqueue=None if entry.state == "listen" else entry.wqueue)
-        for entry in entries(f"{protocol}_{table}")
-        if entry.state != "bound"
-    }
+        rows = {
+            entry._replace(age_ms=None, retransmits=None) for entry in procfs_net.parse(iter(lines), protocol, table)
+        }
+    known = {in_proc_net(entry) for entry in entries(f"{protocol}_{table}") if entry.state != "bound"}
     assert rows == known
+
+
+def in_proc_net(entry):
+    """As much of a socket as /proc/net shows."""
+    wqueue = None if entry.state == "listen" else entry.wqueue
+    return entry._replace(v6only=None, cgroup_id=None, cookie=None, age_ms=None, retransmits=None, wqueue=wqueue)
+
+
+@pytest.mark.parametrize("table", ["ipv4", "ipv6"])
+def test_the_tables_of_proc_net_say_the_same_of_what_is_stuck(table):
+    lines = STUCK["tables"]["tcp6" if table == "ipv6" else "tcp"].splitlines()
+    rows = list(procfs_net.parse(iter(lines), "tcp", table))
+    known = entries(f"tcp_{table}", captured=STUCK["datagrams"])
+    assert {in_proc_net(row) for row in rows} == {in_proc_net(entry) for entry in known}
+    assert len(rows) == len(known) == (11 if table == "ipv4" else 22)
+
+
+def test_what_keeps_close_wait_is_in_its_queue_and_inode():
+    # KNOWLEDGE B1: the FIN counts as one byte. Ports end in 1, 2 or 3 by family; see tests/tools/capture_netlink.py.
+    found = {}
+    for table in ("ipv4", "ipv6"):
+        for entry in entries(f"tcp_{table}", captured=STUCK["datagrams"]):
+            if entry.state == "close_wait":
+                found[entry.port] = (entry.rqueue, entry.inode > 0)
+    for digit in (1, 2, 3):
+        assert found[35010 + digit] == (5 + 1, True)  # never read, 5 bytes
+        assert found[35020 + digit] == (1, True)  # never read, nothing but the end
+        assert found[35030 + digit] == (0, True)  # read to the end
+        assert found[36600 + digit] == (3 + 1, False)  # never accepted, 3 bytes
+    assert len(found) == 12
+
+
+def test_cookies_tell_sockets_apart():
+    found = [entry for table in ("ipv4", "ipv6") for entry in entries(f"tcp_{table}", captured=STUCK["datagrams"])]
+    assert len({entry.cookie for entry in found}) == len(found) == 33
+    assert {len(entry.cookie) for entry in found} == {8}
+
+
+@pytest.mark.parametrize("state", ["fin_wait2", "time_wait", "listen"])
+def test_no_age_is_told_of_other_states(state):
+    found = [entry for entry in entries("tcp_ipv4", captured=STUCK["datagrams"]) if entry.state == state]
+    assert found
+    assert {entry.age_ms for entry in found} == {None}
+
+
+def test_without_tcp_info_there_is_no_age():
+    (calling,) = [entry for entry in entries("tcp_ipv4") if entry.state == "syn_sent"]
+    assert (calling.age_ms, calling.retransmits) == (None, None)
 
 
 def test_request():
@@ -123,6 +170,12 @@ def test_request():
     assert body[:8] == struct.pack("=BBBBI", socket.AF_INET6, socket.IPPROTO_UDP, 0, 0, 0x80)
     assert body[8:48] == bytes(40)
     assert body[48:] == b"\xff" * 8  # INET_DIAG_NOCOOKIE
+
+
+def test_request_for_tcp_info():
+    # INET_DIAG_INFO is 2, and its bit 1 << (2 - 1).
+    plain, more = sock_diag.request("ipv4", "tcp", 4), sock_diag.request("ipv4", "tcp", 4, tcp_info=True)
+    assert more == plain[:2] + b"\x02" + plain[3:]
 
 
 @pytest.mark.parametrize(
@@ -142,10 +195,10 @@ def test_malformed(payload, told):
 
 
 def test_attributes_that_are_too_short_are_not_believed():
-    # SKV6ONLY (11) without a byte, CGROUP_ID (21) with four
-    attributes = struct.pack("=HH", 4, 11) + struct.pack("=HHI", 8, 21, 7)
-    entry = sock_diag.parse(memoryview(b"\x0a\x0a" + bytes(70) + attributes), "tcp")
-    assert (entry.v6only, entry.cgroup_id) == (None, None)
+    # SKV6ONLY (11) without a byte, CGROUP_ID (21) with four, INFO (2) with 56
+    attributes = struct.pack("=HH", 4, 11) + struct.pack("=HHI", 8, 21, 7) + struct.pack("=HH56x", 60, 2)
+    entry = sock_diag.parse(memoryview(b"\x0a\x08" + bytes(70) + attributes), "tcp")
+    assert (entry.v6only, entry.cgroup_id, entry.age_ms, entry.retransmits) == (None, None, None, None)
 
 
 def damaged():
@@ -156,8 +209,9 @@ def damaged():
         return bytes(turned)
 
     every = [payload for name in sorted(CAPTURED) for payload in payloads(name)]
-    flips = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 7)), max_size=6)
-    return st.builds(damage, st.sampled_from(every), st.integers(0, 200), flips) | st.binary(max_size=512)
+    every += [payload for name in ("tcp_ipv4", "tcp_ipv6") for payload in payloads(name, STUCK["datagrams"])]
+    flips = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 7)), max_size=6)
+    return st.builds(damage, st.sampled_from(every), st.integers(0, 400), flips) | st.binary(max_size=512)
 
 
 @given(damaged(), st.sampled_from(["tcp", "udp"]))
@@ -189,14 +243,43 @@ def test_which_kernels_show_bound_sockets(release, expected):
     assert sock_diag.shows_bound_sockets(release) is expected
 
 
-def test_sockets_asks_for_both_families_and_keeps_each_its_own(monkeypatch):
+def answers(monkeypatch, name):
+    """Let every dump answer with these captured sockets; returns what was asked."""
     asked = []
 
-    def dump(protocol, kind, body):
-        asked.append((protocol, kind, body[0], struct.unpack_from("=I", body, 4)[0]))
-        # As if the kernel knew no IPv6 and answered with IPv4's sockets both times.
-        return [memoryview(payload) for payload in payloads("udp_ipv4")]
+    def dump(protocol, kind, body, connect):
+        asked.append((protocol, kind, body[0], body[2], struct.unpack_from("=I", body, 4)[0], connect))
+        return [memoryview(payload) for payload in payloads(name)]
 
     monkeypatch.setattr(sock_diag.netlink, "dump", dump)
+    return asked
+
+
+def test_sockets_asks_for_both_families_and_keeps_each_its_own(monkeypatch):
+    # As if the kernel knew no IPv6 and answered with IPv4's sockets both times.
+    asked = answers(monkeypatch, "udp_ipv4")
     assert [entry.port for entry in sock_diag.sockets("udp", 0x82)] == [36540, 40005]
-    assert asked == [(4, 20, socket.AF_INET, 0x82), (4, 20, socket.AF_INET6, 0x82)]
+    assert asked == [(4, 20, family, 0, 0x82, netlink.connect) for family in (socket.AF_INET, socket.AF_INET6)]
+
+
+def test_sockets_of_one_family_in_another_namespace_with_tcp_info(monkeypatch):
+    asked = answers(monkeypatch, "tcp_ipv6")
+
+    def inside(_protocol):
+        raise AssertionError("opened before it was asked for anything")
+
+    found = sock_diag.sockets_of("ipv6", "tcp", 1 << 10, {36530}, tcp_info=True, connect=inside)
+    assert [entry.port for entry in found] == [36530]
+    assert asked == [(4, 20, socket.AF_INET6, 2, 1 << 10, inside)]
+
+
+def test_the_namespace_is_the_one_that_connect_opens():
+    opened = []
+
+    def inside(protocol):
+        opened.append(protocol)
+        raise netlink.NetlinkError("the namespace is gone", 2)
+
+    with pytest.raises(netlink.NetlinkError, match="gone"):
+        list(sock_diag.sockets("tcp", connect=inside))
+    assert opened == [netlink.NETLINK_SOCK_DIAG]

@@ -150,18 +150,18 @@ class Psutil:
     [
         (
             Connection(3, 2, 1, Place("127.0.0.1", 80), (), "LISTEN", 12),
-            ("ipv4", "listen", "127.0.0.1", 80, "", 0, None, None, None, None, None, None, 12),
+            Entry("tcp", "ipv4", "listen", "127.0.0.1", 80, "", 0, None, None, None, None, pid=12),
         ),
         (
             Connection(-1, 10, 1, Place("::1", 40000), Place("::1", 80), "TIME_WAIT", None),
-            ("ipv6", "time_wait", "::1", 40000, "::1", 80, None, None, None, None, None, None, None),
+            Entry("tcp", "ipv6", "time_wait", "::1", 40000, "::1", 80, None, None, None, None),
         ),
     ],
 )
 def test_psutil_shows_little(monkeypatch, connection, expected):
     monkeypatch.setattr(sockets, "psutil", Psutil([connection]))
     seen = sockets.collect(["tcp", "udp"], "psutil")
-    assert [tuple(entry)[1:] for entry in seen.entries] == [expected]
+    assert seen.entries == [expected]
     assert [gap["what"] for gap in seen.missing] == ["backlog, v6only", "bound sockets"]
 
 

@@ -1,0 +1,243 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures the collector of tcp_states beside ss, and tells whether it keeps its limits: docs/performance.md.
+
+    python tests/bench/bench.py [--python PATH] [--rounds N]      (as root; needs iproute2)
+
+Exit status 0: every limit was kept; 1: one was missed; 2: it could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+from ansible_collections.kubenode.doctor.tests.bench.load import Load
+from ansible_collections.kubenode.doctor.tests.bench.timing import Runs, once, side_by_side
+
+# Established sockets. Without any, it is what the collector needs to start, and for listeners and the half-closed.
+SIZES = (0, 1_000, 10_000, 92_000)
+# The limits. Those of time are ratios, so that they mean the same on every machine.
+STATES_RATIO = 1.0  # of ss -tan
+PROCESSES_RATIO = 0.3  # of ss -tanp
+PEAK_MIB = 60
+OUTPUT_KIB = 256
+GROWTH = 1.5  # linear: a socket of the largest load may take this times what one of a smaller load takes
+SECONDS_FOR_OTHERS = 60
+
+# What node_snapshot does for its section tcp_states; processes are looked for when it is handed the holders of sockets.
+_COLLECT = """
+import json, sys
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import Survey
+deadline = Deadline(60)
+holders = SocketHolders(deadline) if "processes" in sys.argv else None
+print(json.dumps(Survey(deadline).finish(holders)))
+"""
+_LISTEN_PORTS_FACTS = ("-m", "ansible_collections.community.general.plugins.modules.listen_ports_facts")
+
+START, SS, STATES = "python -c pass", "ss -tan", "tcp_states without processes"
+SS_PROCESSES, PROCESSES = "ss -tanp", "tcp_states with processes"
+PSUTIL, FACTS = "psutil.net_connections('tcp')", "listen_ports_facts"
+FACTS_ALL = "listen_ports_facts, include_non_listening"
+
+
+class Sample(NamedTuple):
+    """What was measured under one load: the runs by program, and the length of the collector's longest answer."""
+
+    sockets: int
+    runs: Mapping[str, Runs]
+    output_bytes: int
+
+
+class Limit(NamedTuple):
+    """What was measured, the figure, and what it may be at most."""
+
+    what: str
+    figure: float
+    at_most: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.figure <= self.at_most
+
+
+def programs(python: str) -> dict[str, Sequence[str]]:
+    """The command line of each program; ``python`` runs the collector as the node's interpreter would."""
+    facts = [
+        # It would take netstat, where there is one; every node has ss.
+        json.dumps({"ANSIBLE_MODULE_ARGS": {"command": "ss", "include_non_listening": every}})
+        for every in (False, True)
+    ]
+    return {
+        START: (python, "-c", "pass"),
+        SS: ("ss", "-tan"),
+        STATES: (python, "-c", _COLLECT),
+        SS_PROCESSES: ("ss", "-tanp"),
+        PROCESSES: (python, "-c", _COLLECT, "processes"),
+        PSUTIL: (sys.executable, "-c", "import psutil; psutil.net_connections('tcp')"),
+        FACTS: (sys.executable, *_LISTEN_PORTS_FACTS, facts[0]),
+        FACTS_ALL: (sys.executable, *_LISTEN_PORTS_FACTS, facts[1]),
+    }
+
+
+def measure(sockets: int, python: str, rounds: int) -> Sample:
+    """Measure under a load of so many established sockets; under the largest, what else there is beside them."""
+    sys.stderr.write(f"bench: measuring with {sockets:,} established sockets\n")
+    commands = programs(python)
+    names = [START, SS, STATES, SS_PROCESSES, PROCESSES]
+    with Load(sockets):
+        output = max(_output_bytes(commands[name], sockets) for name in (STATES, PROCESSES))
+        runs = _beside(commands, names, rounds)
+        if sockets == max(SIZES):
+            # They have no limit to keep, and take the longest.
+            runs |= _beside(commands, [PSUTIL, FACTS], max(rounds // 3, 1))
+            runs[FACTS_ALL] = once(commands[FACTS_ALL], SECONDS_FOR_OTHERS)
+    return Sample(sockets, runs, output)
+
+
+def _beside(commands: Mapping[str, Sequence[str]], names: Sequence[str], rounds: int) -> dict[str, Runs]:
+    return dict(zip(names, side_by_side([commands[name] for name in names], rounds), strict=True))
+
+
+def _output_bytes(command: Sequence[str], sockets: int) -> int:
+    """The length of the collector's answer. Raises RuntimeError when it did not see every socket: then it is no measure."""
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL).stdout
+    answer = json.loads(output)
+    if answer["backend"] != "sock_diag" or answer["states"]["established"] != sockets:
+        raise RuntimeError(f"{answer['backend']} told {answer['states']}, of {sockets} established sockets")
+    return len(output)
+
+
+def limits(samples: Sequence[Sample]) -> list[Limit]:
+    """Every limit with its figure; ``samples`` ascend in size and begin with the empty one."""
+    empty, largest = samples[0], samples[-1]
+    found = [
+        Limit(f"{STATES}, of the time of {SS}", _ratio(largest, STATES, SS), STATES_RATIO),
+        Limit(f"{PROCESSES}, of the time of {SS_PROCESSES}", _ratio(largest, PROCESSES, SS_PROCESSES), PROCESSES_RATIO),
+        Limit("peak memory of both, MiB", max(_peak(largest, name) for name in (STATES, PROCESSES)), PEAK_MIB),
+        Limit("output under any load, KiB", max(sample.output_bytes for sample in samples) / 1024, OUTPUT_KIB),
+    ]
+    for name in (STATES, PROCESSES):
+        for smaller in samples[1:-1]:
+            what = f"{name}, each of {largest.sockets:,} sockets to each of {smaller.sockets:,}"
+            found.append(Limit(what, _each(empty, largest, name) / _each(empty, smaller, name), GROWTH))
+    return found
+
+
+def _ratio(sample: Sample, name: str, other: str) -> float:
+    return sample.runs[name].seconds / sample.runs[other].seconds
+
+
+def _peak(sample: Sample, name: str) -> float:
+    return sample.runs[name].peak_bytes / (1 << 20)
+
+
+def _each(empty: Sample, sample: Sample, name: str) -> float:
+    """Microseconds that each socket adds to what the program needs without any. Raises RuntimeError where noise hides it."""
+    added = sample.runs[name].seconds - empty.runs[name].seconds
+    if added <= 0:
+        raise RuntimeError(
+            f"{name} took no longer with {sample.sockets:,} sockets than without: the machine is too busy"
+        )
+    return added / sample.sockets * 1e6
+
+
+def beside(sample: Sample) -> Iterator[str]:
+    """The table of one load: every program, its ratio to the ss that tells as much, and its memory."""
+    yield f"{'':42}{'seconds':>9}{'median':>9}   {'ratio':21}{'peak MiB':>8}"
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for name, runs in sample.runs.items():
+        if not runs.answered:
+            yield f"{name:42}no answer in {SECONDS_FOR_OTHERS} s"
+            continue
+        reference = SS if name in (SS, STATES) else SS_PROCESSES
+        ratio = "" if name == START else f"{_ratio(sample, name, reference):.2f} of {reference}"
+        # A child inherits the peak of the process that forks it: see timing.run.
+        peak = f"{_peak(sample, name):.0f}" if _peak(sample, name) > own else f"< {own:.0f}"
+        yield f"{name:42}{runs.seconds:9.3f}{runs.median:9.3f}   {ratio:21}{peak:>8}"
+
+
+def growth(samples: Sequence[Sample]) -> Iterator[str]:
+    """The table of all loads. "each" are microseconds a socket, without what the program needs where there are none."""
+    yield f"{'established':>11} |{SS:>9}{'each':>6} |{'states':>8}{'each':>6} |{SS_PROCESSES:>9}{'each':>6} |{'processes':>10}{'each':>6} | output KiB"
+    for sample in samples:
+        cells = []
+        for name, width in ((SS, 9), (STATES, 8), (SS_PROCESSES, 9), (PROCESSES, 10)):
+            each = f"{_each(samples[0], sample, name):.1f}" if sample.sockets else ""
+            cells.append(f"{sample.runs[name].seconds:{width}.3f}{each:>6}")
+        yield f"{sample.sockets:11,} |" + " |".join(cells) + f" |{sample.output_bytes / 1024:11.1f}"
+
+
+def verdicts(found: Sequence[Limit]) -> Iterator[str]:
+    """Every limit, what was measured, and whether it was kept."""
+    for limit in found:
+        yield f"{'ok' if limit.kept else 'MISSED':7}{limit.figure:7.2f}, limit {limit.at_most:<5g} {limit.what}"
+
+
+def _tell(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _unable() -> str:
+    """Why nothing can be measured here; empty when it can."""
+    missing = [name for name in ("ss", "ip") if not shutil.which(name)]
+    if missing:
+        return f"{' and '.join(missing)} of iproute2 not found"
+    return "" if os.geteuid() == 0 else "a network namespace of its own needs root"
+
+
+def main() -> int:
+    """Measure, print the tables, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Measures the collector of tcp_states beside ss: docs/performance.md.")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the collector")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each program runs (default 15)")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds is at least 1")
+    why = _unable()
+    if not why:
+        os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / ".collections")
+        try:
+            return _bench(arguments.python, arguments.rounds)
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # TimeoutError is an OSError
+            why = str(error)
+    sys.stderr.write(f"bench: {why}\n")
+    return 2
+
+
+def _bench(python: str, rounds: int) -> int:
+    _tell(
+        f"Linux {platform.release()}, {os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} before the start,",
+        f"{_version(python, '-V')}, {_version('ss', '-V')}.",
+        f"Seconds are those of the shortest of {rounds} rounds in which the programs took turns, their start included.",
+    )
+    samples = [measure(sockets, python, rounds) for sockets in SIZES]
+    found = limits(samples)
+    _tell("", f"{SIZES[-1]:,} established sockets:", *beside(samples[-1]))
+    _tell("", "By the number of sockets:", *growth(samples), "", *verdicts(found))
+    return 0 if all(limit.kept for limit in found) else 1
+
+
+def _version(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
