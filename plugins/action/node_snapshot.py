@@ -76,6 +76,9 @@ def _check(arguments: dict[str, Any]) -> None:
         raise AnsibleActionFail(why)
     if arguments["answer_seconds"] < 1:
         raise AnsibleActionFail(f"answer_seconds: {arguments['answer_seconds']} is less than 1")
+    if arguments["bundle"] and arguments["sample_seconds"] >= arguments["answer_seconds"]:
+        words = "sample_seconds: {sample_seconds:g} is not less than answer_seconds, {answer_seconds}: no node could answer in time"
+        raise AnsibleActionFail(words.format(**arguments))
 
 
 def _why_useless(result: dict[str, Any]) -> str:

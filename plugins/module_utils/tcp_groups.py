@@ -17,7 +17,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import 
 # What keeps a connection in CLOSE-WAIT (docs/rules.md, close-wait-leak).
 CAUSES = ("never_read", "leaked", "never_accepted")
 _GROUPS_LIMIT = 100
-_PEERS_LIMIT = 250  # of a stuck group, whose peers a rule looks up one by one; all of them together: twice as many
+_PEERS_LIMIT = 250  # of a group; of stuck ones, whose peers a rule looks up one by one, twice as many in all
 _STUCK_OF_A_GROUP = 20
 _STUCK_LIMIT = 200
 
@@ -69,7 +69,7 @@ class Groups:
 
     def told(self, top: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """``(groups, other_groups)``: stuck groups before others, each kind largest first; ``top`` peers of the others."""
-        ranked = self._ranked()
+        ranked, top = self._ranked(), min(top, _PEERS_LIMIT)
         rest = ranked[_GROUPS_LIMIT:]
         left = 2 * _PEERS_LIMIT
         groups = []

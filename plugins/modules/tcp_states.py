@@ -38,7 +38,7 @@ options:
     type: bool
     default: true
   top:
-    description: How many peers to name of each group. Of SYN-SENT and CLOSE-WAIT up to 250 are named.
+    description: How many peers to name of each group, at most 250. Of SYN-SENT and CLOSE-WAIT up to 250 are named anyway.
     type: int
     default: 10
   backend:
@@ -219,7 +219,7 @@ accept_queues:
       type: bool
       returned: always
     cgroup:
-      description: The cgroup (v2) of a listener whose process could not be seen.
+      description: The cgroup (v2) of a listener whose process could not be seen. Null for others, and where there is none.
       type: str
       returned: always
 stuck:
@@ -253,11 +253,11 @@ stuck:
       type: int
       returned: always
     process:
-      description: The process, as in RV(groups).
+      description: The process, as in RV(groups). Null where nobody was seen to hold it.
       type: str
       returned: always
     pid:
-      description: Its process id.
+      description: Its process id. Null where nobody was seen to hold it.
       type: int
       returned: always
     inode:
@@ -265,7 +265,7 @@ stuck:
       type: int
       returned: always
     age_seconds:
-      description: Its age, as in RV(groups).
+      description: Its age, as in RV(groups). Null where the backend does not show it.
       type: float
       returned: always
       sample: 63.0
@@ -292,18 +292,20 @@ ephemeral:
   type: dict
   contains:
     range:
-      description: The first and the last port that the kernel gives.
+      description: The first and the last port that the kernel gives. Null where it could not be read.
       type: list
       elements: int
       returned: always
       sample: [32768, 60999]
     available:
-      description: How many ports that are, without the reserved ones.
+      description: How many ports that are, without the reserved ones. Null where these could not be read.
       type: int
       returned: always
       sample: 28232
     used:
-      description: How many different ports of the range some TCP socket has, in whatever state. C(bind) to port 0 needs one of the others.
+      description:
+        - How many different ports of the range some TCP socket has, in whatever state. C(bind) to port 0 needs one of the others.
+        - Sockets that are bound and do nothing else are not counted. Null where the range could not be read.
       type: int
       returned: always
     destinations:

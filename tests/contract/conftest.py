@@ -16,11 +16,14 @@ import pytest
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service
 
-# Takes the process name of a kubelet, listens on a port that the kernel draws, and prints its number.
+# Takes the process name of a kubelet, listens on a port that the kernel draws, hangs up on a client of its own, which does
+# not notice (CLOSE-WAIT), and prints the port.
 KUBELET = """
 import ctypes, socket
 ctypes.CDLL(None).prctl(15, b"kubelet")  # PR_SET_NAME
 server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+server.accept()[0].close()
 print(server.getsockname()[1], flush=True)
 input()
 """

@@ -55,6 +55,20 @@ def _node_snapshot(scene: Scene) -> list[Arguments]:
     return [{"ports": [scene.port]}, {"ports": [scene.port], "bundle": scene.audit}]
 
 
+def _tcp_states(_scene: Scene) -> list[Arguments]:
+    # Growth needs two samples, and no time is too little to find processes.
+    return [
+        {"sample_seconds": 0.1},
+        {"backend": "procfs"},
+        {"processes": False},
+        {"netns": "pods"},
+        {"budget_seconds": 0},
+    ]
+
+
+# What no run shows on a machine that hides nothing from a module.
+GAPS = ("missing.what", "missing.why")
+
 # The runs that between them show all that a module can return. A module that is not named is run without arguments.
 RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "bundle": lambda _scene: [{"audits": "more", "hosts": ["localhost"]}],
@@ -64,6 +78,7 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,
     "report": lambda scene: [{"bundle": scene.audit, "show": False}],
+    "tcp_states": _tcp_states,
 }
 
 
@@ -150,6 +165,8 @@ def test_every_documented_value_was_seen(ran: Ran) -> None:
     """Otherwise the test above compares documentation with nothing."""
     seen = {path for answer in ran.answers for path in returned(answer)}
     unseen = [path for path in documented(ran.documented) if path not in seen]
+    if all(answer.get("complete") for answer in ran.answers):
+        unseen = [path for path in unseen if path not in GAPS]
     assert not unseen
 
 

@@ -115,12 +115,12 @@ def listings_of_open_files(processes):
     listed = []
 
     def hear(event, arguments):
-        if event == "os.listdir" and re.fullmatch(r"/proc/\d+/fd", str(arguments[0])):
+        if event == "open" and re.fullmatch(r"/proc/\d+/fd", str(arguments[0])):
             listed.append(arguments[0])
 
     with contextlib.closing(listen()), running(lambda: listen(port=PORT + 1)) as child:
         sys.addaudithook(hear)
-        section = collect(processes=processes)
+        section = listeners.collect(SocketHolders(Deadline(60)) if processes else None)
         return {"listed": listed, "child": child, "found": len(section["listeners"])}
 
 

@@ -24,9 +24,16 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 _PROGRAM = PROJECT / "tests" / "support" / "fake_program.py"
 _numbers = itertools.count()
-# The machine under the nodes is shared, and what its CPUs do is no part of a test. Long samples would only show more of that.
+# The machine under the nodes is shared: what its CPUs and other processes do is no part of a test, and long samples only show more of that.
 CALM = {
-    "thresholds": {"steal_share": 1, "steal_share_critical": 1, "run_queue_per_cpu": 10_000, "control_plane_cpus": 1},
+    "thresholds": {
+        "steal_share": 1,
+        "steal_share_critical": 1,
+        "run_queue_per_cpu": 10_000,
+        "control_plane_cpus": 1,
+        "files_share": 1,
+        "files_share_critical": 1,
+    },
     "collect_sample_seconds": 0.2,
 }
 

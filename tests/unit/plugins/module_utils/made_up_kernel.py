@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import zlib
 from typing import NamedTuple, Optional
 
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
@@ -58,7 +59,7 @@ def packed(address):
 
 def payload(sock, tcp_info=False, cgroup=True):
     """The inet_diag_msg of a socket with its attributes. What only waits for its end (TIME-WAIT, FIN-WAIT-2 of nobody) has none."""
-    cookie = sock.cookie if sock.cookie is not None else hash(sock[:6]) & 0xFFFFFFFFFFFFFFFF
+    cookie = sock.cookie if sock.cookie is not None else zlib.crc32(repr(sock[:6]).encode())
     told = struct.pack("=BBBB", FAMILIES[sock.family], STATES[sock.state], 0, 0)
     told += struct.pack("!HH", sock.port, sock.peer_port) + packed(sock.address) + packed(sock.peer)
     told += struct.pack("=IQ", 0, cookie)

@@ -1,79 +1,256 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""snapshot: sections that break, that come too late, that miss something."""
+"""snapshot: sections that break, that come too late, that miss something, and two that are sampled twice."""
 
 from __future__ import annotations
 
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    deadline,
     host_identity,
     listeners,
     nodeport_sockets,
     port_settings,
     snapshot,
     sockets,
+    tcp_reader,
 )
 
 FINE = {"complete": True, "missing": []}
+SAMPLED = ("tcp_states", "host_pressure")
+
+
+class Time:
+    """A clock that moves when somebody sleeps or works."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds > 0, "a sleep of no time is a loop that does not end"
+        self.now += seconds
+
+
+class Node:
+    """What was done on the node, and when: ``log`` has ``(seconds since the beginning, what)``; a name in ``errors`` breaks."""
+
+    def __init__(self, time):
+        self.time = time
+        self.log = []
+        self.errors = {}
+        self.ports = None
+        self.holders = []
+        self.works = {}
+
+    def do(self, what, section=None):
+        self.log.append((round(self.time.now - 1000, 3), what))
+        self.time.now += self.works.get(what, 0)
+        if what in self.errors:
+            raise self.errors[what]
+        return dict(FINE) if section is None else section
+
+    def when(self, *names):
+        return [(when, what) for when, what in self.log if what in names]
+
+
+class Survey:
+    """In place of tcp_states.Survey."""
+
+    node = None
+
+    def __init__(self, until):
+        assert isinstance(until, deadline.Deadline)
+
+    def first_sample(self):
+        self.node.do("tcp first")
+
+    def finish(self, holders):
+        self.node.holders.append(holders)
+        return self.node.do("tcp_states")
+
+
+class Pressure:
+    """In place of host_pressure.Pressure."""
+
+    node = None
+
+    def __init__(self):
+        self.node.do("pressure first")
+
+    def tick(self):
+        self.node.do("tick")
+
+    def finish(self):
+        return self.node.do("host_pressure")
 
 
 @pytest.fixture(autouse=True)
-def asked(monkeypatch):
-    """Let every collector answer; returns what nodeport_sockets was asked for."""
-    ports = []
-    monkeypatch.setattr(host_identity, "collect", lambda: dict(FINE))
-    monkeypatch.setattr(port_settings, "collect", lambda: dict(FINE))
-    monkeypatch.setattr(listeners, "collect", lambda _deadline: dict(FINE))
-    monkeypatch.setattr(nodeport_sockets, "collect", lambda _deadline, wanted: ports.append(wanted) or dict(FINE))
-    return ports
+def node(monkeypatch):
+    """A node on which every collector answers."""
+    made = Node(Time())
+    monkeypatch.setattr(snapshot, "time", made.time)
+    monkeypatch.setattr(deadline, "time", made.time)
+    for stand_in in (Survey, Pressure):
+        monkeypatch.setattr(stand_in, "node", made)
+        monkeypatch.setattr(snapshot, stand_in.__name__, stand_in)
+    monkeypatch.setattr(host_identity, "collect", lambda: made.do("host"))
+    monkeypatch.setattr(port_settings, "collect", lambda: made.do("port_settings"))
+
+    def listen_ports(holders):
+        made.holders.append(holders)
+        return made.do("listen_ports")
+
+    def nodeport_conflict(holders, ports):
+        made.holders.append(holders)
+        made.ports = ports
+        return made.do("nodeport_conflict")
+
+    monkeypatch.setattr(listeners, "collect", listen_ports)
+    monkeypatch.setattr(nodeport_sockets, "collect", nodeport_conflict)
+    return made
 
 
-def test_all(asked):
-    told = snapshot.collect(snapshot.SECTIONS, [36527], 20)
+def collect(sections=snapshot.SECTIONS, ports=(), budget=20, sample=2):
+    return snapshot.collect(sections, ports, budget, sample)
+
+
+def test_all(node):
+    told = collect(ports=[36527])
     assert list(told["sections"]) == list(snapshot.SECTIONS)
     assert (told["schema"], told["complete"], told["missing"]) == (1, True, [])
-    assert asked == [[36527]]
-    assert 0 <= told["seconds"] < 20
+    assert node.ports == [36527]
+    assert told["seconds"] == 2.0
 
 
-def test_chosen_sections_come_in_their_own_order():
-    assert list(snapshot.collect(["listen_ports", "host"], [], 20)["sections"]) == ["host", "listen_ports"]
+def test_one_search_for_processes_serves_all_sections(node):
+    collect()
+    assert len(node.holders) == 3
+    assert len({id(holders) for holders in node.holders}) == 1
 
 
-def breaks(error):
-    def collect(*_arguments):
-        raise error
-
-    return collect
+def test_chosen_sections_come_in_their_own_order(node):
+    assert list(collect(["listen_ports", "host"])["sections"]) == ["host", "listen_ports"]
+    assert [what for _when, what in node.log] == ["host", "listen_ports"]
 
 
+# Two samples
+
+
+def test_first_samples_come_first_and_last_ones_last(node):
+    collect(sample=0.5)
+    names = [what for _when, what in node.log if what != "tick"]
+    assert names == ["tcp first", "pressure first", *snapshot.SECTIONS]
+
+
+def test_the_samples_lie_apart_and_the_run_queue_is_looked_at_meanwhile(node):
+    collect(sample=1)
+    assert node.when("tcp first", "tcp_states", "host_pressure") == [
+        (0, "tcp first"),
+        (1.0, "tcp_states"),
+        (1.0, "host_pressure"),
+    ]
+    assert [when for when, _what in node.when("tick")] == [0, 0.2, 0.4, 0.6, 0.8]
+
+
+def test_collecting_the_other_sections_is_part_of_the_wait(node):
+    node.works = {"listen_ports": 0.7}
+    collect(sample=1)
+    assert node.when("tcp_states") == [(1.0, "tcp_states")]
+    node.log.clear()
+    node.time.now = 1000.0
+    node.works = {"listen_ports": 3}
+    collect(sample=1)
+    assert node.when("tcp_states", "tick") == [(3.0, "tcp_states")]
+
+
+def test_no_time_between_the_samples(node):
+    assert collect(sample=0)["seconds"] == 0
+    assert node.when("tick") == []
+    assert node.when("tcp first", "tcp_states") == [(0, "tcp first"), (0, "tcp_states")]
+
+
+@pytest.mark.parametrize("sections", [["host"], ["listen_ports", "port_settings", "nodeport_conflict"]])
+def test_who_wants_no_samples_waits_for_none(node, sections):
+    assert collect(sections)["seconds"] == 0
+    assert node.when("tcp first", "pressure first", "tick") == []
+
+
+@pytest.mark.parametrize("section", SAMPLED)
+def test_one_of_both(node, section):
+    assert collect([section], sample=1)["seconds"] == 1.0
+    firsts = {"tcp_states": "tcp first", "host_pressure": "pressure first"}
+    assert node.when(*firsts.values()) == [(0, firsts[section])]
+    # Only what is looked at for host_pressure is looked at.
+    assert bool(node.when("tick")) == (section == "host_pressure")
+
+
+@pytest.mark.parametrize("broken", ["tcp first", "pressure first"])
+def test_a_first_sample_that_breaks_costs_no_section(node, broken):
+    node.errors = {broken: MemoryError("no room")}
+    told = collect()
+    # Pressure's is taken anew, at the end, and breaks there too.
+    lost = ["host_pressure"] if broken == "pressure first" else []
+    assert [name for name in snapshot.SECTIONS if told["sections"][name] != FINE] == lost
+    assert [gap["why"] for gap in told["missing"]] == ["MemoryError: no room"] * len(lost)
+
+
+def test_sampling_longer_than_the_budget_costs_no_section(node):
+    # The budget is for the work, and waiting is none.
+    told = collect(budget=20, sample=60)
+    assert told["complete"] is True
+    assert node.when("tcp_states", "host_pressure") == [(60.0, "tcp_states"), (60.0, "host_pressure")]
+
+
+# What goes wrong
+
+
+def broken(what):
+    return [gap["what"] for gap in what["missing"]]
+
+
+@pytest.mark.parametrize("section", snapshot.SECTIONS)
 @pytest.mark.parametrize(
-    ("error", "gap"),
+    ("error", "what", "why"),
     [
-        (sockets.SocketsError("sock_diag: no; procfs: no"), {"what": "sockets", "why": "sock_diag: no; procfs: no"}),
-        (KeyError("inode"), {"what": "listen_ports", "why": "KeyError: 'inode'"}),
-        (MemoryError(), {"what": "listen_ports", "why": "MemoryError: "}),
+        (sockets.SocketsError("sock_diag: no; procfs: no"), "sockets", "sock_diag: no; procfs: no"),
+        (tcp_reader.ReaderError("host: sock_diag: no"), "sockets", "host: sock_diag: no"),
+        (KeyError("inode"), None, "KeyError: 'inode'"),
+        (MemoryError(), None, "MemoryError: "),
     ],
 )
-def test_a_section_that_breaks_leaves_the_others(monkeypatch, error, gap):
-    monkeypatch.setattr(listeners, "collect", breaks(error))
-    told = snapshot.collect(snapshot.SECTIONS, [], 20)
-    assert told["sections"]["listen_ports"] == {"complete": False, "missing": [gap]}
-    assert [told["sections"][name] for name in ("host", "port_settings", "nodeport_conflict")] == [FINE] * 3
-    assert told["missing"] == [{"what": f"listen_ports: {gap['what']}", "why": gap["why"]}]
+def test_a_section_that_breaks_leaves_the_others(node, section, error, what, why):
+    node.errors = {section: error}
+    told = collect()
+    gap = {"what": what or section, "why": why}
+    assert told["sections"][section] == {"complete": False, "missing": [gap]}
+    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * 5
+    assert told["missing"] == [{"what": f"{section}: {gap['what']}", "why": why}]
     assert told["complete"] is False
 
 
 @pytest.mark.parametrize("budget", [0, -1, float("nan")])
 def test_no_time(budget):
-    told = snapshot.collect(["host", "listen_ports"], [], budget)
-    assert [gap["what"] for gap in told["missing"]] == ["host: host", "listen_ports: listen_ports"]
-    assert all("raise budget_seconds" in gap["why"] for gap in told["missing"])
+    told = collect(["host", "listen_ports"], budget=budget, sample=0)
+    assert broken(told) == ["host: host", "listen_ports: listen_ports"]
+    assert all(
+        f"the budget of {budget:g} s ended before it: raise budget_seconds" in gap["why"] for gap in told["missing"]
+    )
+
+
+def test_a_slow_section_costs_those_after_it(node):
+    node.works = {"listen_ports": 30}
+    told = collect()
+    assert broken(told) == [f"{name}: {name}" for name in ("nodeport_conflict", "tcp_states", "host_pressure")]
+    assert {gap["why"] for gap in told["missing"]} == {"the budget of 20 s ended before it: raise budget_seconds"}
+    assert told["sections"]["listen_ports"] == FINE
 
 
 def test_what_a_section_misses_is_told_with_its_name(monkeypatch):
     gap = {"what": "local addresses", "why": "no"}
     monkeypatch.setattr(host_identity, "collect", lambda: {"complete": False, "missing": [gap]})
-    assert snapshot.collect(["host"], [], 20)["missing"] == [{"what": "host: local addresses", "why": "no"}]
+    assert collect(["host"])["missing"] == [{"what": "host: local addresses", "why": "no"}]

@@ -106,6 +106,14 @@ def test_top_peers_are_the_largest_then_by_address(top, expected):
     assert group["peers"] == 4
 
 
+def test_no_group_tells_more_peers_than_a_stuck_one():
+    # One group of a hundred thousand peers must not be too long to be told at all.
+    groups = Groups()
+    groups.add(key(), {tcp_tally.packed(f"10.1.{number >> 8}.{number & 255}"): 1 for number in range(1000)})
+    (group,) = told(groups, 10**9)
+    assert (len(group["top_peers"]), group["peers"]) == (250, 1000)
+
+
 def test_both_families_are_told():
     groups = Groups()
     groups.add(key(), {tcp_tally.packed("fd00::7"): 1, tcp_tally.packed("10.0.0.7"): 2})

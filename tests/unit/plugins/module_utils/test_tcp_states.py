@@ -78,7 +78,6 @@ class Machine:
         self.files = {}
         self._real = procfs.text
         self._real_rows = procfs_net.sockets
-        self._patch = monkeypatch
         (node.proc / "net").mkdir()
         monkeypatch.setattr(procfs, "text", self._text)
         monkeypatch.setattr(procfs, "in_host_pid_namespace", lambda _proc: True)
@@ -694,7 +693,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("content", GARBAGE)
-def test_every_file_is_garbage(machine, content):
+def test_every_file_is_garbage(machine, monkeypatch, content):
     real = machine._text
 
     def text(path, limit=65536):
@@ -702,7 +701,7 @@ def test_every_file_is_garbage(machine, content):
             raise content
         return content if path.startswith(("/proc", str(machine.node.proc))) else real(path, limit)
 
-    machine._patch.setattr(procfs, "text", text)
+    monkeypatch.setattr(procfs, "text", text)
     told = machine.looks()
     assert told["states"] == SECTION["states"]
     assert set(told["counters"].values()) == {None}
@@ -894,7 +893,7 @@ class Everybody(SocketHolders):
 
 
 @pytest.fixture
-def hostile(machine):
+def hostile(machine, monkeypatch):
     """Processes with names and units as long and as odd as the kernel allows."""
 
     def text(path, limit=65536):
@@ -904,7 +903,7 @@ def hostile(machine):
             return f"0::/kubepods/pod{POD_UID}/{CONTAINER}/" + "\x7f\ufffd" * 100 + ".service\n"
         return machine._text(path, limit)
 
-    machine._patch.setattr(procfs, "text", text)
+    monkeypatch.setattr(procfs, "text", text)
     machine.write("sys/net/ipv4/ip_local_reserved_ports", ",".join(str(port) for port in range(1, 65535, 2)))
     return machine
 
@@ -928,7 +927,7 @@ def test_a_hundred_thousand_sockets(hostile):
             states[number % 20],
             f"fd00::{number % 200 + 1:x}",
             number % 60_000 + 1,
-            f"fd00:1::{number + 1:x}",
+            f"fd00:1::{number >> 16:x}:{number & 65535:x}",
             number % 3000 + 1,
             inode=number + 1,
             cookie=number,
@@ -961,12 +960,13 @@ def test_every_port_has_a_listener(hostile):
 
 
 @pytest.mark.parametrize("top", [100, 100_000])
-def test_whatever_top_is_the_answer_is_bounded(hostile, top):
+@pytest.mark.parametrize("ports", [1, 90])
+def test_whatever_top_is_the_answer_is_bounded(hostile, top, ports):
     hostile.kernel = Kernel(
-        Sock("established", "fd00::1", 40_000, f"fd00:1::{number + 1:x}", number % 90 + 1, inode=7)
+        Sock("established", "fd00::1", 40_000, f"fd00:1::{number + 1:x}", number % ports + 1, inode=7)
         for number in range(20_000)
     )
     told = Survey(Deadline(60), top=top).finish(None)
     assert told_bytes(told) <= tcp_states.BYTES_LIMIT
-    assert told["groups"]
+    assert len(told["groups"]) >= min(ports, 10)
     assert_sums(told)

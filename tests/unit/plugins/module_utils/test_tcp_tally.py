@@ -320,8 +320,10 @@ EQUAL = b"".join(message(payload(sock)) for sock in CAME_IN[:2])  # of one lengt
 MIXED = EQUAL + message(payload(CAME_IN[3]))  # TIME-WAIT is shorter
 
 
-@pytest.mark.parametrize("sockets", [EQUAL, MIXED])
-@pytest.mark.parametrize("end", [message(b"", 3), DONE, DONE + b"whatever follows the end"])
+@pytest.mark.parametrize("sockets", [EQUAL, MIXED], ids=["equal", "mixed"])
+@pytest.mark.parametrize(
+    "end", [message(b"", 3), DONE, DONE + b"whatever follows the end"], ids=["bare", "whole", "and more"]
+)
 def test_the_end_may_come_with_the_last_sockets(sockets, end):
     tally = Tally(listeners(80))
     eaten(tally, "ipv4", [sockets + end])
@@ -338,7 +340,7 @@ SIZE = len(message(payload(CAME_IN[0])))
 
 
 @pytest.mark.parametrize("at", [0, SIZE])  # in the first and in the second message
-@pytest.mark.parametrize("sockets", [EQUAL, MIXED, EQUAL[: SIZE + 90]])
+@pytest.mark.parametrize("sockets", [EQUAL, MIXED, EQUAL[: SIZE + 90]], ids=["equal", "mixed", "cut off"])
 @pytest.mark.parametrize(
     ("offset", "form", "value"),
     [
