@@ -10,6 +10,9 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, report_text, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 
+# Of a host and group of rules; the report tells all of them.
+_HEADLINES = 5
+
 
 class ActionModule(LocalAction):
     """See plugins/modules/judge.py."""
@@ -53,10 +56,15 @@ def _counts(document: dict[str, Any]) -> dict[str, int]:
 
 
 def _failing(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """``{host: {group: [headline]}}`` of the hosts that have findings at or above fail_on."""
+    """``{host: {group: [headline]}}`` of the hosts that have findings at or above fail_on; of many, the first few."""
     found: dict[str, dict[str, list[str]]] = {}
     for host, state in document["hosts"].items():
         for finding in judge.failing(document, host) if state["answered"] else ():
             group = document["rules"][finding["rule"]]["group"]
             found.setdefault(host, {}).setdefault(group, []).append(report_text.headline(finding))
-    return found
+    return {host: {group: _bounded(lines) for group, lines in groups.items()} for host, groups in found.items()}
+
+
+def _bounded(lines: list[str]) -> list[str]:
+    more = len(lines) - _HEADLINES
+    return lines if more <= 0 else [*lines[:_HEADLINES], f"and {more} more: see the report"]

@@ -28,9 +28,9 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files impor
     why_refused,
 )
 
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 100.0
 _SLICE_SECONDS = 0.1
-_LOOKS_LIMIT = 1000  # at the run queue, however often tick() is called
+_LOOKS_LIMIT = 2000  # at the run queue, however often tick() is called: twice as many as in LONGEST_SECONDS
 
 _STAT = "/proc/stat"
 _CPU_FOLDER = "/sys/devices/system/cpu"

@@ -61,11 +61,18 @@ def others(deadline: Deadline, proc: str = "/proc") -> tuple[list[Namespace], li
             continue
         if number != own and number not in found:
             found[number] = _namespace(number, pid, proc)
-    missing = []
+    why = _why_unseen(hidden, proc)
+    return list(found.values()), [{"what": "network namespaces", "why": why}] if why else []
+
+
+def _why_unseen(hidden: int, proc: str) -> str:
+    """Why there may be more namespaces than were found; empty when all processes were seen, ``hidden`` of them without theirs."""
     if hidden:
-        why = f"those of {hidden} processes could not be seen: run with become (-b)"
-        missing.append({"what": "network namespaces", "why": why})
-    return list(found.values()), missing
+        cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
+        return f"those of {hidden} processes could not be seen: {cure}"
+    if procfs.in_host_pid_namespace(proc) is False:
+        return "this is a container with its own pid namespace: run on the host"
+    return procfs.why_hidden(0, proc)
 
 
 def _namespace(number: int, pid: int, proc: str) -> Namespace:

@@ -21,7 +21,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.host_pressure import Pressure
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
-from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import Survey
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import NETNS, Survey
 
 SCHEMA = 1
 SECTIONS = ("host", "port_settings", "listen_ports", "nodeport_conflict", "tcp_states", "host_pressure")
@@ -33,22 +33,23 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "port_range": {"type": "str", "default": "30000-32767"},
     "budget_seconds": {"type": "float", "default": 20},
     "sample_seconds": {"type": "float", "default": 2},
+    "netns": {"type": "str", "choices": list(NETNS), "default": "host"},
     "bundle": {"type": "path"},
     "answer_seconds": {"type": "int", "default": 120},
 }
 
 
 def collect(
-    sections: Sequence[str], ports: Collection[int], budget_seconds: float, sample_seconds: float
+    sections: Sequence[str], ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str = "host"
 ) -> dict[str, Any]:
     """Return ``{schema, sections: {name: section}, seconds, complete, missing}``.
 
     ``ports`` are the NodePort numbers of which every socket is wanted, ``sample_seconds`` lie at least between the two samples of
-    what is sampled, and are added to the budget. A section that was not reached in time or that broke is
+    what is sampled, and are added to the budget; ``netns`` are the network namespaces of tcp_states. A section that was not reached in time or that broke is
     ``{complete: false, missing: [{what, why}]}``.
     """
     started = time.monotonic()
-    run = _Run(ports, budget_seconds, sample_seconds)
+    run = _Run(ports, budget_seconds, sample_seconds, netns)
     run.begin(sections)
     done = {name: run.section(name) for name in SECTIONS if name in sections}
     missing = [
@@ -66,13 +67,13 @@ def collect(
 class _Run:
     """One look at a node. The sections that are sampled twice come last, so that collecting the others is part of the wait."""
 
-    def __init__(self, ports: Collection[int], budget_seconds: float, sample_seconds: float) -> None:
+    def __init__(self, ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str) -> None:
         self._ports = ports
         self._budget_seconds = budget_seconds
         self._deadline = Deadline(budget_seconds + sample_seconds)
         self._wait = Deadline(sample_seconds)
         self._holders = SocketHolders(self._deadline)
-        self._survey = Survey(self._deadline)
+        self._survey = Survey(self._deadline, netns)
         self._pressure: Optional[Pressure] = None
 
     def begin(self, sections: Collection[str]) -> None:

@@ -70,8 +70,9 @@ class SocketHolders:
                     continue
                 if target.startswith("socket:["):
                     inode = int(target[8:-1])
-                    # One process may hold a socket by several descriptors.
-                    if self.first.setdefault(inode, pid) != pid and self.pids(inode)[-1] != pid:
-                        self._others.setdefault(inode, []).append(pid)
+                    if self.first.setdefault(inode, pid) != pid:
+                        others = self._others.setdefault(inode, [])
+                        if pid not in others[-1:]:  # one process may hold a socket by several descriptors
+                            others.append(pid)
         finally:
             os.close(folder)

@@ -66,6 +66,8 @@ class Groups:
         if socket["age_seconds"] is not None:
             group.oldest = max(group.oldest or 0.0, socket["age_seconds"])
         group.stuck.append(socket)
+        if len(group.stuck) > 10 * _STUCK_OF_A_GROUP:  # of the 70,000 that a leak may have, a few are told
+            group.stuck = sorted(group.stuck, key=_youth)[:_STUCK_OF_A_GROUP]
 
     def told(self, top: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """``(groups, other_groups)``: stuck groups before others, each kind largest first; ``top`` peers of the others."""

@@ -23,8 +23,8 @@ GROWING = (
     "TCPReqQFullDrop",
     "TCPReqQFullDoCookies",
 )
-# /proc/net/sockstat's words (net/ipv4/proc.c, sockstat_seq_show); "mem" is in pages.
-_GAUGES = {"orphans": "orphan", "time_wait": "tw", "memory_pages": "mem", "in_use": "inuse", "allocated": "alloc"}
+# /proc/net/sockstat's words (net/ipv4/proc.c, sockstat_seq_show). "mem" is in pages; all but "tw" are of the whole machine.
+_GAUGES = {"orphans": "orphan", "time_wait": "tw", "memory_pages": "mem", "allocated": "alloc"}
 # Documentation/networking/ip-sysctl.rst
 _NUMBERS = {
     "somaxconn": "net/core/somaxconn",
@@ -39,13 +39,16 @@ _RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports"
 _RESERVED_CHARACTERS = 4096  # of the list of reserved ports; more tells a reader nothing
 
 
-def counters(files: KernelFiles, net: str = "/proc/net") -> dict[str, Optional[int]]:
-    """``{name: number or None}`` of a namespace: GROWING since it began, and what is in use now."""
+def counters(files: KernelFiles) -> dict[str, Optional[int]]:
+    """``{name: number or None}`` of our own namespace: what ``growing`` tells, and what is in use now."""
+    gauges = files.read("/proc/net/sockstat", _sockstat) or {}
+    return {**growing(files), **{name: gauges.get(word) for name, word in _GAUGES.items()}}
+
+
+def growing(files: KernelFiles, net: str = "/proc/net") -> dict[str, Optional[int]]:
+    """``{name: number or None}`` by the names of GROWING: what a namespace has counted since it began."""
     counted = files.read(f"{net}/netstat", _netstat) or {}
-    gauges = files.read(f"{net}/sockstat", _sockstat) or {}
-    values: dict[str, Optional[int]] = {name: counted.get(name) for name in GROWING}
-    values.update({name: gauges.get(word) for name, word in _GAUGES.items()})
-    return values
+    return {name: counted.get(name) for name in GROWING}
 
 
 def limits(files: KernelFiles) -> dict[str, Any]:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs_net, sock_diag, tcp_tally
 from ansible_collections.kubenode.doctor.plugins.module_utils.in_parallel import in_parallel
+from ansible_collections.kubenode.doctor.plugins.module_utils.listener_index import ListenerIndex
 from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Tally
@@ -26,6 +27,7 @@ def _mask(states: Iterable[str]) -> int:
 _LISTEN_MASK = _mask(["listen"])
 _STUCK_MASK = _mask(STUCK)
 # Sockets that are bound and nothing else are left out: for them the kernel walks all that have a port, as many again.
+_BOUND_MASK = _mask(["bound"])
 _CONNECTED_MASK = _mask(STATES.values()) & ~_LISTEN_MASK & ~_mask(["bound"])
 
 
@@ -34,6 +36,7 @@ class Reading(NamedTuple):
 
     namespace: Namespace
     listeners: list[Entry]
+    doors: ListenerIndex
     stuck: list[Entry]
     tally: Tally
     backend: str
@@ -44,12 +47,19 @@ class ReaderError(Exception):
     """No backend answered; the text says why for each."""
 
 
-def read(namespace: Namespace, backend: str = "auto") -> Reading:
-    """Read a namespace by ``backend``, "auto" by the first that answers. Raises ReaderError."""
+def read(
+    namespace: Namespace, backend: str = "auto", drawn: Optional[Sequence[int]] = None, inodes: bool = True
+) -> Reading:
+    """Read a namespace by ``backend``, "auto" by the first that answers. Raises ReaderError.
+
+    ``drawn`` is the range from which its ports are drawn, None where nobody wants to know who uses it up. Without ``inodes`` nobody
+    can be asked who holds the sockets that were counted. Those that are bound and nothing else are looked at where both are
+    given: that takes as long as counting the others.
+    """
     refusals: list[str] = []
     for name in BACKENDS if backend == "auto" else (backend,):
         try:
-            return _READERS[name](namespace, _blind_spots(name, refusals))
+            return _READERS[name](namespace, drawn, inodes, _blind_spots(name, refusals))
         except (OSError, ValueError, netlink.NetlinkError) as error:
             refusals.append(f"{name}: {error}")
     raise ReaderError("; ".join(refusals))
@@ -68,24 +78,31 @@ def identity(entry: Entry) -> Hashable:
     return entry.cookie or (entry.inode, entry.address, entry.port, entry.peer, entry.peer_port)
 
 
-def _by_sock_diag(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
+def _by_sock_diag(
+    namespace: Namespace, drawn: Optional[Sequence[int]], inodes: bool, missing: list[dict[str, str]]
+) -> Reading:
     listeners = _dump(namespace, _LISTEN_MASK)
-    tally = Tally(listeners)
+    tally = Tally(listeners, drawn, inodes)
     tcp_tally.read(tally, _CONNECTED_MASK, namespace.connect)
+    for entry in _dump(namespace, _BOUND_MASK) if inodes and drawn else ():
+        tally.use(entry.port)
     # Another walk over all sockets, with all that the kernel knows of a few: not where there are none.
-    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(map(tally.count, STUCK)) else []
-    return Reading(namespace, listeners, stuck, tally, "sock_diag", missing)
+    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(map(tally.counts().get, STUCK)) else []
+    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, "sock_diag", missing)
 
 
-def _by_procfs(namespace: Namespace, missing: list[dict[str, str]]) -> Reading:
+def _by_procfs(
+    namespace: Namespace, drawn: Optional[Sequence[int]], inodes: bool, missing: list[dict[str, str]]
+) -> Reading:
     # Read once: what changes its state between two readings would be counted twice, or not at all.
     entries = list(procfs_net.sockets("tcp", net=namespace.net))
     listeners = _in_states(entries, ("listen",))
-    tally = Tally(listeners)
+    tally = Tally(listeners, drawn, inodes)
     for entry in entries:
         if entry.state != "listen":
             tally.add(entry, _NUMBERS[entry.state])
-    return Reading(namespace, listeners, _in_states(entries, STUCK), tally, "procfs", missing)
+    stuck = _in_states(entries, STUCK)
+    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, "procfs", missing)
 
 
 _READERS = {"sock_diag": _by_sock_diag, "procfs": _by_procfs}

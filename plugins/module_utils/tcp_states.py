@@ -8,6 +8,7 @@ The answer is bounded; what is cut is the smallest, and counted in ``truncated``
 
 from __future__ import annotations
 
+import heapq
 import json
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     tcp_groups,
     tcp_limits,
     tcp_reader,
+    tcp_tally,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -30,6 +32,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry impor
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_groups import Groups, Key
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import Reading
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Bunch
 
 NETNS = ("host", "pods", "all")
 STATES = (
@@ -77,6 +80,7 @@ class Survey:
         self._backend = backend
         self._top = top
         self._before: Optional[_Before] = None
+        self._no_first_sample = ""
 
     def first_sample(self) -> None:
         """Remember what growth and persistence are measured against; nothing where it cannot be read."""
@@ -84,7 +88,8 @@ class Survey:
         for backend in tcp_reader.BACKENDS if self._backend == "auto" else (self._backend,):
             try:
                 waiting, stuck = tcp_reader.first_look(net_namespaces.OWN, backend)
-            except (OSError, ValueError, netlink.NetlinkError):  # finish() meets the same and says so
+            except (OSError, ValueError, netlink.NetlinkError) as error:
+                self._no_first_sample = f"the first sample could not be taken: {error}"
                 continue
             queues = {tcp_reader.identity(entry): entry.rqueue for entry in waiting}
             states = {tcp_reader.identity(entry): entry.state for entry in stuck}
@@ -96,17 +101,24 @@ class Survey:
 
         Raises tcp_reader.ReaderError when no backend answers for any namespace.
         """
-        readings, missing = self._readings()
-        who = _Who(readings, holders)
         files = KernelFiles()
         counted, limits = tcp_limits.counters(files), tcp_limits.limits(files)
+        readings, missing = self._readings(limits["ip_local_port_range"], holders is not None)
+        who = _Who(readings, holders)
         groups = _grouped(readings, who, self._before)
         told, others = groups.told(self._top)
-        queues = sorted((queue for reading in readings for queue in _queues(reading, who, self._before)), key=_fullness)
+        queues = (queue for reading in readings for queue in _queues(reading, who, self._before))
+        listeners = sum(len(reading.listeners) for reading in readings)
         host = [reading for reading in readings if reading.namespace == net_namespaces.OWN]
-        namespaces = [_namespace(reading) for reading in readings]
+        others_files = KernelFiles()
+        namespaces = [_namespace(reading, others_files) for reading in readings]
         ephemeral = _ephemeral(host, who, limits["ip_local_port_range"], files)
-        missing += who.missing + files.gaps
+        missing += [*who.missing, *files.gaps, *_of_namespaces(others_files.gaps)]
+        if self._before is None and self._no_first_sample:
+            missing.append({"what": "growth", "why": self._no_first_sample})
+        if listeners > _LISTENERS_LIMIT:
+            why = f"{listeners} listen, the {_LISTENERS_LIMIT} with the fullest accept queues are told"
+            missing.append({"what": "listeners", "why": why})
         section = {
             "backend": readings[0].backend if readings else None,
             "netns": self._netns,
@@ -114,14 +126,14 @@ class Survey:
             "states": _states(readings),
             "groups": told,
             "other_groups": others,
-            "accept_queues": queues[:_LISTENERS_LIMIT],
+            "accept_queues": heapq.nsmallest(_LISTENERS_LIMIT, queues, key=_fullness),
             "stuck": groups.stuck(),
             "ephemeral": ephemeral,
             "counters": counted,
             "growth": self._growth(counted, host),
             "limits": {**limits, "processes": who.files()},
             "truncated": {
-                "accept_queues": max(len(queues) - _LISTENERS_LIMIT, 0),
+                "accept_queues": max(listeners - _LISTENERS_LIMIT, 0),
                 "namespaces": max(len(namespaces) - _NAMESPACES_LIMIT, 0),
             },
             "complete": not missing,
@@ -129,7 +141,7 @@ class Survey:
         }
         return _bounded(section)
 
-    def _readings(self) -> tuple[list[Reading], list[dict[str, str]]]:
+    def _readings(self, drawn: Optional[list[int]], inodes: bool) -> tuple[list[Reading], list[dict[str, str]]]:
         namespaces = [] if self._netns == "pods" else [net_namespaces.OWN]
         missing: list[dict[str, str]] = []
         if self._netns != "host":
@@ -141,16 +153,17 @@ class Survey:
             if readings and self._deadline.passed():
                 missing.append({"what": "network namespaces", "why": "the time budget ended: raise budget_seconds"})
                 break
+            own = namespace == net_namespaces.OWN
             try:
-                readings.append(tcp_reader.read(namespace, self._backend))
+                # Who uses up automatic ports is told of our own namespace alone.
+                readings.append(tcp_reader.read(namespace, self._backend, drawn if own else None, inodes))
             except tcp_reader.ReaderError as error:
                 refusals.append(f"{namespace.name}: {error}")
         if refusals and not readings:
             raise tcp_reader.ReaderError("; ".join(refusals))
         if refusals:
             missing.append({"what": "network namespaces", "why": "; ".join(refusals[:3])})
-        seen = {(gap["what"], gap["why"]): gap for reading in readings for gap in reading.missing}
-        return readings, [*missing, *seen.values()]
+        return readings, [*missing, *_merged(gap for reading in readings for gap in reading.missing)]
 
     def _growth(self, counted: dict[str, Optional[int]], host: list[Reading]) -> Optional[dict[str, Any]]:
         if self._before is None or not host:
@@ -164,6 +177,25 @@ class Survey:
         }
 
 
+def _merged(gaps: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """One gap for each thing, with one of the reasons: a thousand namespaces may have as many."""
+    whys: dict[str, list[str]] = {}
+    for gap in gaps:
+        whys.setdefault(gap["what"], []).append(gap["why"])
+    for what, reasons in whys.items():
+        more = len(reasons) - 1
+        yield {"what": what, "why": f"{reasons[0]}; the same in {more} more network namespaces" if more else reasons[0]}
+
+
+def _of_namespaces(gaps: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """The gaps in other namespaces' counters as one: each has a file of its own name."""
+    if gaps:
+        yield {
+            "what": "counters of network namespaces",
+            "why": f"of {len(gaps)} not seen: {gaps[0]['what']}: {gaps[0]['why']}",
+        }
+
+
 class _Who:
     """Whose the sockets are: names of processes for many sockets, everything about the owners of a few."""
 
@@ -173,16 +205,12 @@ class _Who:
         self._proc = proc
         self.missing: list[dict[str, str]] = []
         self.owners: Optional[Owners] = None
-        self._listeners: dict[tuple[str, int], Entry] = {}
         if holders is None:
             return
         holders.look(entry.inode for reading in readings for entry in reading.listeners if entry.inode)
         unseen = sum(inode not in holders.first for reading in readings for inode in _inodes(reading))
         self.missing = attribution.missing(unseen, holders, proc)
         self.owners = Owners([entry for reading in readings for entry in reading.listeners], holders, proc)
-        for reading in readings:
-            for entry in reading.listeners:
-                self._listeners.setdefault((reading.namespace.name, entry.port), entry)
 
     def pid(self, inode: Optional[int]) -> int:
         """The process that holds a socket, 0 when none was seen to."""
@@ -199,17 +227,13 @@ class _Who:
             self._names[pid] = procfs.comm(pid, self._proc)
         return self._names[pid]
 
-    def listener_pid(self, netns: str, port: int) -> int:
-        """The process that listens on a port, 0 when none was seen to."""
-        listener = self._listeners.get((netns, port))
-        return self.pid(listener.inode) if listener else 0
-
-    def files(self) -> list[dict[str, Any]]:
-        """The processes with many open files, ``[{pid, name, open, limit}]``, nearest to their limit first."""
-        most = sorted((self._holders.open_files if self._holders else {}).items(), key=lambda item: -item[1])
+    def files(self) -> Optional[list[dict[str, Any]]]:
+        """The processes with many open files, ``[{pid, name, open, limit}]``, nearest to their limit first; None when nobody looked."""
+        if self._holders is None:
+            return None
         found: list[dict[str, Any]] = [
             {"pid": pid, "name": self.name(pid), "open": count, "limit": tcp_limits.open_file_limit(pid, self._proc)}
-            for pid, count in most[: 5 * _PROCESSES_LIMIT]
+            for pid, count in self._holders.open_files.items()
             if count >= _INTERESTING_FILES
         ]
         return sorted(found, key=lambda one: -one["open"] / (one["limit"] or float("inf")))[:_PROCESSES_LIMIT]
@@ -227,15 +251,23 @@ def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) 
         netns = reading.namespace.name
         for bunch, peers in reading.tally.bunches(_COUNTED, who.holders).items():
             ports = (bunch.port, None) if bunch.incoming else (None, bunch.port)
-            groups.add(Key(netns, bunch.state, who.name(bunch.pid), *ports), peers)
-        listening = {entry.port for entry in reading.listeners}
+            process = _waited_for(reading, bunch, who) if bunch.pid == tcp_tally.NOBODY else who.name(bunch.pid)
+            groups.add(Key(netns, bunch.state, process, *ports), peers)
         compared = _compared(reading, before)
         for entry in reading.stuck:
-            came_in = entry.port in listening and entry.state != "syn_sent"
-            socket = _stuck(netns, entry, came_in, who, compared)
-            ports = (entry.port, None) if came_in else (None, entry.peer_port)
+            listener = reading.doors.of(entry) if entry.state != "syn_sent" else None
+            socket = _stuck(netns, entry, listener, who, compared)
+            ports = (entry.port, None) if listener else (None, entry.peer_port)
             groups.add_stuck(Key(netns, entry.state, socket["process"], *ports), socket)
     return groups
+
+
+def _waited_for(reading: Reading, bunch: Bunch, who: _Who) -> Optional[str]:
+    """Who should accept connections that nobody holds: their listener's process, where it is certain; None for all that nobody should."""
+    if bunch.state != "established" or not bunch.incoming:
+        return None
+    names = {who.name(who.pid(listener.inode)) for listener in reading.doors.on(bunch.port)}
+    return names.pop() if len(names) == 1 else None
 
 
 def _compared(reading: Reading, before: Optional[_Before]) -> Optional[_Before]:
@@ -244,11 +276,11 @@ def _compared(reading: Reading, before: Optional[_Before]) -> Optional[_Before]:
     return before if before and own and before.backend == reading.backend else None
 
 
-def _stuck(netns: str, entry: Entry, came_in: bool, who: _Who, before: Optional[_Before]) -> dict[str, Any]:
+def _stuck(netns: str, entry: Entry, listener: Optional[Entry], who: _Who, before: Optional[_Before]) -> dict[str, Any]:
     close_wait = entry.state == "close_wait"
-    cause = tcp_groups.cause(entry, came_in) if close_wait else None
+    cause = tcp_groups.cause(entry, listener is not None) if close_wait else None
     # Nobody holds a connection that was never accepted: its listener's process is the one that should.
-    pid = who.listener_pid(netns, entry.port) if cause == "never_accepted" else who.pid(entry.inode)
+    pid = who.pid(listener.inode if listener and cause == "never_accepted" else entry.inode)
     unread = None if not close_wait or entry.rqueue is None else max(entry.rqueue - 1, 0)  # the FIN counts as one
     return {
         "netns": netns,
@@ -264,7 +296,7 @@ def _stuck(netns: str, entry: Entry, came_in: bool, who: _Who, before: Optional[
         "retransmits": entry.retransmits,
         "unread": unread,
         "cause": cause,
-        "persisted": tcp_reader.identity(entry) in before.stuck if before else None,
+        "persisted": before.stuck.get(tcp_reader.identity(entry)) == entry.state if before else None,
     }
 
 
@@ -296,13 +328,13 @@ def _states(readings: Iterable[Reading]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for reading in readings:
         counts.update(entry.state for entry in (*reading.listeners, *reading.stuck))
-        counts.update({state: reading.tally.count(state) for state in _COUNTED})
+        counts.update({state: count for state, count in reading.tally.counts().items() if state in _COUNTED})
     return {state: counts[state] for state in STATES}
 
 
-def _namespace(reading: Reading) -> dict[str, Any]:
+def _namespace(reading: Reading, files: KernelFiles) -> dict[str, Any]:
     namespace = reading.namespace
-    counted = sum(map(reading.tally.count, _COUNTED))
+    counted = sum(count for state, count in reading.tally.counts().items() if state in _COUNTED)
     sockets = len(reading.listeners) + len(reading.stuck) + counted
     return {
         "netns": namespace.name,
@@ -310,7 +342,7 @@ def _namespace(reading: Reading) -> dict[str, Any]:
         "container_id": namespace.container_id,
         "pod_uid": namespace.pod_uid,
         "sockets": sockets,
-        "counters": tcp_limits.counters(KernelFiles(), namespace.net),
+        "counters": tcp_limits.growing(files, namespace.net),
     }
 
 
@@ -350,8 +382,9 @@ def _plain(address: str) -> str:
 
 def _bounded(section: dict[str, Any]) -> dict[str, Any]:
     """Halve what is longest until the section fits: names as long as the kernel allows must not make it any longer."""
-    while len(json.dumps(section)) > BYTES_LIMIT:
-        name = max(("accept_queues", "stuck", "groups", "namespaces"), key=lambda name: len(json.dumps(section[name])))
+    lists = ("accept_queues", "stuck", "groups", "namespaces")
+    while len(json.dumps(section)) > BYTES_LIMIT and any(section[name] for name in lists):
+        name = max(lists, key=lambda name: len(json.dumps(section[name])))
         kept = len(section[name]) // 2
         dropped = section[name][kept:]
         section["truncated"][name] = section["truncated"].get(name, 0) + len(dropped)

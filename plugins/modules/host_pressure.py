@@ -27,7 +27,7 @@ options:
       - Seconds between the two samples. The run queue is looked at ten times a second meanwhile.
       - Steal comes in bursts, so more seconds tell more of it.
       - With V(0) nothing is waited for, and RV(cpu) cannot be told.
-      - At most 600.
+      - At most 100.
     type: float
     default: 2
 """

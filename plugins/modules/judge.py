@@ -104,7 +104,7 @@ counts:
       type: int
       returned: always
 failing:
-  description: By host and group of rules, one line for each unwaived finding at or above O(fail_on).
+  description: By host and group of rules, one line for each unwaived finding at or above O(fail_on); of more than five, how many more.
   returned: when O(bundle) is given
   type: dict
 """

@@ -46,6 +46,11 @@ options:
       - Seconds between the two samples of V(tcp_states) and V(host_pressure), at least. The other sections are collected meanwhile.
     type: float
     default: 2
+  netns:
+    description: The network namespaces of which V(tcp_states) tells, as its option of this name.
+    type: str
+    choices: [host, pods, all]
+    default: host
   bundle:
     description: The folder of an audit on the controller. The sections are returned when left out.
     type: path
@@ -131,7 +136,9 @@ def main() -> None:
     why = host_pressure.why_not(wanted["sample_seconds"])
     if why:
         module.fail_json(msg=why)
-    collected = snapshot.collect(wanted["sections"], ports, wanted["budget_seconds"], wanted["sample_seconds"])
+    collected = snapshot.collect(
+        wanted["sections"], ports, wanted["budget_seconds"], wanted["sample_seconds"], wanted["netns"]
+    )
     module.exit_json(changed=False, snapshot=collected)
 
 

@@ -23,6 +23,7 @@ options:
   sample_seconds:
     description:
       - Seconds between two samples, of which growth and persistence are told. V(0) takes one sample.
+      - The first is taken of V(host) alone, so O(netns=pods) has nothing to compare with.
     type: float
     default: 0
   netns:
@@ -95,13 +96,15 @@ groups:
       sample: close_wait
     process:
       description:
-        - The name of the process that holds the sockets. Of connections that were never accepted it is the listener's.
+        - The name of the process that holds the sockets. Of those that were never accepted it is the listener's.
         - Null where nobody holds them (TIME-WAIT, for instance) and where nobody was seen to.
       type: str
       returned: always
       sample: kube-apiserver
     local_port:
-      description: The local port of connections that came in, which is where something listens on that port. Else null.
+      description:
+        - The local port of connections that came in, to an address and port on which something listens, or from a drawn port to one
+          that is not. Else null.
       type: int
       returned: always
     peer_port:
@@ -143,13 +146,13 @@ groups:
       type: float
       returned: always
     persisted:
-      description: How many of SYN-SENT and CLOSE-WAIT were there in the first sample already. Null without one.
+      description: How many of SYN-SENT and CLOSE-WAIT were so in the first sample already. Null without one, and outside of C(host).
       type: int
       returned: always
     causes:
       description:
         - How many of CLOSE-WAIT are kept by what. Null for other states.
-        - C(never_read), the program has not read to the end. C(leaked), it has, and did not close. C(never_accepted), it never
+        - C(never_read), the program has not read all there is. C(leaked), it has, and did not close. C(never_accepted), it never
           accepted the connection.
       type: dict
       returned: always
@@ -202,7 +205,7 @@ accept_queues:
       returned: always
       sample: 4096
     queue_before:
-      description: The queue in the first sample. Null without one, and when the listener is new.
+      description: The queue in the first sample. Null without one, outside of C(host), and when the listener is new.
       type: int
       returned: always
     inode:
@@ -283,7 +286,7 @@ stuck:
       type: str
       returned: always
     persisted:
-      description: Whether it was there in the first sample. Null without one.
+      description: Whether it was in this state in the first sample. Null without one, and outside of C(host).
       type: bool
       returned: always
 ephemeral:
@@ -305,11 +308,14 @@ ephemeral:
     used:
       description:
         - How many different ports of the range some TCP socket has, in whatever state. C(bind) to port 0 needs one of the others.
-        - Sockets that are bound and do nothing else are not counted. Null where the range could not be read.
+        - Sockets that are bound and do nothing else are among them only with O(processes=true) and on Linux 6.8 or newer.
+        - Null where the range could not be read.
       type: int
       returned: always
     destinations:
-      description: What most connections go to, at most 20. Each needs a port that no other to the same destination has.
+      description:
+        - What most connections go to, at most 20. Each needs a port that no other to the same destination has.
+        - Only sockets on ports of the range are counted.
       type: list
       elements: dict
       returned: always
@@ -337,8 +343,8 @@ ephemeral:
 counters:
   description:
     - The kernel's counters of this namespace since it began (C(ListenOverflows), C(ListenDrops), C(TCPAbortOnMemory),
-      C(TCPTimeWaitOverflow), C(TCPReqQFullDrop), C(TCPReqQFullDoCookies)), and what is in use now (C(orphans), C(time_wait),
-      C(memory_pages), C(in_use), C(allocated)). Null for what this kernel does not count.
+      C(TCPTimeWaitOverflow), C(TCPReqQFullDrop), C(TCPReqQFullDoCookies)), what is in use in it now (C(time_wait)) and on the whole
+      machine (C(orphans), C(memory_pages), C(allocated)). Null for what this kernel does not count.
   returned: always
   type: dict
 growth:
@@ -365,6 +371,7 @@ limits:
       C(ip_local_reserved_ports) (text, its first 4096 characters).
     - C(files) and C(conntrack), how many are in use and how many there may be. C(conntrack) is null where nobody's connections are tracked.
     - C(processes), the processes with 64 open files or more that are nearest to their limit, at most 30.
+      Null where O(processes=false).
   returned: always
   type: dict
 namespaces:
@@ -394,7 +401,7 @@ namespaces:
       type: int
       returned: always
     counters:
-      description: Its counters, as in RV(counters).
+      description: What it has counted since it began, as in RV(counters).
       type: dict
       returned: always
 netns:

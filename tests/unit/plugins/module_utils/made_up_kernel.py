@@ -14,7 +14,17 @@ import zlib
 from typing import NamedTuple, Optional
 
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-STATES = {"established": 1, "syn_sent": 2, "syn_recv": 3, "fin_wait2": 5, "time_wait": 6, "close_wait": 8, "listen": 10}
+STATES = {
+    "established": 1,
+    "syn_sent": 2,
+    "syn_recv": 3,
+    "fin_wait2": 5,
+    "time_wait": 6,
+    "close_wait": 8,
+    "listen": 10,
+    "bound": 13,
+}
+CLOSE = 7  # what is asked for as bound is answered as this
 DONE = 3
 BY_FAMILY = 20
 INFO_BYTES = 280  # of struct tcp_info on Linux 6.18
@@ -60,7 +70,7 @@ def packed(address):
 def payload(sock, tcp_info=False, cgroup=True):
     """The inet_diag_msg of a socket with its attributes. What only waits for its end (TIME-WAIT, FIN-WAIT-2 of nobody) has none."""
     cookie = sock.cookie if sock.cookie is not None else zlib.crc32(repr(sock[:6]).encode())
-    told = struct.pack("=BBBB", FAMILIES[sock.family], STATES[sock.state], 0, 0)
+    told = struct.pack("=BBBB", FAMILIES[sock.family], CLOSE if sock.state == "bound" else STATES[sock.state], 0, 0)
     told += struct.pack("!HH", sock.port, sock.peer_port) + packed(sock.address) + packed(sock.peer)
     told += struct.pack("=IQ", 0, cookie)
     told += struct.pack("=IIIII", sock.expires, sock.rqueue, sock.wqueue, 0, sock.inode)

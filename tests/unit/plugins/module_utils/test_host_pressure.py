@@ -161,14 +161,14 @@ def test_collect_waits_in_slices(machine, monkeypatch, seconds, looks):
     assert abs(len(section["run_queue"]["samples"]) - looks) <= 1  # a slice more or less by rounding
 
 
-@pytest.mark.parametrize("seconds", [0, 2.5, 600])
+@pytest.mark.parametrize("seconds", [0, 2.5, 100])
 def test_seconds_that_fit(seconds):
     assert host_pressure.why_not(seconds) == ""
 
 
-@pytest.mark.parametrize("seconds", [-0.1, 600.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [-0.1, 100.5, float("nan"), float("inf")])
 def test_seconds_that_do_not_fit(seconds):
-    assert host_pressure.why_not(seconds) == f"sample_seconds: {seconds:g}: 0 to 600 expected"
+    assert host_pressure.why_not(seconds) == f"sample_seconds: {seconds:g}: 0 to 100 expected"
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,33 @@ def hide(monkeypatch, node, *pids):
     monkeypatch.setattr(net_namespaces.os, "stat", stat)
 
 
-def test_hidden_ones_are_told(node, monkeypatch):
+@pytest.mark.parametrize(("uid", "cure"), [(1000, "run with become (-b)"), (0, "run as root that has CAP_SYS_PTRACE")])
+def test_hidden_ones_are_told(node, monkeypatch, uid, cure):
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     for pid in (7, 8, 9):
         node.process(pid, "app", [], netns="other")
     hide(monkeypatch, node, 7, 8)
     assert others(node) == (
         [Namespace(number(node, "other"), 9, None, None)],
-        [{"what": "network namespaces", "why": "those of 2 processes could not be seen: run with become (-b)"}],
+        [{"what": "network namespaces", "why": f"those of 2 processes could not be seen: {cure}"}],
     )
+
+
+def test_a_container_sees_nobody_elses(node):
+    os.symlink("pid:[4026532200]", str(node.proc / "self" / "ns" / "pid"))
+    found, (gap,) = others(node)
+    assert found == []
+    assert gap == {
+        "what": "network namespaces",
+        "why": "this is a container with its own pid namespace: run on the host",
+    }
+
+
+def test_hidepid_hides_whole_processes(node):
+    node.hidepid()
+    _found, (gap,) = others(node)
+    assert gap["what"] == "network namespaces"
+    assert "hidepid" in gap["why"]
 
 
 @pytest.mark.parametrize("seconds", [0, -1])

@@ -44,6 +44,7 @@ class Node:
         self.log = []
         self.errors = {}
         self.ports = None
+        self.netns = None
         self.holders = []
         self.works = {}
 
@@ -63,8 +64,9 @@ class Survey:
 
     node = None
 
-    def __init__(self, until):
+    def __init__(self, until, netns):
         assert isinstance(until, deadline.Deadline)
+        self.node.netns = netns
 
     def first_sample(self):
         self.node.do("tcp first")
@@ -125,6 +127,12 @@ def test_all(node):
     assert (told["schema"], told["complete"], told["missing"]) == (1, True, [])
     assert node.ports == [36527]
     assert told["seconds"] == 2.0
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, "host"), ({"netns": "pods"}, "pods")])
+def test_network_namespaces(node, options, expected):
+    snapshot.collect(snapshot.SECTIONS, (), 20, 0, **options)
+    assert node.netns == expected
 
 
 def test_one_search_for_processes_serves_all_sections(node):

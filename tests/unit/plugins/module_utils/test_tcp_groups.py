@@ -244,6 +244,16 @@ def test_the_oldest_of_each_stuck_group_are_samples():
     assert ages == sorted(ages, reverse=True)
 
 
+@pytest.mark.parametrize("step", [1, -1, 7919])  # 7919 is prime: every number once, in a mixed order
+def test_of_very_many_the_oldest_are_samples_too(step):
+    groups = Groups()
+    for number in range(5000):
+        socket = number * step % 5000
+        groups.add_stuck(CLOSE_WAIT, stuck(socket, age_seconds=float(socket)))
+    assert [sample["port"] for sample in groups.stuck()] == list(range(54999, 54979, -1))
+    assert told(groups)[0]["count"] == 5000
+
+
 def test_samples_without_an_age_have_one_order():
     orders = []
     for numbers in (range(5), range(4, -1, -1)):

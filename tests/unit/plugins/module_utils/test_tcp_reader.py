@@ -71,7 +71,7 @@ def ports(entries):
 
 def counts(reading):
     states = ("established", "syn_sent", "fin_wait2", "time_wait", "close_wait")
-    return {state: reading.tally.count(state) for state in states if reading.tally.count(state)}
+    return {state: reading.tally.counts()[state] for state in states if reading.tally.counts()[state]}
 
 
 def test_sock_diag(tmp_path):
@@ -85,8 +85,25 @@ def test_sock_diag(tmp_path):
     assert counts(reading) == {"established": 1, "time_wait": 1, "syn_sent": 1, "close_wait": 1}
     # 80 and 443 are listened on, whoever does.
     assert reading.tally.used(80, 443) == 2
+    (hung,) = [entry for entry in reading.stuck if entry.state == "close_wait"]
+    assert reading.doors.of(hung) is None
+    assert reading.doors.of(hung._replace(port=443)).inode == 2
 
 
+def test_ports_outside_of_the_range_are_used_up_by_nobody(tmp_path):
+    reading = tcp_reader.read(place(tmp_path, Kernel(SOCKS)), drawn=[50002, 60999])
+    assert [destination for _source, destination, _port, _inodes in reading.tally.destinations(10)] == ["10.0.0.8"]
+
+
+@pytest.mark.parametrize(("bound", "used"), [(False, 2), (True, 3)])
+def test_bound_sockets_use_a_port_and_are_no_connection(tmp_path, bound, used):
+    kernel = Kernel([*SOCKS, Sock("bound", "0.0.0.0", 50003, inode=7)])
+    reading = tcp_reader.read(place(tmp_path, kernel), drawn=(50000, 60000), inodes=bound)
+    assert reading.tally.used(50001, 50003) == used
+    assert counts(reading) == {"established": 1, "time_wait": 1, "syn_sent": 1, "close_wait": 1}
+
+
+BOUND = 1 << 13
 LISTEN, STUCK_STATES = 1 << 10, 1 << 2 | 1 << 8
 ALL_OTHERS = sum(1 << number for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12))
 
@@ -94,8 +111,15 @@ ALL_OTHERS = sum(1 << number for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12))
 def test_the_kernel_filters_and_tcp_info_is_asked_only_of_what_is_stuck(tmp_path):
     kernel = Kernel(SOCKS)
     tcp_reader.read(place(tmp_path, kernel))
-    # (extensions, states), for both families each; never the sockets that are bound and nothing else (13)
+    # (extensions, states), for both families each
     assert Counter(kernel.heard) == {(0, LISTEN): 2, (0, ALL_OTHERS): 2, (2, STUCK_STATES): 2}
+
+
+def test_bound_sockets_are_asked_for_where_they_are_wanted(tmp_path):
+    # They cost another walk over all sockets.
+    kernel = Kernel([LISTENER])
+    tcp_reader.read(place(tmp_path, kernel), drawn=(50000, 60000), inodes=True)
+    assert Counter(kernel.heard) == {(0, LISTEN): 2, (0, ALL_OTHERS): 2, (0, BOUND): 2}
 
 
 def test_nothing_stuck_is_not_asked_for_again(tmp_path):

@@ -44,7 +44,8 @@ SOCKS = [
     # nginx's clients
     Sock("established", "10.0.0.1", 443, "10.0.0.7", 40001, inode=11, cookie=11),
     Sock("established", "10.0.0.1", 443, "10.0.0.7", 40002, inode=12, cookie=12),
-    Sock("established", "::ffff:10.0.0.1", 443, "::ffff:10.0.0.7", 40003, inode=13, cookie=13),
+    # the API server's, which listens on both families
+    Sock("established", "::ffff:10.0.0.1", 6443, "::ffff:10.0.0.7", 40003, inode=13, cookie=13),
     Sock("established", "10.0.0.1", 443, "10.0.0.8", 40004, cookie=14),  # waits to be accepted
     Sock("close_wait", "10.0.0.1", 443, "10.0.0.8", 40005, rqueue=4, cookie=15, **close_wait(5000)),  # and this is gone
     Sock("time_wait", "10.0.0.1", 443, "10.0.0.9", 40006, cookie=16),
@@ -90,8 +91,8 @@ class Machine:
         self.write("sys/net/ipv4/ip_local_port_range", "32768 60999\n")
         self.write("sys/net/ipv4/ip_local_reserved_ports", "50000-50009\n")
         self.write("sys/fs/file-nr", "521 0 2466170\n")
-        self.process(APISERVER, "kube-apiserver", 2, 21, 22, 23)
-        self.process(NGINX, "nginx", 1, 11, 12, 13)
+        self.process(APISERVER, "kube-apiserver", 2, 13, 21, 22, 23)
+        self.process(NGINX, "nginx", 1, 11, 12)
         self.process(WORKER, "nginx", 1)
         self.process(BIRD, "bird", 31, 32)
 
@@ -190,9 +191,10 @@ GROUPS = [
         oldest_seconds=5.0,
         causes={"never_read": 0, "leaked": 0, "never_accepted": 1},
     ),
-    group("established", "nginx", 443, None, {"10.0.0.7": 3}),
-    group("established", None, 443, None, {"10.0.0.8": 1}),
+    # One of them waits to be accepted.
+    group("established", "nginx", 443, None, {"10.0.0.7": 2, "10.0.0.8": 1}),
     group("established", "kube-apiserver", None, 10250, {"10.0.0.20": 1}),
+    group("established", "kube-apiserver", 6443, None, {"10.0.0.7": 1}),
     group("time_wait", None, None, 10250, {"10.0.0.20": 1}),
     group("time_wait", None, 443, None, {"10.0.0.9": 1}),
 ]
@@ -239,14 +241,14 @@ COUNTERS = {
     "orphans": 0,
     "time_wait": 2,
     "memory_pages": 3,
-    "in_use": 14,
     "allocated": 20,
 }
+GROWING = {name: COUNTERS[name] for name in list(COUNTERS)[:6]}
 SECTION = {
     "backend": "sock_diag",
     "netns": "host",
     "namespaces": [
-        {"netns": "host", "pid": None, "container_id": None, "pod_uid": None, "sockets": 14, "counters": COUNTERS}
+        {"netns": "host", "pid": None, "container_id": None, "pod_uid": None, "sockets": 14, "counters": GROWING}
     ],
     "states": {
         "established": 5,
@@ -362,7 +364,7 @@ def test_without_processes_nobody_is_searched(monkeypatch):
     assert {found["process"] for found in told["ephemeral"]["destinations"]} == {None}
     # What the kernel alone tells is told.
     assert [found["cause"] for found in told["stuck"]] == ["leaked", None, "never_accepted", "never_read", None]
-    assert told["limits"]["processes"] == []
+    assert told["limits"]["processes"] is None
     assert (told["complete"], told["missing"]) == (True, [])
 
 
@@ -372,6 +374,10 @@ def test_a_machine_without_sockets(machine):
     assert set(told["states"].values()) == {0}
     assert (told["groups"], told["accept_queues"], told["stuck"], told["ephemeral"]["used"]) == ([], [], [], 0)
     assert told["complete"] is True
+
+
+def told_bytes(section):
+    return len(json.dumps(section))
 
 
 # Two samples
@@ -388,7 +394,6 @@ def test_two_samples_of_what_stays(machine):
         ("bird", "syn_sent"): 2,
         ("nginx", "close_wait"): 1,
         ("nginx", "established"): None,
-        (None, "established"): None,
         ("kube-apiserver", "established"): None,
         (None, "time_wait"): None,
     }
@@ -418,6 +423,16 @@ def test_two_samples_of_what_changes(machine):
     assert [(found["queue_before"], found["queue"]) for found in told["accept_queues"]] == [(3, 5), (None, 0)]
     assert told["growth"]["states"] == {"syn_sent": -1, "close_wait": 1}
     assert told["growth"]["counters"] == {"ListenOverflows": 2, "ListenDrops": 4}
+
+
+def test_a_socket_that_hung_otherwise_before_has_not_stayed(machine):
+    # Connected and hung up on between the samples: the same socket in another state.
+    called = Sock("syn_sent", "10.0.0.1", 50005, "10.0.0.99", 179, inode=31, cookie=31, **syn_sent(0, 0, 1000, 900))
+    hung = called._replace(state="close_wait", rqueue=1, expires=0, info=close_wait(10)["info"])
+    machine.kernel = Kernel([called])
+    told = machine.looks(lambda: setattr(machine, "kernel", Kernel([hung])))
+    assert [(found["state"], found["persisted"]) for found in told["stuck"]] == [("close_wait", False)]
+    assert told["growth"]["states"] == {"syn_sent": -1, "close_wait": 1}
 
 
 LISTEN_ROW = (
@@ -518,6 +533,9 @@ def test_too_many_listeners_leave_the_fullest(machine):
     assert [found["port"] for found in told["accept_queues"]] == [*range(901, 1001), *range(1, 101)]
     assert told["truncated"]["accept_queues"] == 800
     assert told["states"]["listen"] == 1000
+    assert told["missing"] == [
+        {"what": "listeners", "why": "1000 listen, the 200 with the fullest accept queues are told"}
+    ]
 
 
 def test_a_hidden_listener_has_its_cgroup(machine, monkeypatch):
@@ -593,6 +611,50 @@ def test_a_process_that_ends_after_it_was_seen_has_no_name(machine):
     machine.files[f"/proc/{BIRD}/comm"] = FileNotFoundError(errno.ENOENT, "No such file or directory")
     told = [(found["process"], found["pid"]) for found in machine.look()["stuck"] if found["state"] == "syn_sent"]
     assert told == [(None, BIRD)] * 2
+
+
+def test_of_two_listeners_on_a_port_the_nearer_one_should_have_accepted(machine):
+    machine.process(400, "deaf", 41)
+    machine.process(401, "fine", 42)
+    machine.kernel = Kernel(
+        [
+            Sock("listen", "10.0.0.2", 443, inode=41, wqueue=4),
+            Sock("listen", "10.0.0.1", 443, inode=42, wqueue=4),
+            Sock("close_wait", "10.0.0.2", 443, "10.0.0.8", 40005, rqueue=1, **close_wait(5000)),
+        ]
+    )
+    told = machine.look()
+    assert [(found["process"], found["pid"], found["cause"]) for found in told["stuck"]] == [
+        ("deaf", 400, "never_accepted")
+    ]
+    assert [found["process"] for found in told["groups"]] == ["deaf"]
+
+
+def test_a_call_from_a_port_on_which_another_listens_elsewhere_went_out(machine):
+    machine.kernel = Kernel(
+        [
+            Sock("listen", "127.0.0.1", 40000, inode=1, wqueue=4),
+            Sock("established", "10.0.0.1", 40000, "10.0.0.20", 443, inode=21),
+            Sock("close_wait", "10.0.0.1", 40000, "10.0.0.21", 443, inode=22, **close_wait(5000)),
+        ]
+    )
+    told = machine.look()
+    assert [(found["local_port"], found["peer_port"]) for found in told["groups"]] == [(None, 443)] * 2
+    assert len(told["ephemeral"]["destinations"]) == 2
+
+
+def test_bound_sockets_use_ports_up(machine):
+    machine.kernel = Kernel([*SOCKS, Sock("bound", "0.0.0.0", 50008, inode=77)])
+    told = machine.look()
+    assert told["ephemeral"]["used"] == SECTION["ephemeral"]["used"] + 1
+    assert told["states"] == SECTION["states"]
+
+
+def test_ports_that_were_chosen_exhaust_no_destination(machine):
+    machine.kernel = Kernel(Sock("established", "10.0.0.1", port, "10.0.0.20", 443, inode=21) for port in (8000, 32768))
+    told = machine.look()
+    assert [found["count"] for found in told["ephemeral"]["destinations"]] == [1]
+    assert told["groups"][0]["count"] == 2
 
 
 def test_hung_connections_of_a_listener_that_is_gone_have_no_cause(machine):
@@ -750,7 +812,6 @@ def pods(machine, monkeypatch):
     machine.process(71, "app", 51)
     for pid in (70, 80):
         machine.write(f"{pid}/net/netstat", "TcpExt: ListenOverflows\nTcpExt: 3\n")
-        machine.write(f"{pid}/net/sockstat", "TCP: inuse 2\n")
     found = SimpleNamespace(
         others=[Inside("4026532281", 70, CONTAINER, POD_UID), Inside("4026532300", 80, None, None)], missing=[]
     )
@@ -773,7 +834,7 @@ def test_all_namespaces(machine):
     assert namespaces(told) == [("host", 14), ("4026532281", 2), ("4026532300", 1)]
     pod = told["namespaces"][1]
     assert (pod["pid"], pod["container_id"], pod["pod_uid"]) == (70, CONTAINER, POD_UID)
-    assert (pod["counters"]["ListenOverflows"], pod["counters"]["in_use"]) == (3, 2)
+    assert pod["counters"] == {**dict.fromkeys(GROWING), "ListenOverflows": 3}
     assert told["states"]["listen"] == 3
     found = [found for found in told["groups"] if found["netns"] == "4026532281"]
     # Nobody accepts: the pod's own listener is to blame, and no first sample was taken there.
@@ -839,6 +900,27 @@ def test_a_namespace_that_cannot_be_read_at_all_is_missing(machine):
     assert gap["why"].startswith(f"4026532281: sock_diag: {REFUSED}; procfs: ")
 
 
+def test_many_that_may_not_be_entered_are_one_gap(machine, pods):
+    """As without ctypes: a thousand reasons that differ by a pid would be longer than all else."""
+    pods.others = [Inside(str(number), number, None, None) for number in range(1000, 2000)]
+    for namespace in pods.others:
+        refused = netlink.NetlinkError(
+            f"the network namespace of process {namespace.pid} could not be entered: no ctypes"
+        )
+        KERNELS[namespace.name] = Kernel(refused=refused)
+        machine.write(f"{namespace.pid}/net/tcp", "heading\n")
+    machine.tables("")
+    machine.kernel = Kernel(SOCKS)
+    told = machine.look(netns="all")
+    assert [gap["what"] for gap in told["missing"]] == [
+        "backlog",
+        "age of close_wait",
+        "counters of network namespaces",
+    ]
+    assert "the same in 999 more network namespaces" in told["missing"][0]["why"]
+    assert told_bytes(told) < tcp_states.BYTES_LIMIT
+
+
 def test_many_that_cannot_be_read_are_told_in_part(machine, pods):
     refused = Kernel(refused=REFUSED)
     KERNELS.update({str(number): refused for number in range(100)})
@@ -855,8 +937,9 @@ def test_our_own_namespace_cannot_be_read_and_others_can(machine):
     told = machine.looks(netns="all")
     assert namespaces(told) == [("4026532281", 2), ("4026532300", 1)]
     assert (told["ephemeral"], told["growth"]) == (None, None)
-    (gap,) = told["missing"]
-    assert gap["why"].startswith("host: sock_diag: ")
+    assert [gap["what"] for gap in told["missing"]] == ["network namespaces", "growth"]
+    assert told["missing"][0]["why"].startswith("host: sock_diag: ")
+    assert told["missing"][1]["why"].startswith("the first sample could not be taken: ")
 
 
 @pytest.mark.usefixtures("pods")
@@ -908,10 +991,6 @@ def hostile(machine, monkeypatch):
     return machine
 
 
-def told_bytes(section):
-    return len(json.dumps(section))
-
-
 def assert_sums(section):
     """What is told and what is left out are together all there is."""
     left_out = section["other_groups"]["sockets"]
@@ -953,6 +1032,7 @@ def test_every_port_has_a_listener(hostile):
     survey.first_sample()
     told = survey.finish(Everybody(range(1, 65_536)))
     assert told["states"]["listen"] == 65_535
+    assert [gap["what"] for gap in told["missing"]] == ["listeners"]
     assert told["accept_queues"][0]["queue"] == 129
     assert told_bytes(told) <= tcp_states.BYTES_LIMIT
     assert_sums(told)

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, sock_diag, tcp_tally
+from ansible_collections.kubenode.doctor.plugins.module_utils.listener_index import WILDCARDS
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import STATES, Entry
-from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Bunch, Tally
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import NOBODY, Bunch, Tally
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_kernel import (
     BY_FAMILY,
     Kernel,
@@ -37,13 +38,19 @@ ALL = 0xFFFFFFFF
 NUMBERS = {name: number for number, name in STATES.items()}
 
 
+def listener(address, port):
+    family = "ipv6" if ":" in address else "ipv4"
+    return Entry("tcp", family, "listen", address, port, WILDCARDS[family], 0, 0, 128, 0, port)
+
+
 def listeners(*ports):
-    return [Entry("tcp", "ipv4", "listen", "0.0.0.0", port, "0.0.0.0", 0, 0, 128, 0, port) for port in ports]
+    """Listeners on all addresses of both families, as two programs may have them."""
+    return [listener(address, port) for port in ports for address in WILDCARDS.values()]
 
 
-def tally_of(socks, *ports):
-    made = Tally(listeners(*ports))
-    tcp_tally.read(made, ALL, Kernel(socks).connect)
+def tally_of(socks, *ports, drawn=None):
+    made = Tally(listeners(*ports), drawn)
+    tcp_tally.read(made, ALL & ~(1 << 13), Kernel(socks).connect)
     return made
 
 
@@ -62,9 +69,16 @@ def counted(tally, holders=None):
 class Plain:
     """The same count from entries, one after the other."""
 
-    def __init__(self, entries, ports):
+    def __init__(self, entries, waiting, drawn=None):
         self.entries = [entry._replace(state={"bound": "close"}.get(entry.state, entry.state)) for entry in entries]
-        self.ports = set(ports)
+        self.waiting = waiting
+        self.drawn = range(drawn[0], drawn[1] + 1) if drawn else range(65536)
+
+    def came_in(self, entry):
+        places = {(one.family, one.address, one.port) for one in self.waiting}
+        if any((entry.family, at, entry.port) in places for at in (entry.address, WILDCARDS[entry.family])):
+            return True
+        return entry.port not in self.drawn and entry.peer_port in self.drawn
 
     def states(self):
         return Counter(entry.state for entry in self.entries)
@@ -75,19 +89,19 @@ class Plain:
     def bunches(self, holders=None):
         found = {}
         for entry in self.entries:
-            incoming = entry.port in self.ports
-            pid = holders.get(entry.inode, 0) if holders else 0
+            incoming = self.came_in(entry)
+            pid = 0 if holders is None else holders.get(entry.inode, 0) if entry.inode else NOBODY
             bunch = Bunch(entry.state, pid, incoming, entry.port if incoming else entry.peer_port)
             found.setdefault(bunch, Counter())[plain(entry.peer)] += 1
         return found
 
     def used(self):
-        return len({entry.port for entry in self.entries} | self.ports)
+        return len({entry.port for entry in [*self.entries, *self.waiting]})
 
     def destinations(self):
         found = {}
         for entry in self.entries:
-            if entry.port not in self.ports:
+            if not self.came_in(entry) and entry.port in self.drawn:
                 ends = plain(entry.address), plain(entry.peer), entry.peer_port
                 found.setdefault(ends, []).append(entry.inode)
         return {ends: sorted(inodes) for ends, inodes in found.items()}
@@ -95,10 +109,10 @@ class Plain:
 
 def assert_equal(tally, expected, holders=None):
     states = expected.states()
-    assert {name: tally.count(name) for name in NAMES if tally.count(name)} == dict(states)
+    assert {name: count for name, count in tally.counts().items() if count} == dict(states)
     assert sorted(tally.inodes(NAMES)) == expected.inodes()
     assert counted(tally) == expected.bunches()
-    assert counted(tally, holders or {}) == expected.bunches(holders)
+    assert counted(tally, holders or {}) == expected.bunches(holders or {})
     assert tally.used(0, 65535) == expected.used()
     told = tally.destinations(10_000)
     assert {ends: sorted(inodes) for *ends, inodes in told for ends in [tuple(ends)]} == expected.destinations()
@@ -155,17 +169,18 @@ def test_what_a_kernel_sent(ports):
         entries += parsed(family, sent)
     assert len(entries) == 33
     holders = {entry.inode: entry.inode % 3 + 1 for entry in entries if entry.inode}
-    assert_equal(tally, Plain(entries, ports), holders)
+    assert_equal(tally, Plain(entries, listeners(*ports)), holders)
 
 
 def test_it_and_the_rows_of_proc_net_are_the_same_to_a_tally():
-    by_datagram, by_entry, ports = Tally(listeners(36601)), Tally(listeners(36601)), (36601,)
+    waiting = [listener("127.0.0.1", 36601), listener("::", 36603)]
+    by_datagram, by_entry = Tally(waiting, (35000, 35030)), Tally(waiting, (35000, 35030))
     entries = [entry for family, sent in CAPTURED.items() for entry in parsed(family, sent)]
     for family, sent in CAPTURED.items():
         eaten(by_datagram, family, sent)
     for entry in entries:
         by_entry.add(entry, NUMBERS[entry.state])
-    assert_equal(by_entry, Plain(entries, ports))
+    assert_equal(by_entry, Plain(entries, waiting, (35000, 35030)))
     assert counted(by_entry) == counted(by_datagram)
     assert by_entry.used(30000, 40000) == by_datagram.used(30000, 40000)
 
@@ -216,11 +231,11 @@ def test_bunches_by_process():
     assert counted(tally_of(CAME_IN + WENT_OUT, 80), holders) == {
         Bunch("established", 100, True, 80): {"10.0.0.7": 2},
         Bunch("established", 200, True, 80): {"fd00::7": 1},
-        Bunch("time_wait", 0, True, 80): {"10.0.0.7": 1},
+        Bunch("time_wait", NOBODY, True, 80): {"10.0.0.7": 1},
         Bunch("established", 300, False, 443): {"10.0.0.8": 2, "fd00::8": 1},
         Bunch("established", 0, False, 443): {"10.0.0.8": 1},
         Bunch("syn_sent", 300, False, 443): {"10.0.0.8": 1},
-        Bunch("time_wait", 0, False, 443): {"10.0.0.8": 1},
+        Bunch("time_wait", NOBODY, False, 443): {"10.0.0.8": 1},
     }
 
 
@@ -231,11 +246,47 @@ def test_bunches_of_some_states():
     assert sorted(tally.inodes(["syn_sent", "time_wait"])) == [0, 0, 6]
 
 
-def test_a_port_is_listened_on_whoever_does():
-    # Nothing but the port decides: the listener's address may be any.
+def test_without_listeners_all_went_out():
     assert counted(tally_of(CAME_IN + WENT_OUT)).keys() == {
         Bunch(sock.state, 0, False, sock.peer_port) for sock in CAME_IN + WENT_OUT
     }
+
+
+@pytest.mark.parametrize(
+    ("place", "came_in"),
+    [
+        ("10.0.0.1", ["10.0.0.1"]),
+        ("10.0.0.2", ["10.0.0.2"]),
+        ("127.0.0.1", []),  # somebody else's
+        ("0.0.0.0", ["10.0.0.1", "10.0.0.2"]),
+        ("::ffff:10.0.0.1", ["::ffff:10.0.0.1"]),
+        ("::", ["::ffff:10.0.0.1", "fd00::1"]),  # IPv4 too, if it takes it: then it is v4-mapped
+        ("fd00::1", ["fd00::1"]),
+        ("::1", []),
+    ],
+)
+def test_what_came_in_came_to_an_address_that_is_listened_on(place, came_in):
+    sources = ["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1", "fd00::1"]
+    socks = [Sock("established", source, 443, source, 1000 + number) for number, source in enumerate(sources)]
+    expected = Plain([sock_diag.parse(memoryview(payload(sock)), "tcp") for sock in socks], [listener(place, 443)])
+    assert [entry.address for entry in expected.entries if expected.came_in(entry)] == came_in
+    tally = Tally([listener(place, 443)])
+    tcp_tally.read(tally, ALL, Kernel(socks).connect)
+    assert_equal(tally, expected)
+    assert sum(sum(peers.values()) for bunch, peers in counted(tally).items() if bunch.incoming) == len(came_in)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "counts"),
+    [(None, [3]), ((1000, 1002), [3]), ((1001, 1001), [1]), ((1001, 60999), [2]), ((2000, 3000), [])],
+)
+def test_only_drawn_ports_are_used_up_by_a_destination(drawn, counts):
+    socks = [Sock("established", "10.0.0.1", port, "10.0.0.8", 443, inode=port) for port in (1000, 1001, 1002)]
+    tally = tally_of(socks, drawn=drawn)
+    assert [len(inodes) for *_ends, inodes in tally.destinations(10)] == counts
+    # They are counted as connections all the same.
+    assert counted(tally) == {Bunch("established", 0, False, 443): {"10.0.0.8": 3}}
+    assert tally.used(1000, 1002) == 3
 
 
 def test_destinations_of_both_spellings_are_one():
@@ -278,16 +329,25 @@ def test_no_more_destinations_than_asked_for(most):
 
 def test_used_ports_are_counted_once_and_listeners_too():
     tally = tally_of(CAME_IN + WENT_OUT, 80, 50001, 60999)
+    tally.use(50001)
+    tally.use(50006)  # one that is bound and nothing else
+    assert tally.used(50006, 50006) == 1
+    assert tally.counts()["bound"] == 0
     assert tally.used(50001, 50005) == 5
     assert tally.used(50002, 50004) == 3
-    assert tally.used(32768, 60999) == 6
+    assert tally.used(32768, 60999) == 7
     assert tally.used(80, 80) == 1
     assert tally.used(81, 40000) == 0
 
 
 def test_nothing():
     tally = tally_of([])
-    assert (counted(tally), tally.destinations(10), tally.used(1, 65535), tally.count("established")) == ({}, [], 0, 0)
+    assert (counted(tally), tally.destinations(10), tally.used(1, 65535), tally.counts()["established"]) == (
+        {},
+        [],
+        0,
+        0,
+    )
 
 
 def test_request_sockets_and_syn_recv_are_one_state():
@@ -299,7 +359,7 @@ def test_request_sockets_and_syn_recv_are_one_state():
         sent.append(message(bytes(body)))
     tally = Tally(listeners(80))
     eaten(tally, "ipv4", [b"".join(sent), DONE])
-    assert tally.count("syn_recv") == 2
+    assert tally.counts()["syn_recv"] == 2
     assert counted(tally) == {Bunch("syn_recv", 0, True, 80): {"10.0.0.7": 2}}
 
 
@@ -311,12 +371,12 @@ def test_the_other_familys_sockets_are_nobodys():
     assert counted(tally) == {}
     mixed = b"".join(message(payload(sock)) for sock in WENT_OUT)
     eaten(tally, "ipv6", [mixed, DONE])
-    assert sum(map(tally.count, NAMES)) == 3
+    assert sum(tally.counts().values()) == 3
     eaten(tally, "ipv4", [mixed, DONE])
-    assert sum(map(tally.count, NAMES)) == 6
+    assert sum(tally.counts().values()) == 6
 
 
-EQUAL = b"".join(message(payload(sock)) for sock in CAME_IN[:2])  # of one length
+EQUAL = b"".join(message(payload(sock)) for sock in (CAME_IN[0], WENT_OUT[0]))  # of one family and length
 MIXED = EQUAL + message(payload(CAME_IN[3]))  # TIME-WAIT is shorter
 
 
@@ -327,7 +387,7 @@ MIXED = EQUAL + message(payload(CAME_IN[3]))  # TIME-WAIT is shorter
 def test_the_end_may_come_with_the_last_sockets(sockets, end):
     tally = Tally(listeners(80))
     eaten(tally, "ipv4", [sockets + end])
-    assert tally.count("established") >= 1
+    assert tally.counts()["established"] >= 1
 
 
 def changed(datagram, offset, form, value):
@@ -373,7 +433,7 @@ def test_a_last_message_longer_than_its_datagram(spare):
     odd = message(payload(CAME_IN[0]) + bytes(1))
     whole = Tally([])
     eaten(whole, "ipv4", [odd[:-3], DONE])
-    assert whole.count("established") == 1
+    assert whole.counts()["established"] == 1
     with pytest.raises(netlink.NetlinkError, match="malformed"):
         eaten(Tally([]), "ipv4", [odd[: -3 - spare], DONE])
 
@@ -389,12 +449,23 @@ def any_socks():
 
 
 some_ports = st.sets(st.sampled_from([80, 443, 20480, 40000]), max_size=3)
+some_drawn = st.sampled_from([None, (40000, 65535), (0, 80), (20480, 20480)])
 
 
-@given(any_socks(), some_ports, st.dictionaries(st.integers(1, 5), st.integers(1, 3)))
-def test_any_sockets_are_counted_as_one_after_the_other(socks, ports, holders):
+def some_listeners():
+    places = st.sampled_from(["0.0.0.0", "::", "10.0.0.1", "127.0.0.1", "::1", "::ffff:10.0.0.1", "fd00::1"])
+    return st.lists(st.builds(listener, places, st.sampled_from([80, 443, 20480, 40000])), max_size=4)
+
+
+@given(any_socks(), some_listeners(), some_drawn, st.dictionaries(st.integers(1, 5), st.integers(1, 3)))
+def test_any_sockets_are_counted_as_one_after_the_other(socks, waiting, drawn, holders):
     entries = [sock_diag.parse(memoryview(payload(sock)), "tcp") for sock in socks]
-    assert_equal(tally_of(socks, *ports), Plain(entries, ports), holders)
+    by_datagram, by_entry = Tally(waiting, drawn), Tally(waiting, drawn)
+    tcp_tally.read(by_datagram, ALL, Kernel(socks).connect)
+    for entry in entries:
+        by_entry.add(entry, NUMBERS[entry.state])
+    assert_equal(by_datagram, Plain(entries, waiting, drawn), holders)
+    assert_equal(by_entry, Plain(entries, waiting, drawn), holders)
 
 
 # What datagrams are made of: sockets of both families and of every length, and what ends a dump. Drawn by number, to be shown briefly.
@@ -427,7 +498,7 @@ def test_any_bytes_are_counted_as_one_after_the_other_or_a_netlink_error(sent, f
             eaten(tally, family, [*sent, DONE])
         return
     eaten(tally, family, [*sent, DONE])
-    assert_equal(tally, Plain(expected, ports))
+    assert_equal(tally, Plain(expected, listeners(*ports)))
 
 
 @given(any_datagrams(), st.sampled_from(FAMILIES))
@@ -436,7 +507,7 @@ def test_no_more_is_eaten_than_there_is(datagram, family):
     count = tally.eat(family, datagram)
     assert 0 <= count <= len(datagram) + 3  # the padding of the last message
     assert count % 4 == 0
-    assert sum(map(tally.count, NAMES)) <= len(datagram) // 88
+    assert sum(tally.counts().values()) <= len(datagram) // 88
 
 
 @pytest.mark.parametrize(

@@ -50,5 +50,5 @@ def test_it_samples_as_long_as_it_is_told(monkeypatch):
 
 @pytest.mark.parametrize("seconds", [-1.0, 601.0, float("nan")])
 def test_it_refuses_before_it_samples(monkeypatch, seconds):
-    expected = {"failed": True, "msg": f"sample_seconds: {seconds:g}: 0 to 600 expected"}
+    expected = {"failed": True, "msg": f"sample_seconds: {seconds:g}: 0 to 100 expected"}
     assert answer(monkeypatch, seconds) == (expected, [])

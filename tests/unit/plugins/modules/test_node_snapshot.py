@@ -16,6 +16,7 @@ OPTIONS = {
     "port_range": "30000-30002",
     "budget_seconds": 20.0,
     "sample_seconds": 2.0,
+    "netns": "all",
 }
 
 
@@ -44,8 +45,8 @@ def answer(monkeypatch, **options):
     """What the module says, and what it asked for."""
     asked = []
 
-    def collect(sections, ports, budget_seconds, sample_seconds):
-        asked.append((sections, sorted(ports), budget_seconds, sample_seconds))
+    def collect(sections, ports, budget_seconds, sample_seconds, netns):
+        asked.append((sections, sorted(ports), budget_seconds, sample_seconds, netns))
         return {"schema": 1}
 
     monkeypatch.setattr(Module, "options", options)
@@ -60,16 +61,16 @@ def answer(monkeypatch, **options):
 def test_it_asks_for_what_it_is_told(monkeypatch, ports, expected):
     assert answer(monkeypatch, ports=ports, sample_seconds=0.5) == (
         {"changed": False, "snapshot": {"schema": 1}},
-        [(["host", "tcp_states"], expected, 20.0, 0.5)],
+        [(["host", "tcp_states"], expected, 20.0, 0.5, "all")],
     )
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"sample_seconds": -0.1}, "sample_seconds: -0.1: 0 to 600 expected"),
-        ({"sample_seconds": 601.0}, "sample_seconds: 601: 0 to 600 expected"),
-        ({"sample_seconds": float("inf")}, "sample_seconds: inf: 0 to 600 expected"),
+        ({"sample_seconds": -0.1}, "sample_seconds: -0.1: 0 to 100 expected"),
+        ({"sample_seconds": 601.0}, "sample_seconds: 601: 0 to 100 expected"),
+        ({"sample_seconds": float("inf")}, "sample_seconds: inf: 0 to 100 expected"),
         ({"ports": [0]}, "ports, port_range: '0': a port lies between 1 and 65535"),
         ({"port_range": "all"}, "ports, port_range: 'all' is no port range like 30000-32767"),
     ],

@@ -97,9 +97,9 @@ def test_without_processes_nobody_is_looked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"sample_seconds": -1.0}, "sample_seconds: -1: 0 to 600 expected"),
-        ({"sample_seconds": 601.0}, "sample_seconds: 601: 0 to 600 expected"),
-        ({"sample_seconds": float("nan")}, "sample_seconds: nan: 0 to 600 expected"),
+        ({"sample_seconds": -1.0}, "sample_seconds: -1: 0 to 100 expected"),
+        ({"sample_seconds": 601.0}, "sample_seconds: 601: 0 to 100 expected"),
+        ({"sample_seconds": float("nan")}, "sample_seconds: nan: 0 to 100 expected"),
         ({"top": -1}, "top: -1 is less than 0"),
     ],
 )
