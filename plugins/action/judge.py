@@ -12,6 +12,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action impor
 
 # Of a host and group of rules; the report tells all of them.
 _HEADLINES = 5
+_HOSTS = 10
 
 
 class ActionModule(LocalAction):
@@ -41,12 +42,14 @@ class ActionModule(LocalAction):
         if path.exists():
             path.replace(path.with_name("findings.previous.json"))
         bundle.write(path, document)
+        failing = _failing(document)
         return {
             "file": str(path),
             "answered": sorted(host for host, state in document["hosts"].items() if state["answered"]),
             "damaged": document["damaged"],
             "counts": _counts(document),
-            "failing": _failing(document),
+            "failing": failing,
+            "told": _told(failing),
         }
 
 
@@ -63,6 +66,13 @@ def _failing(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             group = document["rules"][finding["rule"]]["group"]
             found.setdefault(host, {}).setdefault(group, []).append(report_text.headline(finding))
     return {host: {group: _bounded(lines) for group, lines in groups.items()} for host, groups in found.items()}
+
+
+def _told(failing: dict[str, Any]) -> dict[str, Any]:
+    """The same for a person to read: the first hosts, and how many more there are."""
+    more = len(failing) - _HOSTS
+    first = dict(sorted(failing.items())[:_HOSTS])
+    return first if more <= 0 else {**first, "and more": f"{more} more hosts: see the report"}
 
 
 def _bounded(lines: list[str]) -> list[str]:

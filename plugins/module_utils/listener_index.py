@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Optional
 
@@ -18,12 +19,14 @@ class ListenerIndex:
 
     def __init__(self, listeners: Iterable[Entry]) -> None:
         self._found: dict[tuple[str, str, int], Entry] = {}
+        self._on: defaultdict[int, list[Entry]] = defaultdict(list)
         for entry in listeners:
             self._found.setdefault((entry.family, entry.address, entry.port), entry)
+            self._on[entry.port].append(entry)
 
     def on(self, port: int) -> list[Entry]:
         """All listeners on a port."""
-        return [entry for (_family, _address, number), entry in self._found.items() if number == port]
+        return self._on.get(port, [])
 
     def of(self, entry: Entry) -> Optional[Entry]:
         """The listener from which a socket may have come, None for one that went out from a port of its own.

@@ -255,9 +255,10 @@ def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) 
             groups.add(Key(netns, bunch.state, process, *ports), peers)
         compared = _compared(reading, before)
         for entry in reading.stuck:
-            listener = reading.doors.of(entry) if entry.state != "syn_sent" else None
+            came_in = entry.state != "syn_sent" and reading.tally.came_in(entry)
+            listener = reading.doors.of(entry) if came_in else None
             socket = _stuck(netns, entry, listener, who, compared)
-            ports = (entry.port, None) if listener else (None, entry.peer_port)
+            ports = (entry.port, None) if came_in else (None, entry.peer_port)
             groups.add_stuck(Key(netns, entry.state, socket["process"], *ports), socket)
     return groups
 

@@ -24,7 +24,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, sock_diag
 from ansible_collections.kubenode.doctor.plugins.module_utils.in_parallel import in_parallel
@@ -44,7 +44,7 @@ _CAME_IN, _DRAWN, _CHOSEN, _DEPENDS = range(4)
 _MASKS = [bytes(value == kind for value in range(256)) for kind in (_CAME_IN, _DRAWN, _CHOSEN)]
 NOBODY = -1  # the pid of sockets that no process holds, such as a connection that was not accepted yet
 # (state, local port, peer) of what came in, (state, port + source + peer) of what went out; as the kernel's bytes
-Key = tuple[Any, ...]
+Key = Tuple[Any, ...]
 
 
 class Bunch(NamedTuple):
@@ -106,6 +106,11 @@ class Tally:
         ports = _BIG_PORT.pack(entry.port) + _BIG_PORT.pack(entry.peer_port)
         ends = ports + _long(entry.address) + _long(entry.peer)
         self._add(entry.family, number, _as_read(entry.port), ends, entry.inode or 0)
+
+    def came_in(self, entry: Entry) -> bool:
+        """Whether a connection came in, by the same signs as those that are counted."""
+        ports = _as_read(entry.port), _as_read(entry.peer_port)
+        return self._kind(entry.family, *ports, _long(entry.address)) == _CAME_IN
 
     def use(self, port: int) -> None:
         """Count a local port as used by a socket that is not to be counted itself."""

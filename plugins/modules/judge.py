@@ -107,4 +107,8 @@ failing:
   description: By host and group of rules, one line for each unwaived finding at or above O(fail_on); of more than five, how many more.
   returned: when O(bundle) is given
   type: dict
+told:
+  description: RV(failing) of the first ten hosts, and how many more there are, for a message.
+  returned: when O(bundle) is given
+  type: dict
 """

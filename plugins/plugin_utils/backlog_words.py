@@ -13,7 +13,7 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 SOMAXCONN_FILE = "/etc/sysctl.d/60-somaxconn.conf"
@@ -50,18 +50,8 @@ def origin(socket: dict[str, Any], somaxconn: int | None) -> str:
 
 def restart(socket: dict[str, Any], why: str) -> Remedy:
     """Restart the program, which makes it listen anew."""
-    unit = next((process["unit"] for process in socket["processes"] if process["unit"]), None)
-    in_pod = any(process["pod_uid"] for process in socket["processes"])
     risk = "its connections are cut, also those that wait in the queue"
-    if unit is None or in_pod:
-        what = (
-            "restart its container (a static pod's by moving its manifest away and back)"
-            if in_pod
-            else f"restart {_process(socket)}"
-        )
-        return Remedy(f"{what}, {why}", (), risk)
-    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
-    return Remedy(f"restart {unit}, {why}", (shlex.join(words),), risk)
+    return restarts.remedy(_process(socket), socket["processes"], why, risk, socket["netns"] != listening.HOST)
 
 
 def raise_somaxconn(value: int) -> Remedy:

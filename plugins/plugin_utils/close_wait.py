@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
@@ -105,35 +104,29 @@ def remedies(gathered: Gathered, node: NodeView) -> Iterator[Remedy]:
         )
     else:
         yield _restart(gathered, node)
-    if main_cause(gathered) != NEVER_ACCEPTED:
+    if main_cause(gathered) != NEVER_ACCEPTED and not gathered.in_pod:  # ss of the host would abort others' connections
         yield _kill(gathered)
 
 
 def _restart(gathered: Gathered, node: NodeView) -> Remedy:
-    who = gathered.process or "the program"
     lasting = "correct or upgrade the program, which must close what the other side has closed"
-    unit = _unit(gathered, node)
-    if unit is None:
-        return Remedy(
-            f"restart {who}, which frees them until they come back; {lasting}", (), "all of its connections are cut"
-        )
-    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
-    return Remedy(
-        f"restart {unit}, which frees them until they come back; {lasting}",
-        (shlex.join(words),),
+    return restarts.remedy(
+        gathered.process or "the program",
+        _processes(gathered, node),
+        f"which frees them until they come back; {lasting}",
         "all of its connections are cut",
+        gathered.in_pod,
     )
 
 
-def _unit(gathered: Gathered, node: NodeView) -> str | None:
-    """The systemd unit of the process, as far as its listeners tell it; None for a pod's."""
+def _processes(gathered: Gathered, node: NodeView) -> Iterator[dict[str, Any]]:
+    """What is known of the processes that hold the connections, as far as their listeners tell it."""
     pids = {sample["pid"] for sample in gathered.samples} - {None}
     listeners = (node.sections.get("listen_ports") or {}).get("listeners", ())
     for socket in (*gathered.section["accept_queues"], *listeners):
         for process in socket["processes"]:
-            if process["pid"] in pids and process["unit"] and not process["pod_uid"]:
-                return str(process["unit"])
-    return None
+            if process["pid"] in pids:
+                yield process
 
 
 def _kill(gathered: Gathered) -> Remedy:

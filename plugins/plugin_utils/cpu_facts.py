@@ -9,11 +9,19 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import tcp_words
+
 
 def median_run_queue(section: dict[str, Any]) -> float | None:
     """How many processes wanted to run in the middle one of the samples; None without samples."""
     samples = (section["run_queue"] or {}).get("samples")
     return statistics.median(samples) if samples else None
+
+
+def busy_share(section: Any) -> float | None:
+    """The share of the CPU time in the sample in which something ran, here or (steal) elsewhere; None where it was not seen."""
+    cpu = section.get("cpu") if isinstance(section, dict) else None
+    return None if cpu is None else round(1.0 - float(cpu["idle"]) - float(cpu["iowait"]), 6)
 
 
 def facts(section: dict[str, Any]) -> Iterator[str]:
@@ -41,9 +49,9 @@ def _cpus(section: dict[str, Any]) -> Iterator[str]:
 
 def _steal(section: dict[str, Any]) -> Iterator[str]:
     if section["cpu"]:
-        yield f"steal during the {section['seconds']:g} s sample: {section['cpu']['steal']:.0%} of the CPU time"
+        yield f"steal during the {round(section['seconds'], 1):g} s sample: {tcp_words.share(section['cpu']['steal'])} of the CPU time"
     if section["steal_since_boot"] is not None:
-        yield f"steal since boot: {section['steal_since_boot']:.0%} of the CPU time"
+        yield f"steal since boot: {tcp_words.share(section['steal_since_boot'])} of the CPU time"
 
 
 def _run_queue(section: dict[str, Any]) -> Iterator[str]:

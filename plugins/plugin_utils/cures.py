@@ -11,7 +11,7 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     drawable,
@@ -126,19 +126,18 @@ def is_skewed(local: port_ranges.Interval, kept: port_ranges.Intervals, context:
 
 def restart_owner(socket: dict[str, Any]) -> Remedy | None:
     """Make the owner draw another port by restarting its unit; None when its unit is not known or its port is fixed."""
-    unit = next((process["unit"] for process in socket["processes"] if process["unit"]), None)
     if not (socket["ephemeral"] or nodeport_verdict.is_streaming(socket)):
         return None
-    names = {process["name"] for process in socket["processes"]}
-    if unit is None and "kubelet" in names:
-        unit = "kubelet.service"
+    why, names = "so that it draws another port", {process["name"] for process in socket["processes"]}
+    unit = restarts.own_unit(socket["processes"])
+    if "kubelet" in names:
+        unit = unit or "kubelet.service"
+        risk = "the new port is random again; the node may be NotReady for up to 40 s, exec sessions end, pods keep running"
+        return Remedy(f"restart {unit}, {why}", (shlex.join(("systemctl", "restart", unit)),), risk)
     if unit is None:
         return None
     risk = "the new port is random again; its clients are cut off while it restarts"
-    if "kubelet" in names:
-        risk = "the new port is random again; the node may be NotReady for up to 40 s, exec sessions end, pods keep running"
-    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
-    return Remedy(f"restart {unit}, so that it draws another port", (shlex.join(words),), risk)
+    return restarts.remedy(describe.owner_name(socket), socket["processes"], why, risk)
 
 
 def _port_index(port: dict[str, Any], context: Context) -> int | None:

@@ -35,6 +35,21 @@ def severity(share: float, context: Context) -> str:
     return "warning" if share >= context.settings.threshold("ephemeral_share") else ""
 
 
+def level(used: int, section: dict[str, Any], context: Context) -> str:
+    """``full``, ``nearly`` or ``filling``: what may be said of so many ports in use."""
+    available = section["ephemeral"]["available"]
+    if used >= available:
+        return "full"
+    return "nearly" if severity(used / available, context) == "critical" else "filling"
+
+
+def owner(entry: dict[str, Any]) -> str:
+    """Whose connections to a destination are, as a part of a sentence."""
+    return (
+        f" of {entry['process']}" if entry["process"] else " that no process was seen to hold (in TIME-WAIT none does)"
+    )
+
+
 def remedies(section: dict[str, Any], context: Context) -> Iterator[Remedy]:
     """What lets a node have more connections: fewer of them first."""
     yield Remedy(

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, tcp_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -60,13 +60,14 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
             _learn(context, node)
             survey.learn(node["host"], node["snapshot"]["sections"])
             hosts[node["host"]]["picture"] = _picture(node["snapshot"]["sections"])
-    tally = {rule.id: _count(rule) for rule in rules}
+    networks = tcp_words.networks(context.fleet.networks)
+    tally = {rule.id: _count(rule, networks) for rule in rules}
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
     for node in bundle.nodes():
         for rule in rules:
             if rule.scope == "node":
                 findings += _on_node(rule, node, context, tally)
-    findings = _without_benign(findings, tally)
+    findings = _without_benign(findings, tally, sum(state["answered"] for state in hosts.values()))
     _link_causes(findings)
     _waive(findings, settings)
     findings.sort(key=_order)
@@ -82,7 +83,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,
-        "survey": survey.document(hosts, findings, tally),
+        "survey": survey.document(hosts, findings, tally, networks),
     }
 
 
@@ -150,8 +151,9 @@ def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
-def _count(rule: Rule) -> dict[str, Any]:
-    return {"group": rule.group, "claim": rule.claim, "pass": 0, "fail": 0, "unknown": 0, "not_applicable": 0}
+def _count(rule: Rule, networks: str) -> dict[str, Any]:
+    claim = f"{rule.claim}, {networks}" if rule.by_network and networks else rule.claim
+    return {"group": rule.group, "claim": claim, "pass": 0, "fail": 0, "unknown": 0, "not_applicable": 0}
 
 
 def _on_cluster(rule: Rule, context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -225,22 +227,25 @@ def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         first = merged.setdefault((finding["fingerprint"], reason), finding)
         first["evidence"] += [fact for fact in finding["evidence"] if fact not in first["evidence"]]
         first["least_hosts"] = min(first["least_hosts"], finding["least_hosts"])
+        first["least_share"] = min(first["least_share"], finding["least_share"])
+        first["marks"] |= finding["marks"]
     return list(merged.values())
 
 
-def _without_benign(findings: Sequence[dict[str, Any]], tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_benign(
+    findings: Sequence[dict[str, Any]], tally: dict[str, dict[str, Any]], answered: int
+) -> list[dict[str, Any]]:
     """The findings without those that too few hosts share; a host that is left without one counts as what else it answered.
 
     Only the whole fleet tells, so this comes last, over findings: the nodes are gone by then.
     """
-    sharing: dict[tuple[str, str], set[str | None]] = {}
-    for finding in findings:
-        if finding["status"] == "fail":
-            sharing.setdefault((finding["rule"], finding["object"]), set()).add(finding["host"])
+    sharing = _sharing(findings)
     kept, benign = [], {}
     for finding in findings:
-        least, otherwise = finding.pop("least_hosts"), finding.pop("if_benign", "")
-        if finding["status"] == "fail" and len(sharing[finding["rule"], finding["object"]]) < least:
+        otherwise, is_benign = finding.pop("if_benign", ""), _is_benign(finding, sharing, answered)
+        for key in ("least_hosts", "least_share", "marks"):
+            del finding[key]
+        if is_benign:
             benign[finding["rule"], finding["host"]] = otherwise
         else:
             kept.append(finding)
@@ -250,6 +255,27 @@ def _without_benign(findings: Sequence[dict[str, Any]], tally: dict[str, dict[st
             tally[place[0]]["fail"] -= 1
             tally[place[0]][answer] += 1
     return kept
+
+
+def _sharing(findings: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], set[str | None]]:
+    """The hosts of each fault, by rule and object, and by each mark besides."""
+    sharing: dict[tuple[str, ...], set[str | None]] = {}
+    for finding in findings:
+        if finding["status"] == "fail":
+            fault = (finding["rule"], finding["object"])
+            for key in (fault, *((*fault, mark) for mark in finding["marks"])):
+                sharing.setdefault(key, set()).add(finding["host"])
+    return sharing
+
+
+def _is_benign(finding: dict[str, Any], sharing: Mapping[tuple[str, ...], set[str | None]], answered: int) -> bool:
+    """True for a fault that too few hosts share, as its rule demands."""
+    if finding["status"] != "fail" or finding["least_hosts"] == 1:
+        return False
+    fault, least = (finding["rule"], finding["object"]), finding["least_hosts"]
+    if any(len(sharing[(*fault, mark)]) >= least for mark in finding["marks"]):
+        return False
+    return bool(len(sharing[fault]) < max(least, finding["least_share"] * answered))
 
 
 def _overall(answers: Sequence[Answer]) -> str:
@@ -284,6 +310,8 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
         }
     finding["broken"] = getattr(answer, "broken", False)
     finding["least_hosts"] = 1 if host is CLUSTER else getattr(answer, "least_hosts", 1)
+    finding["least_share"] = getattr(answer, "least_share", 0.0)
+    finding["marks"] = set(getattr(answer, "marks", ()))
     identity = "\n".join((rule.id, host or "", finding["object"], finding["status"]))
     return {
         "rule": rule.id,

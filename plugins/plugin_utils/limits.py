@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import thresholds
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import tcp_words, thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
 
@@ -27,8 +27,13 @@ class Use(NamedTuple):
             return self.used / self.limit
         return math.inf if self.used else 0.0
 
+    @property
+    def doubled(self) -> int:
+        """A limit that leaves room: never below today's, nor below what is in use."""
+        return 2 * max(self.used, self.limit)
+
     def __str__(self) -> str:
-        share = f" ({self.share:.0%})" if self.limit else ""
+        share = f" ({tcp_words.share(self.share)})" if self.limit else ""
         return f"{self.used} of {self.limit}{share}"
 
 
@@ -66,7 +71,7 @@ def unseen_growth(section: dict[str, Any], counter: str) -> str:
     value = section["counters"][counter]
     if value is None:
         return unseen(section, counter, "netstat")
-    return f"{counter} stands at {value}; whether it still grows takes a second sample (sample_seconds)"
+    return f"{counter} stands at {value}; whether it still grows takes a second sample: {tcp_words.SECOND_SAMPLE}"
 
 
 def sysctl(key: str, value: object, file: str) -> tuple[str, str]:

@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe
 
 HOST = "host"  # the host's own network namespace, as tcp_states names it
+
+
+class Key(NamedTuple):
+    """What is the same service on another node, and the address family that it listens on: each has a backlog of its own."""
+
+    service: str
+    family: str
+
 
 _DEFAULT_RANGE = (32768, 60999)  # net.ipv4.ip_local_port_range, net/ipv4/af_inet.c
 _RANDOM_PROGRAMS = frozenset({"rpc.statd"})  # known, and on another port after each start
@@ -65,19 +73,24 @@ def service_key(socket: dict[str, Any]) -> str | None:
     return f"{names[0]} on port {socket['port']}" if names and has_fixed_port(socket) else None
 
 
-def by_service(section: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def by_service(section: dict[str, Any]) -> dict[Key, list[dict[str, Any]]]:
     """The host's own listeners whose backlog was seen (``as_socket``), by what is the same service on another node."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[Key, list[dict[str, Any]]] = {}
     for entry in section["accept_queues"]:
         if entry["backlog"] is None:
             continue
         socket = as_socket(entry, section)
-        key = service_key(socket)
-        if key is not None:
-            found.setdefault(key, []).append(socket)
+        service = service_key(socket)
+        if service is not None:
+            found.setdefault(Key(service, socket["family"]), []).append(socket)
     return found
 
 
-def backlogs(section: dict[str, Any]) -> dict[str, set[int]]:
-    """The backlogs of each service of ``by_service``."""
-    return {key: {socket["backlog"] for socket in sockets} for key, sockets in by_service(section).items()}
+def backlogs(section: dict[str, Any]) -> dict[Key, tuple[int, ...]]:
+    """The backlogs of each service of ``by_service``, ascending, each once: equal hosts have equal ones."""
+    return {key: distinct(sockets) for key, sockets in by_service(section).items()}
+
+
+def distinct(sockets: list[dict[str, Any]]) -> tuple[int, ...]:
+    """Their backlogs, ascending, each once."""
+    return tuple(sorted({socket["backlog"] for socket in sockets}))

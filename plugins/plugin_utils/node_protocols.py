@@ -1,10 +1,12 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Protocols that nodes speak with each other and nobody else, so that a peer which is nobody's in the cluster is most likely gone.
+"""Protocols that nodes speak with each other, so that a peer which no Node names may be a node that is gone.
 
-A program keeps its peers in a list of its own, and some lists outlive the node. Sources, by row:
+A program keeps its peers in a list of its own, and some lists outlive the node. BGP is also spoken with routers, which somebody
+configures: one of these that restarts is no node that is gone. Sources, by row:
   bgp        docs.tigera.io "Decommission a node"; projectcalico/calicoctl issue 830
+             docs.tigera.io "Configure BGP peering" (BGPPeer); kube-router.io docs/bgp.md
   gossip     kubernetes/kops issue 8296 "Protokube tries to connect to removed hosts", 13974 (restart on all nodes); pkg/wellknownports
   weave      weaveworks/weave issue 3396 "Weave not removing old Peers"
   etcd       etcd.io/docs runtime reconfiguration; rancher/rke2 issue 3600
@@ -22,7 +24,10 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 
 class Protocol(NamedTuple):
-    """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``look`` shows it there, ``cures`` take it out."""
+    """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``look`` shows it there, ``cures`` take it out.
+
+    ``routers``: it is spoken with configured routers too. ``outlives``: its list of nodes may hold some that are gone.
+    """
 
     names: frozenset[str]
     ports: frozenset[int]
@@ -30,6 +35,20 @@ class Protocol(NamedTuple):
     why: str
     look: Remedy
     cures: tuple[Remedy, ...]
+    routers: bool = False
+    outlives: bool = True
+
+    def meaning(self, many: bool) -> str:
+        """What peers that no Node names are; ``many`` where they are more than a node has routers."""
+        other = "A Node object does not tell every address of a machine, so a node that is dialled at another one is not excluded."
+        if not self.routers:
+            return f"Only nodes speak {self.speaks} with each other: most likely these peers are gone. {other}"
+        both = f"Nodes speak {self.speaks} with each other, and with routers that somebody configured as peers."
+        if not self.outlives:
+            return both
+        if many:
+            return f"{both} So many peers are hardly routers: most likely they are nodes that are gone. {other}"
+        return f"{both} These may be routers that are down or restart, or nodes that are gone. {other}"
 
 
 _TWO_SOURCES = (
@@ -57,6 +76,7 @@ _BGP = Protocol(
             "deleting a living node cuts its routes, and removes its addresses and endpoints; it registers again when its calico-node restarts",
         ),
     ),
+    routers=True,
 )
 
 _GOSSIP = Protocol(
@@ -142,11 +162,24 @@ PROTOCOLS = (
         "Antrea's memberlist",
         "Antrea's agents keep a peer for a while after it is gone.",
     ),
-    _memberlist(
+    Protocol(
         frozenset({"kube-router"}),
-        179,
+        frozenset({179}),
         "BGP",
-        "kube-router takes its peers from the Node objects and from configuration: a peer that no Node has is a configured router that is down.",
+        "kube-router takes nodes from the Node objects and routers from configuration: a peer that no Node names is most likely a configured "
+        "router that is down.",
+        Remedy(
+            "look which routers are configured as peers (--peer-router-ips, and the annotations kube-router.io/peer.ips of Nodes)",
+            ("kubectl get nodes -o wide",),
+            "none",
+        ),
+        (
+            Remedy(
+                "take a router that is gone for good out of these", (), "one that only restarts is missing afterwards"
+            ),
+        ),
+        routers=True,
+        outlives=False,
     ),
 )
 _BY_DIALLER = {(name, port): protocol for protocol in PROTOCOLS for name in protocol.names for port in protocol.ports}

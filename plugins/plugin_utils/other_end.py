@@ -14,7 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Peer
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
 
 _SHOWN = 6  # names in a line of evidence
-_NOT_LOOKED_AT = "its own connections were not looked at"
+_NOT_LOOKED_AT = "the connections there were not looked at"
 
 
 class Surroundings:
@@ -26,7 +26,7 @@ class Surroundings:
         self._in_pod = gathered is not None and gathered.in_pod
         self._own = frozenset(fleet.own_addresses(node.sections))
         # The addresses under which the other end knows this one: a pod's own, or, where it is translated, its node's.
-        seen = {sample["address"] for sample in gathered.samples} if gathered and self._in_pod else set()
+        seen = {peers.plain(sample["address"]) for sample in gathered.samples} if gathered and self._in_pod else set()
         self._known_as = self._own | seen
         # A host that the cluster does not list may be another cluster's, in which the same address is somebody else's.
         self._stranger = encounters.is_stranger(node, context)
@@ -38,6 +38,7 @@ class Surroundings:
         """
         if self._in_pod and peers.is_loopback(address):
             return Peer(peers.HERE, "the pod itself")
+        address = peers.plain(address)
         if peers.is_loopback(address) or address in self._own:
             return Peer(peers.HERE, "this host itself", self._host)
         found = None if self._stranger else self._context.directory.find(address, port)
@@ -55,8 +56,10 @@ class Surroundings:
             return Peer(peers.UNKNOWN, why=encounters.STRANGER)
         nodes_known = self._context.cluster["nodes"] is not None
         unseen = self._context.directory.unseen()
-        if not unseen or (between_nodes and nodes_known):
-            return Peer(peers.NONE)
+        if between_nodes and nodes_known:
+            return Peer(peers.NO_NODE)
+        if not unseen:
+            return Peer(peers.UNNAMED)
         return Peer(peers.UNKNOWN, "no Node's address" if nodes_known else "", why=unseen)
 
     def ends(self, peer: Peer) -> fleet.Ends | None:
@@ -91,18 +94,29 @@ class Surroundings:
         if ends is None:
             return _NOT_LOOKED_AT
         who = "" if came_in else f"{self._who_listens(ends, port)}; "
-        own = self._known_as | {address} if peers.is_loopback(address) else self._known_as
-        left = ends.still_closing(not came_in, port, own)
+        return who + self._seen_there(ends, peers.plain(address), came_in, port)
+
+    def _seen_there(self, ends: fleet.Ends, address: str, came_in: bool, port: int) -> str:
+        local = peers.is_loopback(address)
+        own = self._known_as | {address} if local else self._known_as
+        left, kept_open = ends.still_closing(not came_in, port, own), ends.still_open(not came_in, port, own)
         if left:
+            return f"{tcp_words.count(left, 'connection')} with this node and port in FIN-WAIT there, closed within the last minute, or only half"
+        if kept_open:
             return (
-                f"{who}it shows {tcp_words.count(left, 'connection')} with this node and port in FIN-WAIT, closed there within the last minute, "
-                "or only half"
+                f"{tcp_words.count(kept_open, 'connection')} with this node and port ESTABLISHED there: these are others, or something between "
+                "the two has closed the ones here"
             )
         if self._in_pod:
-            return f"{who}whether it still shows these connections is not known, because a pod's address may have been translated"
+            return "whether these connections are still there is not known, because a pod's address may have been translated"
         if ends.closing_untold:
-            return f"{who}whether it still shows these connections is not known, because it has more in FIN-WAIT than were told"
-        return f"{who}it has closed these connections and forgotten them"
+            return "whether these connections are still there is not known, because more are in FIN-WAIT than were told"
+        if local:
+            return "none of these connections are in FIN-WAIT there: that end has closed and forgotten them"
+        return (
+            "none of these connections are in FIN-WAIT in the own network there: that end has forgotten them, or they are a pod's there, behind "
+            "the node's address (SNAT, NodePort)"
+        )
 
     def _who_listens(self, ends: fleet.Ends, port: int) -> str:
         listener = ends.listener(port)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import ipaddress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,7 +19,10 @@ HERE = "this host"
 NODE = "node"
 POD = "pod"
 SERVICE = "Service"
-NONE = "none"  # of the cluster's
+NO_NODE = "no node"  # asked for a protocol that nodes speak: no Node names it, and pods cannot be meant
+UNNAMED = (
+    "unnamed"  # by any Node, Service or EndpointSlice; pods are not listed, so one behind no Service is unnamed too
+)
 UNKNOWN = "unknown"
 
 _KINDS = ("nodes", "services", "endpoint_slices")
@@ -59,7 +63,7 @@ class Directory:
 
     def __post_init__(self) -> None:
         for node in self.cluster["nodes"] or ():
-            for address in dict.fromkeys((*node["internal_ips"], *node["external_ips"])):
+            for address in dict.fromkeys(map(plain, (*node["internal_ips"], *node["external_ips"]))):
                 self._nodes.setdefault(address, []).append(node)
             self._add_spans(node)
         for version, spans in self._spans.items():
@@ -71,7 +75,7 @@ class Directory:
                 self._served.add((piece["namespace"], piece["service"]))
         for service in self.cluster["services"] or ():
             balancers = [entry["ip"] for entry in service["load_balancer_ips"]]
-            for address in dict.fromkeys((*service["cluster_ips"], *service["external_ips"], *balancers)):
+            for address in dict.fromkeys(map(plain, (*service["cluster_ips"], *service["external_ips"], *balancers))):
                 self._services.setdefault(address, []).append(service)
 
     def _add_spans(self, node: dict[str, Any]) -> None:
@@ -92,7 +96,7 @@ class Directory:
                 name = f"endpoint of Service {piece['namespace']}/{piece['service']}"
             where = f" on node {endpoint['node_name']}" if endpoint["node_name"] else ""
             for address in endpoint["addresses"]:
-                self._pods.setdefault(address, name + where)
+                self._pods.setdefault(plain(address), name + where)
 
     def unseen(self) -> str:
         """Which lists of the cluster could not be read, and why; empty when all were."""
@@ -105,6 +109,7 @@ class Directory:
 
     def find(self, address: str, port: int | None) -> Peer | None:
         """Who has an address, as far as the lists that were read tell; None when they do not name it."""
+        address = plain(address)
         if address in self._nodes:
             return Peer(NODE, _node(self._nodes[address]))
         if address in self._services:
@@ -143,9 +148,21 @@ def parse(address: str) -> Address | None:
         return None
 
 
+@functools.lru_cache(maxsize=100_000)  # the same addresses come from every node
+def plain(address: str) -> str:
+    """The one notation of an address by which it is compared: the shortest, an IPv4 address that is mapped into IPv6 as IPv4.
+
+    What is no address stays as it is.
+    """
+    parsed = parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or parsed)
+    return address if parsed is None else str(parsed)
+
+
 def is_loopback(address: str) -> bool:
     """True for 127.0.0.0/8 and ::1."""
-    parsed = parse(address)
+    parsed = parse(plain(address))
     return parsed is not None and parsed.is_loopback
 
 

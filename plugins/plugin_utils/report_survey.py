@@ -194,11 +194,16 @@ def _talker(talker: dict[str, Any]) -> list[str]:
     peers = [f"{clean(peer['address'], 100)} ({peer['count']})" for peer in talker["top_peers"]]
     most = talker["most"]
     return [
-        f"{_process(talker['process'])} {way} {talker['port']}",
+        f"{_holder(talker)} {way} {talker['port']}",
         *([f"most with {', '.join(peers)}"] if peers else []),
         *([f"up to {talker['peers']} addresses on a host"] if (talker["peers"] or 0) > max(len(peers), 1) else []),
         *([f"most on {clean(most['host'], 100)}: {most['count']}"] if talker["hosts"] > 1 else []),
     ]
+
+
+def _holder(talker: dict[str, Any]) -> str:
+    """Who holds the connections of a group; those in TIME-WAIT have no process any more."""
+    return "(no process)" if talker["state"] == "time_wait" else _process(talker["process"])
 
 
 def _more(number: int, text: str) -> list[str]:

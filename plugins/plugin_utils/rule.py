@@ -28,7 +28,8 @@ class Fail:
 
     ``subject`` names the thing that is at fault, without pid, time or ephemeral port: it identifies the finding from run to run.
     ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one. ``least_hosts`` is how
-    many hosts must show the same fault (the same subject) for it to be one: on fewer it is benign and not told.
+    many hosts must show the same fault (the same subject) for it to be one: on fewer it is benign and not told. Beyond it, they
+    must be ``least_share`` of all hosts that answered, or that many must have one of their ``marks`` in common (the same peer).
     """
 
     subject: str
@@ -39,6 +40,8 @@ class Fail:
     severity: str = ""
     caused_by: tuple[str, ...] = ()
     least_hosts: int = 1
+    least_share: float = 0.0
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Rule:
     ``judge`` yields nothing when the claim holds. ``scope`` "node" means ``judge(node, context)`` is called once a host that
     answered; "cluster" means ``judge(context)`` is called once. ``needs`` are the snapshot sections without which a node rule
     cannot be judged. ``claim`` is what must hold, ``why`` what breaks otherwise, ``sources`` where that is known from.
+    ``by_network`` marks a claim that holds for the network namespaces that were looked at, so that the report says which.
     ``settings`` and ``thresholds`` name the operator's settings and the numbers of plugin_utils/thresholds.py that it asks for.
     """
 
@@ -84,6 +88,7 @@ class Rule:
     scope: str = "node"
     settings: tuple[str, ...] = ()
     thresholds: tuple[str, ...] = ()
+    by_network: bool = False
     see_also: tuple[str, ...] = field(default=())
 
 

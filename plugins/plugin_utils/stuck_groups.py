@@ -57,6 +57,17 @@ class Gathered:
         seen = [group["persisted"] for group in self.groups if group["persisted"] is not None]
         return sum(seen) if seen else None
 
+    def older_than(self, seconds: float) -> int:
+        """How many are surely as old: those that were told with their age, or those that were there in the first sample.
+
+        All of them where nothing tells single ones apart.
+        """
+        ages = [entry["age_seconds"] for entry in self.samples if entry["age_seconds"] is not None]
+        if self.persisted is None and not ages:
+            return self.count
+        aged = sum(1 for age in ages if age >= seconds)
+        return min(max(aged, self.persisted or 0), self.count)
+
     @property
     def peers(self) -> list[tuple[str, int]]:
         """The peers that were told, with their connections, most first."""

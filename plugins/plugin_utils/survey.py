@@ -42,8 +42,10 @@ class Survey:
         hosts: Mapping[str, Mapping[str, Any]],
         findings: Sequence[dict[str, Any]],
         tally: Mapping[str, Mapping[str, Any]],
+        networks: str = "",
     ) -> dict[str, Any]:
-        """Return what findings.json holds as ``survey``; the arguments are its ``hosts``, ``findings`` and ``rules``::
+        """Return what findings.json holds as ``survey``; the arguments are its ``hosts``, ``findings`` and ``rules``, and
+        in which network namespaces TCP was looked at (tcp_words.networks)::
 
         asked, answered, seen: numbers of hosts; seen are those whose TCP states were seen
         conclusions: [{kind, severity, rules, where, hosts, text}], in the order to be read
@@ -75,7 +77,7 @@ class Survey:
             "answered": sum(state["answered"] for state in hosts.values()),
             "seen": len(self._states),
             "conclusions": survey_conclusions.conclusions(
-                findings, tally, hosts, services["queues"], len(self._states)
+                findings, tally, hosts, services["queues"], len(self._states), networks
             ),
             "services": services,
             "nodes": survey_nodes.pictures(hosts, self._states, findings),

@@ -31,6 +31,7 @@ TOPICS = {
     "tcp-memory-pressure": "TCP memory",
     "time-wait-near-limit": "TIME-WAIT",
 }
+_TCP = "tcp"
 _LEADING = "accept-queue-overflow"  # seed 003's first question, so its first answer: in a sentence of its own
 _TITLES = 3  # of one rule, each with its hosts; the others are counted
 
@@ -43,10 +44,11 @@ def conclusions(
     hosts: Mapping[str, Mapping[str, Any]],
     queues: Mapping[str, Any],
     seen: int,
+    networks: str = "",
 ) -> list[dict[str, Any]]:
     """Return the shape of Survey.document's ``conclusions``, in the order in which they are to be read.
 
-    ``queues`` is that of its ``services``, taken from ``seen`` hosts.
+    ``queues`` is that of its ``services``, taken from ``seen`` hosts; ``networks`` says which network namespaces (tcp_words.networks).
     """
     answered = sum(state["answered"] for state in hosts.values())
     if not answered:
@@ -56,8 +58,8 @@ def conclusions(
     return [
         *_wrong(live, answered),
         *_links([finding for finding in live if finding["rule"] in surveyed], answered),
-        *_fine(surveyed, answered, len(hosts)),
-        *_queues_seen(surveyed.get(_LEADING), queues, seen, answered),
+        *_fine(surveyed, answered, len(hosts), networks),
+        *_queues_seen(surveyed.get(_LEADING), queues, seen, answered, networks),
         *_unknown([finding for finding in findings if finding["rule"] in surveyed], surveyed, len(hosts)),
     ]
 
@@ -121,7 +123,9 @@ def _titles(findings: Iterable[Finding]) -> str:
     return titles[0] if len(titles) == 1 else f"{titles[0]} (and {len(titles) - 1} more of this kind)"
 
 
-def _fine(surveyed: Mapping[str, Mapping[str, Any]], answered: int, asked: int) -> Iterator[dict[str, Any]]:
+def _fine(
+    surveyed: Mapping[str, Mapping[str, Any]], answered: int, asked: int, networks: str
+) -> Iterator[dict[str, Any]]:
     """What passed and failed nowhere, rules that passed on the same number of hosts in one sentence."""
     fine = [name for name, rule in surveyed.items() if rule["pass"] and not rule["fail"]]
     by_reach: dict[str, list[str]] = {}
@@ -132,7 +136,10 @@ def _fine(surveyed: Mapping[str, Mapping[str, Any]], answered: int, asked: int) 
         else:
             by_reach.setdefault(reach, []).append(name)
     for reach, names in by_reach.items():
-        yield _fine_sentence(names, f"no fault found in {_topics(names)}", reach)
+        limited = networks and any(surveyed[name]["group"] == _TCP for name in names)
+        yield _fine_sentence(
+            names, f"no fault found in {_topics(names)}{f'; TCP {networks}' if limited else ''}", reach
+        )
 
 
 def _fine_sentence(names: Sequence[str], text: str, reach: str) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _reach(rule: Mapping[str, Any], answered: int, asked: int) -> str:
 
 
 def _queues_seen(
-    rule: Mapping[str, Any] | None, queues: Mapping[str, Any], seen: int, answered: int
+    rule: Mapping[str, Any] | None, queues: Mapping[str, Any], seen: int, answered: int, networks: str
 ) -> Iterator[dict[str, Any]]:
     """What the queues held in the moment they were looked at, where it is not known whether they overflowed before."""
     if rule is None or rule["fail"] or rule["pass"] >= answered or not queues["seen"]:
@@ -165,6 +172,8 @@ def _queues_seen(
         text = f"of {queues['seen']} accept queues the fullest held {fullest['length']}, backlog {fullest['backlog']} ({who})"
     if queues["unseen"]:
         text += f"; {queues['unseen']} more were not told"
+    if networks:
+        text += f"; {networks}"
     yield {
         "kind": "seen",
         "severity": None,

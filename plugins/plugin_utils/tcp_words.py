@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Set as AbstractSet
+
 from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
 
 UNSEEN = "an unseen process"
+# The variable of the playbooks and the role collect, which becomes the option sample_seconds of node_snapshot.
+SECOND_SAMPLE = "set collect_sample_seconds above 0"
 
 _ROLES = {(name, row.port): row for row in known_ports.CATALOGUE if row.protocol == "tcp" for name in row.names}
+_NOISE = 1e-9
+_NETWORKS = {
+    "host": "in the hosts' own network (those of pods were not looked at)",
+    "pods": "in the networks of pods (the hosts' own was not looked at)",
+}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -42,4 +52,14 @@ def endpoint(address: str, number: int) -> str:
 
 def share(value: float) -> str:
     """``62 %``, rounded down, so that nothing is 100 % which is not full."""
-    return f"{int(value * 100)} %"
+    return f"{math.floor(value * 100 + _NOISE)} %"  # 0.29 * 100 is 28.999999999999996
+
+
+def networks(looked_at: AbstractSet[str]) -> str:
+    """Which network namespaces were looked at, as the end of a sentence; empty where it was all of them, or none.
+
+    ``looked_at`` are the values of tcp_states' ``netns`` over the hosts.
+    """
+    if not looked_at or looked_at == {"all"}:
+        return ""
+    return _NETWORKS.get(min(looked_at), "") if len(looked_at) == 1 else "in the network namespaces that were looked at"

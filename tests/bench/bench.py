@@ -229,8 +229,8 @@ def _bench(python: str, rounds: int) -> int:
         f"Seconds are those of the shortest of {rounds} rounds in which the programs took turns, their start included.",
     )
     samples = [measure(sockets, python, rounds) for sockets in SIZES]
-    found = limits(samples)
     _tell("", f"{SIZES[-1]:,} established sockets:", *beside(samples[-1]))
+    found = limits(samples)
     _tell(
         "",
         "Seconds by the number of sockets, and what each further socket adds:",

@@ -48,7 +48,7 @@ class Runs:
 
 def side_by_side(commands: Sequence[Sequence[str]], rounds: int) -> list[Runs]:
     """Run every command once in each of ``rounds`` rounds, after a round that counts for nothing."""
-    passes = [[run(command) for command in commands] for _ in range(rounds + 1)]
+    passes = [[run(command) for command in commands] for _round in range(rounds + 1)]
     return [Runs(column) for column in zip(*passes[1:], strict=True)]
 
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import backlog_words, describe, listening, tcp_words
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    backlog_words,
+    cpu_facts,
+    describe,
+    listening,
+    tcp_words,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -22,7 +28,8 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 
 # A queue that nobody empties fills whatever its length; one that overflows now and then needs room for a burst.
 _HIGHEST_SOMAXCONN = 65535  # more does not fit into the 16 bits that Linux before 4.1 keeps a backlog in
-_CPU = ("cpu-steal", "run-queue-long", "control-plane-single-cpu")
+_CPU = ("cpu-steal", "run-queue-long")  # findings that prove by themselves that the CPU was short
+_FEW_CPUS = "control-plane-single-cpu"  # which proves nothing by itself
 _OVERFLOWS = "ListenOverflows"
 _DROPS = "ListenDrops"
 
@@ -36,13 +43,16 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield _overfull(socket, node, context)
     growth = _growth(section)
     if growth and not any(_drops(socket, growth) for socket in full if socket["netns"] == listening.HOST):
-        yield _growing(growth, sockets, section)
-    yield from _unknowns(section, sockets)
+        yield _growing(growth, sockets, node, context)
+    yield from _unknowns(section, sockets, share)
 
 
 def _is_over(socket: dict[str, Any], share: float) -> bool:
+    """True for a queue that is past its backlog now, whatever it was before, or that held its share of it both times."""
     if socket["backlog"] is None or not socket["queue"]:
         return False
+    if socket["queue"] > socket["backlog"]:
+        return True
     seen = (socket["queue"], socket["queue"] if socket["queue_before"] is None else socket["queue_before"])
     return bool(min(seen) >= share * socket["backlog"])
 
@@ -62,17 +72,29 @@ def _growth(section: dict[str, Any]) -> dict[str, int]:
 def _overfull(socket: dict[str, Any], node: NodeView, context: Context) -> Fail:
     section = node["tcp_states"]
     drops = _drops(socket, _growth(section) if socket["netns"] == listening.HOST else {})
+    somaxconn = section["limits"]["somaxconn"]
     by_design = _is_opener(socket)
     who = listening.name(socket)
     return Fail(
         subject=who,
         title=f"the accept queue of {who} is {'full, and new connections are dropped' if drops else 'filling up'}",
-        explanation=_explanation(socket, section["limits"]["somaxconn"], drops, by_design),
+        explanation=_explanation(socket, somaxconn, drops, by_design),
         evidence=tuple(_evidence(socket, section)),
-        remedies=tuple(_remedies(socket, section["limits"]["somaxconn"], by_design)),
+        remedies=tuple(_remedies(socket, somaxconn, by_design)),
         severity="critical" if drops and not by_design else "warning",
-        caused_by=(*_CPU, *(("file-handles-near-limit",) if _lacks_files(socket, section, context) else ())),
+        caused_by=(
+            *_by_cpu(node, context),
+            *(("file-handles-near-limit",) if _lacks_files(socket, section, context) else ()),
+        ),
     )
+
+
+def _by_cpu(node: NodeView, context: Context) -> tuple[str, ...]:
+    """The rules on the CPU whose findings explain this; that there is one CPU only where it had no time to spare."""
+    busy = cpu_facts.busy_share(node.sections.get("host_pressure"))
+    if busy is not None and busy >= context.settings.threshold("cpu_busy_share"):
+        return (*_CPU, _FEW_CPUS)
+    return _CPU
 
 
 def _is_opener(socket: dict[str, Any]) -> bool:
@@ -110,7 +132,7 @@ def _counters(section: dict[str, Any]) -> Iterator[str]:
     for name in (_OVERFLOWS, _DROPS):
         if section["counters"][name] is not None:
             grown = (growth or {}).get("counters", {}).get(name)
-            since = f", by {grown} in {growth['seconds']:.0f} s" if growth and grown else ""
+            since = f", {grown} of them in the last {growth['seconds']:.0f} s" if growth and grown else ""
             yield f"{name} of this network namespace: {section['counters'][name]} since it began{since}"
 
 
@@ -118,14 +140,23 @@ def _remedies(socket: dict[str, Any], somaxconn: int | None, by_design: bool) ->
     if not by_design:
         yield Remedy(
             "find out what keeps the program from accepting: CPU first (steal, run queue), then its open files, then the program itself",
-            (f"ss -tlnp sport = :{socket['port']}",),
+            # In a pod's network namespace the same command of the host shows nothing of it.
+            (f"ss -tlnp sport = :{socket['port']}",) if socket["netns"] == listening.HOST else (),
             "none",
         )
-    yield backlog_words.restart(socket, "which empties the queue and takes over today's somaxconn")
-    if somaxconn is not None and socket["netns"] == listening.HOST and socket["backlog"] >= somaxconn:
-        wanted = min(max(backlog_words.DEFAULT_SOMAXCONN, 4 * somaxconn), _HIGHEST_SOMAXCONN)
-        if wanted > somaxconn and not by_design:
-            yield backlog_words.raise_somaxconn(wanted)
+    if somaxconn is None or socket["netns"] != listening.HOST or socket["backlog"] < somaxconn:
+        yield backlog_words.restart(socket, "which empties the queue; it then asks for its backlog anew")
+        return
+    wanted = min(max(backlog_words.DEFAULT_SOMAXCONN, 4 * socket["backlog"]), _HIGHEST_SOMAXCONN)
+    raised = wanted > socket["backlog"] and not by_design
+    if socket["backlog"] > somaxconn and not by_design:
+        wanted, raised = max(wanted, socket["backlog"]), True
+    yield backlog_words.restart(
+        socket,
+        f"which empties the queue; its backlog is then {somaxconn} at most{', unless somaxconn is raised first' if raised else ''}",
+    )
+    if raised:
+        yield backlog_words.raise_somaxconn(wanted)
 
 
 def _lacks_files(socket: dict[str, Any], section: dict[str, Any], context: Context) -> bool:
@@ -140,7 +171,7 @@ def _lacks_files(socket: dict[str, Any], section: dict[str, Any], context: Conte
     )
 
 
-def _growing(growth: dict[str, int], sockets: list[dict[str, Any]], section: dict[str, Any]) -> Fail:
+def _growing(growth: dict[str, int], sockets: list[dict[str, Any]], node: NodeView, context: Context) -> Fail:
     """Connections were lost, and no queue was seen full: a burst that was over when the queues were read, or another cause."""
     overflow = _OVERFLOWS in growth
     waiting = [socket for socket in sockets if socket["netns"] == listening.HOST and socket["queue"]]
@@ -152,7 +183,7 @@ def _growing(growth: dict[str, int], sockets: list[dict[str, Any]], section: dic
             "These counters belong to the whole network namespace, so they do not tell which listener lost connections. "
             f"{_burst(near) if overflow else _OTHER_DROPS}"
         ),
-        evidence=(*_counters(section), *((describe.line(near),) if near else ())),
+        evidence=(*_counters(node["tcp_states"]), *((describe.line(near),) if near else ())),
         remedies=(
             Remedy(
                 "watch the queues (Recv-Q against Send-Q) until the counters grow again: the listener that fills is the one",
@@ -161,7 +192,7 @@ def _growing(growth: dict[str, int], sockets: list[dict[str, Any]], section: dic
             ),
         ),
         severity="warning",
-        caused_by=_CPU,
+        caused_by=_by_cpu(node, context),
     )
 
 
@@ -184,7 +215,13 @@ def _burst(near: dict[str, Any] | None) -> str:
     return f"No queue was seen full: it was so between the samples, in a burst. Nearest to its limit is {name}."
 
 
-def _unknowns(section: dict[str, Any], sockets: list[dict[str, Any]]) -> Iterator[Unknown]:
+def _unknowns(section: dict[str, Any], sockets: list[dict[str, Any]], share: float) -> Iterator[Unknown]:
+    why = missing(section, "network namespaces")
+    if why:
+        yield Unknown(why)
+    if _may_hide_full_ones(section, share):
+        left_out = tcp_words.count(section["truncated"]["accept_queues"], "more listener")
+        yield Unknown(f"{left_out} were not told, and their accept queues may be as full as those that were")
     if any(socket["queue"] is None for socket in sockets):
         yield Unknown(f"the accept queues are not shown by the backend {section['backend']}")
     for socket in sockets:
@@ -200,8 +237,16 @@ def _unknowns(section: dict[str, Any], sockets: list[dict[str, Any]]) -> Iterato
     elif total and section["growth"] is None:
         yield Unknown(
             f"accept queues overflowed before ({tcp_words.count(total, 'connection')} lost since the network namespace began); whether they still "
-            "do is not known without a second sample: set sample_seconds"
+            f"do is not known without a second sample: {tcp_words.SECOND_SAMPLE}"
         )
+
+
+def _may_hide_full_ones(section: dict[str, Any], share: float) -> bool:
+    """True where listeners were left out though the last one told, the emptiest of these, is filling up."""
+    if not section["truncated"].get("accept_queues"):
+        return False
+    last = section["accept_queues"][-1] if section["accept_queues"] else None
+    return last is None or (last["queue"] or 0) >= share * (last["backlog"] or 1)
 
 
 def _waits(socket: dict[str, Any]) -> bool:
@@ -222,5 +267,6 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("tcp_states",),
-    thresholds=("accept_queue_share", "files_share"),
+    thresholds=("accept_queue_share", "cpu_busy_share", "files_share"),
+    by_network=True,
 )

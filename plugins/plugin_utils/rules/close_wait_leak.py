@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
@@ -55,8 +56,12 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
                 yield _ageless(gathered)
         elif aged:
             leak = _leak(gathered)
-            enough = leak.held >= threshold("close_wait_count") or _is_critical(leak, context)
-            yield _fail(leak, node, context, 1 if enough else int(threshold("close_wait_hosts")))
+            if leak.held >= threshold("close_wait_count") or _is_critical(leak, context):
+                yield _fail(leak, node, context)
+            elif leak.held >= threshold("shared_count"):
+                # The pools of many clients hold one or two that the other end has closed, and close them when they are next used.
+                share, hosts = threshold("close_wait_hosts_share"), int(threshold("close_wait_hosts"))
+                yield replace(_fail(leak, node, context), least_hosts=hosts, least_share=share)
     yield from _unseen(section, context)
 
 
@@ -70,7 +75,7 @@ def _is_aged(gathered: Gathered, seconds: float) -> bool | None:
 def _ageless(gathered: Gathered) -> Unknown:
     return Unknown(
         f"{gathered.who} has {tcp_words.count(gathered.count, 'connection')} in CLOSE-WAIT; whether it holds them or is about to close them is not "
-        "known, because their age is not shown and there was no second sample: set sample_seconds",
+        f"known, because their age is not shown and there was no second sample: {tcp_words.SECOND_SAMPLE}",
         _subject(gathered),
     )
 
@@ -110,7 +115,7 @@ def _subject(gathered: Gathered) -> str:
     return f"{gathered.who} {'on' if gathered.came_in else 'to'} port {gathered.port}"
 
 
-def _fail(leak: _Leak, node: NodeView, context: Context, least_hosts: int) -> Fail:
+def _fail(leak: _Leak, node: NodeView, context: Context) -> Fail:
     gathered = leak.gathered
     return Fail(
         subject=_subject(gathered),
@@ -119,7 +124,6 @@ def _fail(leak: _Leak, node: NodeView, context: Context, least_hosts: int) -> Fa
         evidence=tuple(_evidence(leak, Surroundings(node, context, gathered))),
         remedies=tuple(close_wait.remedies(gathered, node)),
         severity="critical" if _is_critical(leak, context) else "warning",
-        least_hosts=least_hosts,
         caused_by=_causes(gathered, context),
     )
 
@@ -218,7 +222,7 @@ def _joined(gathered: Gathered, around: Surroundings) -> Iterator[str]:
 def _whose(peer: peers.Peer) -> str:
     if peer.name:
         return peer.name
-    return "none of the cluster's" if peer.kind == peers.NONE else "not known whose"
+    return "named by no Node, Service or EndpointSlice" if peer.kind == peers.UNNAMED else "not known whose"
 
 
 def _sample(sample: dict[str, Any]) -> str:
@@ -259,6 +263,9 @@ RULE = Rule(
         "close_wait_seconds",
         "close_wait_files_share",
         "close_wait_hosts",
+        "close_wait_hosts_share",
+        "shared_count",
         "accept_queue_share",
     ),
+    by_network=True,
 )

@@ -22,7 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 _FILE = "/etc/sysctl.d/60-conntrack.conf"
 # struct nf_conn and its extensions, rounded up: 256 to 320 bytes in /proc/slabinfo on x86-64.
 _ENTRY_BYTES = 320
-# kube-proxy lets its own figure grow no further (cmd/kube-proxy/app, getConntrackMax).
+# kube-proxy lets its own figure grow no further (cmd/kube-proxy/app, getConntrackMax of 1.36).
 _PROXY_MOST = 1048576
 
 
@@ -42,7 +42,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 
 def _fail(use: limits.Use, level: str) -> Fail:
-    wanted = 2 * use.limit
+    wanted = use.doubled
     memory = wanted * _ENTRY_BYTES // 2**20
     return Fail(
         subject="conntrack table",
@@ -64,20 +64,24 @@ def _fail(use: limits.Use, level: str) -> Fail:
                 limits.sysctl("net.netfilter.nf_conntrack_max", wanted, _FILE),
                 f"up to {memory} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
             ),
-            _in_kube_proxy(min(wanted, _PROXY_MOST)),
+            _in_kube_proxy(wanted),
         ),
         severity=level,
     )
 
 
 def _in_kube_proxy(entries: int) -> Remedy:
+    """Let kube-proxy's own figure be no less; above the most that it sets, let it set none, which maxPerCore 0 means."""
+    change = f"set conntrack.min to {entries}"
+    if entries > _PROXY_MOST:
+        change = f"set conntrack.maxPerCore to 0, so that it leaves the limit as it is (by itself it sets {_PROXY_MOST} at most),"
     return Remedy(
-        f"where kube-proxy sets the limit: set conntrack.min to {entries} in its configuration, and restart it (the names are kubeadm's)",
+        f"where kube-proxy sets the limit: {change} in its configuration, and restart it (the names are kubeadm's)",
         (
             "kubectl -n kube-system edit configmap kube-proxy",
             "kubectl -n kube-system rollout restart daemonset kube-proxy",
         ),
-        "holds for every node; rules stay in force while kube-proxy restarts, changes to Services wait",
+        "holds for every node, also for those on which the limit above was not set; rules stay in force while kube-proxy restarts, changes to Services wait",
     )
 
 

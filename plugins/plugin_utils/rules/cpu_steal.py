@@ -41,15 +41,18 @@ def _severity(sample: float | None, since_boot: float | None, settings: Settings
         return "critical"
     if always >= share or (usual and now >= share):
         return "warning"
-    return "info" if now >= critical and since_boot is not None else ""
+    return "info" if now >= share and since_boot is not None else ""
 
 
 _TITLES = {
     "critical": "the hypervisor takes a large part of this machine's CPU time",
     "warning": "the hypervisor takes CPU time from this machine",
-    "info": "the hypervisor took much CPU time during the sample, and hardly any since boot",
+    "info": "the hypervisor took CPU time from this machine during the sample, and little since boot",
 }
-_PASSING = "It may have been a moment: since boot the share is small. A longer look tells whether it lasts, before anybody acts on it."
+_PASSING = (
+    "It may have been a moment, or have begun lately: since boot the share is small, which on a machine that has run for long hides days of it. "
+    "A longer look tells whether it lasts, before anybody acts on it."
+)
 
 
 def _fail(section: dict[str, Any], level: str) -> Fail:

@@ -14,6 +14,15 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.other_end import Surroundings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule
 
+# By level (ephemeral.level): with the program, and without one that was seen.
+_TITLES = {
+    "full": ("{who} has used up the local ports towards {named}", "the local ports towards {named} are used up"),
+    "nearly": (
+        "{who} has nearly used up the local ports towards {named}",
+        "the local ports towards {named} are nearly used up",
+    ),
+    "filling": ("{who} has most of the local ports towards {named}", "most local ports towards {named} are in use"),
+}
 _MOST = 0.5  # of a destination's connections: a state that more are in explains them
 
 
@@ -37,11 +46,12 @@ def _fail(
     where = tcp_words.endpoint(entry["destination"], entry["port"])
     named = where + _name(around.whose(entry["destination"], entry["port"]))
     states = _states(entry, section)
+    with_program, without = _TITLES[ephemeral.level(entry["count"], section, context)]
     who = entry["process"]
     return Fail(
         # Without the program: a socket in TIME-WAIT has none, and it may all be TIME-WAIT the next time.
         subject=f"connections to {where}",
-        title=f"{who} uses up the local ports towards {named}" if who else f"the local ports towards {named} run out",
+        title=(with_program if who else without).format(who=who, named=named),
         explanation=(
             "Each connection from one address to one destination needs a local port of its own, in whatever state it is, TIME-WAIT too. "
             'When none is left, connect() fails at once with EADDRNOTAVAIL, "cannot assign requested address". Other destinations still have '
@@ -57,7 +67,7 @@ def _fail(
 def _evidence(entry: dict[str, Any], share: float, states: dict[str, int], available: int) -> Iterator[str]:
     where = tcp_words.endpoint(entry["destination"], entry["port"])
     count = tcp_words.count(entry["count"], "connection")
-    yield f"{count} of {entry['process'] or tcp_words.UNSEEN} from {entry['source']} to {where}: {tcp_words.share(share)} of {available} ports"
+    yield f"{count}{ephemeral.owner(entry)} from {entry['source']} to {where}: {tcp_words.share(share)} of {available} ports"
     if states:
         ranked = sorted(states.items(), key=lambda pair: -pair[1])
         words = ", ".join(f"{number} {state.replace('_', '-').upper()}" for state, number in ranked)
@@ -97,7 +107,7 @@ RULE = Rule(
     id="ephemeral-destination-exhausted",
     group="tcp",
     severity="warning",
-    claim="no destination has most of the local ports that connections to it can have",
+    claim="no destination has most of the local ports that connections to it can have, in the host's own network",
     why="connections to that destination fail, and only those, which looks like a fault of the other side",
     sources=(
         "Linux net/ipv4/inet_hashtables.c, __inet_hash_connect",

@@ -14,6 +14,11 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule
 
 _SHOWN = 3
+_TITLES = {
+    "full": "all ports of the ephemeral range are in use, and programs that ask for any free port get none",
+    "nearly": "the ports of the ephemeral range are nearly exhausted",
+    "filling": "most ports of the ephemeral range are in use",
+}
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -33,7 +38,7 @@ def _fail(share: float, severity: str, section: dict[str, Any], context: Context
     between = f" between {span[0]} and {span[1]}" if span else ""
     return Fail(
         subject="ephemeral ports",
-        title="most ports of the ephemeral range are in use, and programs that ask for any free port will get none",
+        title=_TITLES[ephemeral.level(section["ephemeral"]["used"], section, context)],
         explanation=(
             "A program that lets the kernel choose a port before it listens or dials (bind() to port 0) needs one that no other socket has, in "
             'whatever state. When none is left it gets EADDRINUSE: "address already in use". Plain connections can still share a port, as long as '
@@ -51,14 +56,14 @@ def _fail(share: float, severity: str, section: dict[str, Any], context: Context
 
 def _destination(entry: dict[str, Any]) -> str:
     where = tcp_words.endpoint(entry["destination"], entry["port"])
-    return f"{tcp_words.count(entry['count'], 'connection')} of {entry['process'] or tcp_words.UNSEEN} to {where}"
+    return f"{tcp_words.count(entry['count'], 'connection')}{ephemeral.owner(entry)} to {where}"
 
 
 RULE = Rule(
     id="ephemeral-ports-exhausted",
     group="tcp",
     severity="warning",
-    claim="enough ports of the ephemeral range are free",
+    claim="enough ports of the ephemeral range are free in the host's own network",
     why="a program that asks for any port is refused: it does not start, or does not dial",
     sources=(
         "Linux net/ipv4/inet_connection_sock.c, inet_csk_find_open_port",

@@ -48,8 +48,8 @@ def _machine(section: dict[str, Any], settings: Settings) -> Iterator[Answer]:
             evidence=(f"open files of the machine: {use}",),
             remedies=(
                 Remedy(
-                    f"let the machine open {2 * use.limit} files, now and at each boot",
-                    limits.sysctl("fs.file-max", 2 * use.limit, _FILE),
+                    f"let the machine open {use.doubled} files, now and at each boot",
+                    limits.sysctl("fs.file-max", use.doubled, _FILE),
                     "each open file costs some hundred bytes of kernel memory; a leak fills the new limit too",
                 ),
             ),
@@ -94,7 +94,7 @@ def _remedies(name: str, use: limits.Use) -> Iterator[Remedy]:
         (),
         "none",
     )
-    wanted = 2 * use.limit
+    wanted = use.doubled
     if wanted <= _MOST:
         yield Remedy(
             f"let the running {name} open {wanted} files, without a restart (prlimit --pid PID --nofile={wanted}:{wanted})",

@@ -61,8 +61,8 @@ def _fail(section: dict[str, Any], use: limits.Use, level: str) -> Fail:
                 "none",
             ),
             Remedy(
-                f"let the kernel keep {2 * use.limit} of them, now and at each boot",
-                limits.sysctl("net.ipv4.tcp_max_orphans", 2 * use.limit, _FILE),
+                f"let the kernel keep {use.doubled} of them, now and at each boot",
+                limits.sysctl("net.ipv4.tcp_max_orphans", use.doubled, _FILE),
                 "up to 64 KiB of memory each, which cannot be swapped",
             ),
         ),

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
@@ -37,7 +39,8 @@ _SHOWN = 10
 _SAMPLES = 3
 
 _PLACES = {
-    peers.NONE: "addresses that are none of the cluster's",
+    peers.NO_NODE: "addresses that no Node names",
+    peers.UNNAMED: "addresses that no Node, Service or EndpointSlice names",
     peers.NODE: "nodes",
     peers.POD: "pods",
     peers.SERVICE: "Services",
@@ -55,15 +58,28 @@ class _Dialled(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """All that one program dials in vain on one port; ``kinds`` are the peers by kind (peers.NODE...), those untold left out."""
+    """All that one program dials in vain on one port; ``kinds`` are the peers by kind (peers.NODE...), those untold left out.
+
+    ``unanswered`` are the connections that were surely tried long enough: a program that dials a lot has some that have just begun.
+    """
 
     gathered: Gathered
     kinds: dict[str, list[_Dialled]]
     protocol: Protocol | None
+    unanswered: int
 
     @property
     def subject(self) -> str:
         return f"{self.gathered.who} to port {self.gathered.port}"
+
+    def has_dead(self, least: float) -> bool:
+        """True where so many addresses that no Node names were dialled for long."""
+        return min(len(self.kinds.get(peers.NO_NODE, ())), self.unanswered) >= least
+
+    @property
+    def only_routers(self) -> bool:
+        """True where nothing but peers that may be routers does not answer."""
+        return self.protocol is not None and self.protocol.routers and self.kinds.keys() == {peers.NO_NODE}
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -72,7 +88,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     aged = [group for group in section["groups"] if group["state"] == _STATE and _is_aged(group, seconds)]
     for gathered in stuck_groups.gather(section, _STATE, aged):
         around = Surroundings(node, context, gathered)
-        yield from _judge_one(_case(gathered, around), around, context)
+        yield from _judge_one(_case(gathered, around, seconds), around, context)
     yield from _unseen(section, context)
 
 
@@ -82,20 +98,26 @@ def _is_aged(group: dict[str, Any], seconds: float) -> bool:
     return bool(group["persisted"] != 0)
 
 
-def _case(gathered: Gathered, around: Surroundings) -> _Case:
+def _case(gathered: Gathered, around: Surroundings, seconds: float) -> _Case:
     protocol = node_protocols.of(gathered.process, gathered.port)
     kinds: dict[str, list[_Dialled]] = {kind: [] for kind in _PLACES}
     for address, count in gathered.peers:
         peer = around.whose(address, gathered.port, protocol is not None)
         kinds[peer.kind].append(_Dialled(address, peer, count))
-    return _Case(gathered, {kind: entries for kind, entries in kinds.items() if entries}, protocol)
+    told = {kind: entries for kind, entries in kinds.items() if entries}
+    return _Case(gathered, told, protocol, gathered.older_than(seconds))
 
 
 def _judge_one(case: _Case, around: Surroundings, context: Context) -> Iterator[Answer]:
-    settings = context.settings
-    dead = case.protocol is not None and peers.NONE in case.kinds
-    enough = dead or case.gathered.count >= settings.threshold("syn_sent_count")
-    yield _fail(case, around, 1 if enough else int(settings.threshold("syn_sent_hosts")))
+    threshold = context.settings.threshold
+    # A peer that only nodes have and no Node names is dead by itself; a router that restarts is not.
+    dead = case.protocol is not None and case.has_dead(threshold("syn_sent_count") if case.protocol.routers else 1)
+    enough = dead or case.unanswered >= threshold("syn_sent_count")
+    fail = _fail(case, around, dead)
+    if case.only_routers and not dead:
+        fail = replace(fail, severity="info")
+        enough = bool(case.gathered.persisted) and (case.gathered.oldest or 0.0) >= threshold("syn_sent_router_seconds")
+    yield fail if enough else _shared(fail, case, context)
     unplaced = case.kinds.get(peers.UNKNOWN)
     if case.protocol and unplaced and not enough:
         yield Unknown(
@@ -105,16 +127,31 @@ def _judge_one(case: _Case, around: Surroundings, context: Context) -> Iterator[
         )
 
 
-def _fail(case: _Case, around: Surroundings, least_hosts: int) -> Fail:
+def _shared(fail: Fail, case: _Case, context: Context) -> Fail:
+    """A fault only where hosts share it: the same peer on several, or not just one or two connections on most."""
+    threshold = context.settings.threshold
+    few = case.unanswered < threshold("shared_count")
+    others = (entry for kind, entries in case.kinds.items() if kind != peers.HERE for entry in entries)
+    return replace(
+        fail,
+        least_hosts=int(threshold("syn_sent_hosts")),
+        least_share=math.inf if few else threshold("syn_sent_hosts_share"),
+        marks=frozenset(peers.plain(entry.address) for entry in others),
+    )
+
+
+def _fail(case: _Case, around: Surroundings, many: bool) -> Fail:
+    """The fault; ``many``: peers of a protocol between nodes that no Node names are more than a node has routers."""
     places = " and ".join(_PLACES[kind] for kind in _main_kinds(case.kinds))
+    # A title tells what holds of all peers: those that were not told may be others.
+    among = "peers, among them " if places and case.gathered.peers_untold else ""
     here = [entry for entry in case.kinds.get(peers.HERE, ()) if around.drops(entry.peer, case.gathered.port)]
     return Fail(
         subject=case.subject,
-        title=f"{case.gathered.who} gets no answer on {case.gathered.port_words} from {places or 'peers that were not told'}",
-        explanation=" ".join(_explanation(case, around)),
+        title=f"{case.gathered.who} gets no answer on {case.gathered.port_words} from {among}{places or 'peers that were not told'}",
+        explanation=" ".join(_explanation(case, around, many)),
         evidence=tuple(_evidence(case, around)),
         remedies=tuple(_remedies(case, around)),
-        least_hosts=least_hosts,
         caused_by=("accept-queue-overflow",) if here else (),
     )
 
@@ -124,26 +161,27 @@ def _main_kinds(kinds: dict[str, list[_Dialled]]) -> list[str]:
     return [kind for kind, total in totals.items() if total >= _MAIN_SHARE * sum(totals.values())]
 
 
-def _explanation(case: _Case, around: Surroundings) -> Iterator[str]:
-    yield "These connections stand in SYN-SENT: SYN after SYN was sent, and neither an answer nor a refusal came back."
+def _explanation(case: _Case, around: Surroundings, many: bool) -> Iterator[str]:
+    begun = " Some of these have just begun." if case.unanswered < case.gathered.count else ""
+    yield f"Connections stand in SYN-SENT: SYN after SYN was sent, and neither an answer nor a refusal came back.{begun}"
     for kind in case.kinds:
-        yield _WHY[kind](case, around)
+        if case.protocol and kind == peers.NO_NODE:
+            yield _why_no_node(case.gathered, case.protocol, many)
+        else:
+            yield _WHY[kind](case, around)
 
 
-def _why_none(case: _Case, _around: Surroundings) -> str:
-    if case.protocol:
-        guess = (
-            ""
-            if case.gathered.process
-            else f"Which program dials could not be seen; the port is that of {min(case.protocol.names)}. "
-        )
-        return (
-            f"{guess}No Node of the cluster has these addresses, and only nodes speak {case.protocol.speaks} with each other: most likely these peers are "
-            f"gone. {case.protocol.why}"
-        )
+def _why_no_node(gathered: Gathered, protocol: Protocol, many: bool) -> str:
+    guess = f"Which program dials could not be seen; the port is that of {min(protocol.names)}. "
+    meaning = f"No Node of the cluster names these addresses. {protocol.meaning(many)} {protocol.why}"
+    return meaning if gathered.process else guess + meaning
+
+
+def _why_unnamed(_case: _Case, _around: Surroundings) -> str:
     return (
-        "No Node, no pod and no Service has these addresses: they are machines outside of the cluster that are down, addresses of something "
-        "that is gone, or a firewall on the way drops the packets."
+        "No Node, Service or EndpointSlice names these addresses: they are machines outside of the cluster that are down, addresses of "
+        "something that is gone, or a firewall on the way drops the packets. Pods are not listed, so a pod that is behind no Service would not "
+        "be named either."
     )
 
 
@@ -190,7 +228,7 @@ def _why_unknown(case: _Case, _around: Surroundings) -> str:
 
 
 _WHY = {
-    peers.NONE: _why_none,
+    peers.UNNAMED: _why_unnamed,
     peers.NODE: _why_nodes,
     peers.POD: _why_pods,
     peers.SERVICE: _why_services,
@@ -233,14 +271,15 @@ def _sample(sample: dict[str, Any]) -> str:
 
 def _remedies(case: _Case, around: Surroundings) -> Iterator[Remedy]:
     port = case.gathered.port
-    if case.protocol and (not case.kinds or not {peers.NONE, peers.UNKNOWN}.isdisjoint(case.kinds)):
+    here = (f"ss -tnpo state syn-sent dport = :{port}",) if not case.gathered.in_pod else ()
+    if case.protocol and (not case.kinds or not {peers.NO_NODE, peers.UNKNOWN}.isdisjoint(case.kinds)):
         yield case.protocol.look
-        if peers.NONE in case.kinds:  # of peers that are not known only looking is safe
+        if peers.NO_NODE in case.kinds:  # of peers that are not known only looking is safe
             yield from case.protocol.cures
-    elif peers.NONE in case.kinds:
+    elif peers.UNNAMED in case.kinds:
         yield Remedy(
-            f"find out what had these addresses, and take them out of the configuration of {case.gathered.who}",
-            (f"ss -tnpo state syn-sent dport = :{port}",),
+            f"find out what has or had these addresses, a pod perhaps; what is gone, take out of the configuration of {case.gathered.who}",
+            ("kubectl get pods --all-namespaces -o wide", *here),
             "none",
         )
     reachable = [entry for kind in (peers.NODE, peers.HERE) for entry in case.kinds.get(kind, ())]
@@ -254,7 +293,7 @@ def _remedies(case: _Case, around: Surroundings) -> Iterator[Remedy]:
     if len(full) < len(reachable) or not {peers.POD, peers.SERVICE}.isdisjoint(case.kinds):
         yield Remedy(
             f"look whether the SYNs arrive at the other end, then for what drops them: firewall, security group, NetworkPolicy for port {port}",
-            ("kubectl get networkpolicies --all-namespaces", f"ss -tnpo state syn-sent dport = :{port}"),
+            ("kubectl get networkpolicies --all-namespaces", *here),
             "none",
         )
 
@@ -284,5 +323,13 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host", "tcp_states"),
-    thresholds=("syn_sent_count", "syn_sent_seconds", "syn_sent_hosts"),
+    thresholds=(
+        "syn_sent_count",
+        "syn_sent_seconds",
+        "syn_sent_router_seconds",
+        "syn_sent_hosts",
+        "syn_sent_hosts_share",
+        "shared_count",
+    ),
+    by_network=True,
 )

@@ -67,7 +67,7 @@ def _fail(section: dict[str, Any], level: str, grown: int) -> Fail:
                 ("ss -Htnmp",),
                 "none; the list is as long as there are connections",
             ),
-            *_raise(section["limits"]["tcp_mem"]),
+            *_raise(section["limits"]["tcp_mem"], section["counters"]["memory_pages"] or 0),
         ),
         severity="critical" if grown else level,
         caused_by=("orphans-near-limit",),
@@ -84,8 +84,9 @@ def _evidence(section: dict[str, Any], grown: int) -> Iterator[str]:
         yield f"net.ipv4.tcp_mem, in pages: low {marks[0]}, pressure {marks[1]}, high {marks[2]}"
 
 
-def _raise(marks: list[int] | None) -> Iterator[Remedy]:
-    if marks:
+def _raise(marks: list[int] | None, pages: int) -> Iterator[Remedy]:
+    # Marks that were lowered below what is in use: doubled, they might still be below it.
+    if marks and pages <= 2 * marks[-1]:
         doubled = " ".join(str(2 * mark) for mark in marks)
         yield Remedy(
             "where all of it is needed: double the marks, now and at each boot",

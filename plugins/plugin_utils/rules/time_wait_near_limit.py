@@ -72,8 +72,8 @@ def _largest(section: dict[str, Any]) -> Iterator[str]:
 def _raise(use: limits.Use | None) -> Iterator[Remedy]:
     if use and use.limit:
         yield Remedy(
-            f"let the kernel keep {2 * use.limit} of them, now and at each boot",
-            limits.sysctl("net.ipv4.tcp_max_tw_buckets", 2 * use.limit, _FILE),
+            f"let the kernel keep {use.doubled} of them, now and at each boot",
+            limits.sysctl("net.ipv4.tcp_max_tw_buckets", use.doubled, _FILE),
             "some 250 bytes of kernel memory each; it cures no shortage of ports",
         )
 
@@ -82,7 +82,7 @@ RULE = Rule(
     id="time-wait-near-limit",
     group="tcp",
     severity="warning",
-    claim="there is room for connections in TIME-WAIT",
+    claim="there is room for connections in TIME-WAIT in the host's own network",
     why="without TIME-WAIT a late segment of an ended connection can end or damage a new one, and so many ends cost CPU and ports",
     sources=(
         "Linux Documentation/networking/ip-sysctl.rst: tcp_max_tw_buckets; net/ipv4/inet_timewait_sock.c, inet_twsk_alloc; RFC 1337",

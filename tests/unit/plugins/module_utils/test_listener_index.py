@@ -48,3 +48,17 @@ def listeners(*places):
 def test_of(places, address, port, expected):
     found = listeners(*places).of(entry(address, port))
     assert (found and found.inode) == expected
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([("0.0.0.0", 80), ("0.0.0.0", 81), ("::", 80), ("0.0.0.0", 80)], [1, 3, 4]),
+        ([("0.0.0.0", 81)], []),
+        ([], []),
+    ],
+)
+def test_on(places, expected):
+    index = listeners(*places)
+    assert [found.inode for found in index.on(80)] == expected
+    assert index.on(79) == []

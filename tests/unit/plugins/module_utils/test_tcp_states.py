@@ -630,6 +630,45 @@ def test_of_two_listeners_on_a_port_the_nearer_one_should_have_accepted(machine)
     assert [found["process"] for found in told["groups"]] == ["deaf"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("nginx", "nginx"), ("haproxy", None)],  # of two programs it is not known which one waits
+)
+def test_who_should_accept_what_nobody_holds(machine, name, expected):
+    machine.process(400, name, 41)
+    machine.kernel = Kernel(
+        [
+            Sock("listen", "10.0.0.1", 443, inode=1, wqueue=4),
+            Sock("listen", "10.0.0.2", 443, inode=41, wqueue=4),
+            Sock("established", "10.0.0.1", 443, "10.0.0.8", 40001),
+            Sock("established", "10.0.0.2", 443, "10.0.0.8", 40002),
+            # These nobody should hold any more.
+            Sock("time_wait", "10.0.0.1", 443, "10.0.0.8", 40003),
+            Sock("fin_wait2", "10.0.0.1", 50001, "10.0.0.8", 80),
+        ]
+    )
+    told = {(found["state"], found["process"], found["count"]) for found in machine.look()["groups"]}
+    assert told == {("established", expected, 2), ("time_wait", None, 1), ("fin_wait2", None, 1)}
+
+
+def test_a_connection_to_a_port_of_which_the_listener_is_gone_came_in(machine):
+    # The kernel drew the peer's port and not this one.
+    machine.kernel = Kernel([Sock("established", "10.0.0.1", 8443, "10.0.0.8", 40001, inode=11)])
+    (found,) = machine.look()["groups"]
+    assert (found["process"], found["local_port"], found["peer_port"]) == ("nginx", 8443, None)
+
+
+def test_hung_connections_of_a_listener_that_is_gone_are_one_group(machine):
+    # Each by its peer's port would be a leak of one.
+    machine.kernel = Kernel(
+        Sock("close_wait", "10.0.0.1", 8443, "10.0.0.8", port, inode=11, **close_wait(70_000))
+        for port in range(40000, 40050)
+    )
+    (found,) = machine.look()["groups"]
+    assert (found["process"], found["local_port"], found["peer_port"], found["count"]) == ("nginx", 8443, None, 50)
+    assert found["causes"] == {"never_read": 0, "leaked": 50, "never_accepted": 0}
+
+
 def test_a_call_from_a_port_on_which_another_listens_elsewhere_went_out(machine):
     machine.kernel = Kernel(
         [
@@ -842,7 +881,8 @@ def test_all_namespaces(machine):
     assert [(queue["netns"], queue["queue_before"]) for queue in told["accept_queues"] if queue["port"] == 5000] == [
         ("4026532281", None)
     ]
-    # These are told of the host alone.
+    # These are told of the host alone, so nobody else is asked for what is bound and nothing else.
+    assert all(states != 1 << 13 for _extensions, states in KERNELS["4026532281"].heard)
     assert told["counters"] == COUNTERS
     assert told["ephemeral"]["used"] == 6
     assert told["growth"]["states"] == {"syn_sent": 0, "close_wait": 0}

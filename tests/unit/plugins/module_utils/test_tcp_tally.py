@@ -276,6 +276,14 @@ def test_what_came_in_came_to_an_address_that_is_listened_on(place, came_in):
     assert sum(sum(peers.values()) for bunch, peers in counted(tally).items() if bunch.incoming) == len(came_in)
 
 
+@pytest.mark.parametrize("places", [["0.0.0.0", "10.0.0.2"], ["10.0.0.2", "0.0.0.0"]])
+def test_beside_a_listener_on_all_addresses_one_on_a_single_address_changes_nothing(places):
+    socks = [Sock("established", source, 443, "10.0.0.7", 40000) for source in ("10.0.0.1", "10.0.0.2")]
+    tally = Tally([listener(place, 443) for place in places])
+    tcp_tally.read(tally, ALL, Kernel(socks).connect)
+    assert counted(tally) == {Bunch("established", 0, True, 443): {"10.0.0.7": 2}}
+
+
 @pytest.mark.parametrize(
     ("drawn", "counts"),
     [(None, [3]), ((1000, 1002), [3]), ((1001, 1001), [1]), ((1001, 60999), [2]), ((2000, 3000), [])],
@@ -464,8 +472,31 @@ def test_any_sockets_are_counted_as_one_after_the_other(socks, waiting, drawn, h
     tcp_tally.read(by_datagram, ALL, Kernel(socks).connect)
     for entry in entries:
         by_entry.add(entry, NUMBERS[entry.state])
-    assert_equal(by_datagram, Plain(entries, waiting, drawn), holders)
-    assert_equal(by_entry, Plain(entries, waiting, drawn), holders)
+    expected = Plain(entries, waiting, drawn)
+    assert [by_entry.came_in(entry) for entry in entries] == [expected.came_in(entry) for entry in entries]
+    assert_equal(by_datagram, expected, holders)
+    assert_equal(by_entry, expected, holders)
+
+
+@given(any_socks(), some_listeners(), some_drawn)
+def test_without_inodes_as_much_is_counted(socks, waiting, drawn):
+    entries = [sock_diag.parse(memoryview(payload(sock)), "tcp") for sock in socks]
+    by_datagram, by_entry, expected = (
+        Tally(waiting, drawn, False),
+        Tally(waiting, drawn, False),
+        Plain(entries, waiting, drawn),
+    )
+    tcp_tally.read(by_datagram, ALL, Kernel(socks).connect)
+    for entry in entries:
+        by_entry.add(entry, NUMBERS[entry.state])
+    for tally in (by_datagram, by_entry):
+        assert {name: count for name, count in tally.counts().items() if count} == dict(expected.states())
+        assert counted(tally) == expected.bunches()
+        assert tally.used(0, 65535) == expected.used()
+        assert list(tally.inodes(NAMES)) == []
+        told = {tuple(ends): inodes for *ends, inodes in tally.destinations(10_000)}
+        # Their number is told by as many zeros.
+        assert told == {ends: [0] * len(inodes) for ends, inodes in expected.destinations().items()}
 
 
 # What datagrams are made of: sockets of both families and of every length, and what ends a dump. Drawn by number, to be shown briefly.

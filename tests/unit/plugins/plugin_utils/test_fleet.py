@@ -93,6 +93,29 @@ def test_listeners_of_one_port_are_told_together():
     assert fleet.ends("a").queues[53] == Queue(7, 128)
 
 
+def test_open_connections_are_known_by_their_other_end():
+    node = with_groups(
+        captured("node-a"),
+        group("established", "gw", {"192.0.2.9": 25, "::ffff:192.0.2.8": 2}, local_port=9000),
+        group("established", "gw", {"192.0.2.9": 9}, local_port=9000, netns="4026532281"),
+    )
+    ends = learned(a=node).ends("a")
+    assert ends.still_open(True, 9000, ["192.0.2.9", "192.0.2.7"]) == 25
+    assert ends.still_open(True, 9000, ["192.0.2.8"]) == 2
+    assert ends.still_open(False, 9000, ["192.0.2.9"]) == 0
+
+
+def test_a_host_is_found_by_any_notation_of_its_address():
+    fleet = learned(a=at("2001:0DB8:0::3"))
+    assert fleet.host_of("2001:db8::3") == "a"
+    assert fleet.has_address("2001:db8:0:0::3")
+
+
+def test_which_networks_were_looked_at():
+    everything = changed(captured("node-a"), "tcp_states.netns", "all")
+    assert learned(a=captured("node-a"), b=everything).networks == {"host", "all"}
+
+
 def test_pods_are_none_of_the_hosts_own():
     pod = {"netns": "4026532281"}
     snapshot = with_groups(

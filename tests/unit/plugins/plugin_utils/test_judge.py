@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 import shlex
 
 import pytest
@@ -243,6 +244,64 @@ def test_what_is_benign_on_few_hosts_is_not_told(answers, found, counts):
     assert not any({"least_hosts", "if_benign"} & finding.keys() for finding in document["findings"])
 
 
+@pytest.mark.parametrize(
+    ("demanded", "of_hosts", "is_told"),
+    [
+        ({"least_share": 0.5}, 6, True),
+        ({"least_share": 0.5}, 7, False),
+        ({"least_share": math.inf}, 3, False),
+        ({"least_share": math.inf, "marks": frozenset({"10.0.0.1"})}, 100, True),
+        ({"least_share": 0.5, "least_hosts": 4}, 3, False),
+        ({"least_share": 0.5, "least_hosts": 1}, 100, True),
+    ],
+)
+def test_how_many_hosts_of_a_fleet_must_share_a_fault(demanded, of_hosts, is_told):
+    """Three have it, of so many."""
+    names = [f"node-{number:03}" for number in range(of_hosts)]
+    answers = {name: [fault("a", **{**FEW, **demanded})] if name < "node-003" else [] for name in names}
+    document = judged_by(on_hosts(answers), hosts=names)
+    assert len(of_rule(document, "made-up")) == (3 if is_told else 0)
+    assert document["rules"]["made-up"]["pass"] == (of_hosts - 3 if is_told else of_hosts)
+    assert not any({"least_share", "marks"} & finding.keys() for finding in document["findings"])
+
+
+def test_hosts_share_a_mark_only_where_it_is_the_same():
+    answers = {
+        f"node-{number}": [fault("a", **FEW, least_share=math.inf, marks=frozenset(marks))]
+        for number, marks in enumerate(["ab", "bc", "bd", "c"])
+    }
+    told = of_rule(judged_by(on_hosts(answers), hosts=answers), "made-up")
+    assert [finding["host"] for finding in told] == ["node-0", "node-1", "node-2"]
+
+
+def test_equal_findings_of_a_host_demand_what_the_mildest_does():
+    two = [fault("a", **FEW, least_share=math.inf, marks={"x"}), fault("a", **FEW, least_share=0.5, marks={"y"})]
+    answers = {f"node-{number}": two for number in range(3)}
+    assert len(of_rule(judged_by(on_hosts(answers), hosts=answers), "made-up")) == 3
+
+
+@pytest.mark.parametrize(
+    ("networks", "claim"),
+    [
+        (("host", "host"), "it holds, in the hosts' own network (those of pods were not looked at)"),
+        (("host", "all"), "it holds, in the network namespaces that were looked at"),
+        (("all", "all"), "it holds"),
+    ],
+)
+def test_a_claim_on_networks_says_which_were_looked_at(networks, claim):
+    snapshots = {
+        f"node-{number}": changed(captured("node-a"), "tcp_states.netns", netns)
+        for number, netns in enumerate(networks)
+    }
+    limited = Rule("limited", "tcp", "warning", "it holds", "it matters", (), lambda *_: iter(()), by_network=True)
+    other = Rule("other", "tcp", "warning", "it holds", "it matters", (), lambda *_: iter(()))
+    document = judge.judge(Scene(snapshots, kubernetes_136()), settings.Settings(), [limited, other])
+    assert document["rules"]["limited"]["claim"] == claim
+    assert document["rules"]["other"]["claim"] == "it holds"
+    (fine,) = [entry["text"] for entry in document["survey"]["conclusions"] if entry["kind"] == "fine"]
+    assert fine == f"no fault found in limited, other{claim.replace('it holds, ', '; TCP ').replace('it holds', '')}"
+
+
 def test_what_is_benign_explains_nothing():
     below = made_up([fault("b", caused_by=("above",))], name="below")
     document = judged_by(made_up([fault("a", **FEW)], name="above"), below, hosts=("node-a", "node-b"))
@@ -412,7 +471,7 @@ def test_hostile_names_stay_in_their_quotes(name):
             service.update(name=name, namespace=name)
             service["ports"][0]["name"] = name
     cluster["endpoint_slices"] = [piece for piece in cluster["endpoint_slices"] if piece["service"] != "orphan"]
-    process = {"pid": 1, "name": name, "unit": name, "container_id": name, "pod_uid": name}
+    process = {"pid": 1, "name": name, "unit": f"{name}.service", "container_id": None, "pod_uid": None}
     sysctl = "port_settings.kernel.sysctl"
     wide = changed(
         captured("node-a"),
@@ -430,7 +489,7 @@ def test_hostile_names_stay_in_their_quotes(name):
         check_command(command)
     told = [shlex.split(command) for command in commands(finding)]
     (restart,) = [words for words in told if words[0] == "systemctl"]
-    assert restart[-1] == name
+    assert restart[-1] == f"{name}.service"
     kubectl = [words[:6] for words in told if words[0] == "kubectl"]
     if not name.startswith("-"):  # kubectl would take it for an option
         look = ["get", "endpointslices", "-l"]

@@ -66,6 +66,30 @@ def test_who_has_an_address(cluster, address, port, peer):
 
 
 @pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("2001:0DB8:0:0::0003", "2001:db8::3"),
+        ("::ffff:192.0.2.3", "192.0.2.3"),
+        ("::ffff:c000:203", "192.0.2.3"),
+        ("192.0.2.3", "192.0.2.3"),
+        ("192.0.2.003", "192.0.2.003"),
+        ("junk", "junk"),
+        ("", ""),
+    ],
+)
+def test_addresses_are_compared_in_one_notation(address, plain):
+    assert peers.plain(address) == plain
+
+
+def test_whatever_the_notation_it_is_the_same_address():
+    long = with_node(kubernetes_136(), "node-6", "2001:0DB8:0000::0003")
+    assert Directory(long).find("2001:db8::3", 179) == Peer(peers.NODE, "node node-6")
+    assert Directory(kubernetes_136()).find("::ffff:192.0.2.2", 179) == Peer(peers.NODE, "node node-a")
+    pods = changed(kubernetes_136(), "endpoint_slices.0.endpoints.0.addresses", ["2001:0db8::0:9"])
+    assert Directory(pods).find("2001:db8::9", 80).kind == peers.POD
+
+
+@pytest.mark.parametrize(
     ("missing", "why"),
     [
         ((), ""),

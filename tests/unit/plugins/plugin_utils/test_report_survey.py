@@ -76,6 +76,16 @@ def test_the_order_of_a_fleets_report():
     ]
 
 
+def test_connections_in_time_wait_are_nobodys():
+    ended = {
+        **section(),
+        "groups": [group(state="time_wait", process=None, count=9000, local_port=None, peer_port=443)],
+    }
+    lines = " ".join(" ".join(report_survey.talkers(told(learnt(ended)))).split())
+    assert "(no process) to port 443" in lines
+    assert "not seen" not in lines
+
+
 def services(*sections):
     return report_survey.services(told(learnt(*sections)))[3:]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, node_protocols, tcp_words
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, node_protocols, restarts, tcp_words
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.tcp_scene import queue, quiet
 
 
@@ -51,9 +51,73 @@ def test_endpoint(address, words):
     assert tcp_words.endpoint(address, 80) == words
 
 
-@pytest.mark.parametrize(("value", "words"), [(1.0, "100 %"), (0.999, "99 %"), (0.6, "60 %"), (0.0, "0 %")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(1.0, "100 %"), (0.999, "99 %"), (0.6, "60 %"), (0.29, "29 %"), (0.0, "0 %")]
+)
 def test_share(value, words):
     assert tcp_words.share(value) == words
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "words"),
+    [
+        ({"host"}, "in the hosts' own network (those of pods were not looked at)"),
+        ({"pods"}, "in the networks of pods (the hosts' own was not looked at)"),
+        ({"host", "all"}, "in the network namespaces that were looked at"),
+        ({"all"}, ""),
+        (set(), ""),
+        ({"junk"}, ""),
+    ],
+)
+def test_which_networks_were_looked_at(looked_at, words):
+    assert tcp_words.networks(looked_at) == words
+
+
+def process(name="java", **fields):
+    return {"pid": 7, "name": name, "unit": None, "container_id": None, "pod_uid": None, **fields}
+
+
+@pytest.mark.parametrize(
+    ("name", "held_by", "words", "commands"),
+    [
+        ("java", process(unit="java.service"), "restart java.service, ", ("systemctl restart java.service",)),
+        ("java", process(unit="-x.service"), "restart -x.service, ", ("systemctl restart -- -x.service",)),
+        ("java", process(unit="session-3.scope"), "restart java, ", ()),
+        ("java", process(), "restart java, ", ()),
+        (
+            "java",
+            process(unit="java.service", container_id="ab"),
+            "restart java in its container, or the container, ",
+            (),
+        ),
+        ("java", process(unit="java.service", pod_uid="1-2"), "restart its container (a static pod's", ()),
+        ("systemd", process("systemd", unit="init.scope"), "restart the socket unit", ()),
+        ("sshd", process("systemd", unit="init.scope"), "restart the socket unit", ()),
+        ("dockerd", process("dockerd", unit="docker.service"), "restart docker.service, ", ()),
+        ("dockerd", process("dockerd"), "restart dockerd, ", ()),
+        ("etcd", process("etcd", unit="etcd.service"), "restart etcd.service, ", ("systemctl restart etcd.service",)),
+    ],
+)
+def test_how_a_program_is_restarted(name, held_by, words, commands):
+    remedy = restarts.remedy(name, [held_by], "which helps", "it is away")
+    assert remedy.summary.startswith(words)
+    assert remedy.summary.endswith(", which helps")
+    assert remedy.commands == commands
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("dockerd", "live-restore"), ("etcd", "majority"), ("kube-apiserver", "majority"), ("k3s-server", "majority")],
+)
+def test_a_restart_that_costs_more_says_so(name, word):
+    assert word in restarts.remedy(name, [], "which helps", "it is away").risk
+    assert word not in restarts.remedy("java", [], "which helps", "it is away").risk
+
+
+def test_of_a_pod_only_its_container_is_restarted():
+    found = restarts.remedy("java", [process(unit="java.service")], "which helps", "it is away", in_pod=True)
+    assert found.summary.startswith("restart its container")
+    assert not found.commands
 
 
 def named(span=(32768, 60999), **fields):

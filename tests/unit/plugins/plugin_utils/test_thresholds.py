@@ -108,9 +108,9 @@ def test_what_is_in_force(given, name, expected):
 @pytest.mark.parametrize(
     ("use", "share", "text"),
     [
-        (Use(0, 10), 0.0, "0 of 10 (0%)"),
-        (Use(3, 4), 0.75, "3 of 4 (75%)"),
-        (Use(5, 4), 1.25, "5 of 4 (125%)"),
+        (Use(0, 10), 0.0, "0 of 10 (0 %)"),
+        (Use(3, 4), 0.75, "3 of 4 (75 %)"),
+        (Use(5, 4), 1.25, "5 of 4 (125 %)"),
         (Use(0, 0), 0.0, "0 of 0"),
         (Use(1, 0), float("inf"), "1 of 0"),
     ],

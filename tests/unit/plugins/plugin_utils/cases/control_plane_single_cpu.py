@@ -33,7 +33,7 @@ CASES = [
             "a control plane runs on 1 CPU",
             "2 are asked for",
             "running here: kube-apiserver",
-            "steal since boot: 12% of the CPU time",
+            "steal since boot: 12 % of the CPU time",
             "13 at most",
             "give the machine 2 CPUs or more",
         ),

@@ -58,7 +58,7 @@ CASES = [
         "warning",
         words=(
             "kubelet has opened most of the files that it may",
-            "open files of kubelet (pid 3693): 717 of 1024 (70%)",
+            "open files of kubelet (pid 3693): 717 of 1024 (70 %)",
             "ls -l /proc/PID/fd",
             "prlimit --pid PID --nofile=2048:2048",
             "raise LimitNOFILE",
@@ -103,7 +103,7 @@ CASES = [
         live(MACHINE, {"open": 70000, "max": 100000}),
         "node-a",
         "warning",
-        words=("the machine has opened most of the files", "open files of the machine: 70000 of 100000 (70%)"),
+        words=("the machine has opened most of the files", "open files of the machine: 70000 of 100000 (70 %)"),
         commands=(
             "printf '%s\\n' 'fs.file-max = 200000' > /etc/sysctl.d/60-file-max.conf",
             "sysctl -p /etc/sysctl.d/60-file-max.conf",

@@ -23,7 +23,7 @@ CASES = [
         "warning",
         words=(
             "there are many orphaned TCP connections",
-            "orphans: 32768 of 131072 (25%)",
+            "orphans: 32768 of 131072 (25 %)",
             "connections: FIN-WAIT-1 30000, FIN-WAIT-2 0, CLOSING 0, LAST-ACK 0",
             "up to 64 KiB of memory each",
         ),

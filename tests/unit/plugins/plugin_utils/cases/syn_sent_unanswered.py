@@ -77,6 +77,30 @@ def of_another_cluster(*names):
     return cluster
 
 
+# Three hosts that dial three addresses each, none of them the same.
+DIFFERENT = [each("java", 443, [f"198.51.100.{host}{number}" for number in range(3)]) for host in range(1, 4)]
+
+
+def tried(age):
+    """One connection of a crawler."""
+    return {
+        "netns": "host",
+        "state": "syn_sent",
+        "address": "192.0.2.2",
+        "port": 40000,
+        "peer": OUTSIDE,
+        "peer_port": 443,
+        "process": "crawler",
+        "pid": 77,
+        "inode": 99,
+        "age_seconds": age,
+        "retransmits": 1,
+        "unread": None,
+        "cause": None,
+        "persisted": None,
+    }
+
+
 CASES = [
     # Dead peers of protocols that nodes speak with each other
     Case(
@@ -85,10 +109,14 @@ CASES = [
         both_ends(),
         "node-a",
         words=(
-            "bird gets no answer on port 179 (calico BGP) from addresses that are none of the cluster's",
+            "bird gets no answer on port 179 (calico BGP) from addresses that no Node names",
             "6 connections of bird to port 179 (calico BGP) at 6 addresses, the oldest 14 s old at least, 6 of them in both samples",
-            "to addresses that are none of the cluster's: 6 connections, to 192.0.2.201, 192.0.2.202",
-            "No Node of the cluster has these addresses, and only nodes speak BGP with each other: most likely these peers are gone",
+            "to addresses that no Node names: 6 connections, to 192.0.2.201, 192.0.2.202",
+            (
+                "No Node of the cluster names these addresses. Nodes speak BGP with each other, and with routers that somebody configured as peers. "
+                "So many peers are hardly routers: most likely they are nodes that are gone."
+            ),
+            "Only nodes speak gossip with each other: most likely these peers are gone. A Node object does not tell every address of a machine",
             "Calico's full mesh has a BGP session to every node that Calico's own datastore lists",
             "A router outside of the cluster (a BGPPeer) that is down looks the same",
             "calicoctl delete node NAME, only for a node of which two sources say that it is gone",
@@ -108,11 +136,11 @@ CASES = [
         words=("restart protokube on all nodes at the same time", "upgrade kops"),
     ),
     Case("a dead BGP peer that was dialled a moment ago", "pass", dials("bird", 179, OUTSIDE, oldest=2.9), "node-a"),
-    Case("a dead BGP peer after three seconds", "fail", dials("bird", 179, OUTSIDE, oldest=3.0), "node-a"),
+    Case("a dead BGP peer after three seconds", "fail", dials("bird", 179, DEAD, oldest=3.0), "node-a", "warning"),
     Case(
         "no age is shown, but it was there before",
         "fail",
-        dials("bird", 179, OUTSIDE, oldest=None, persisted=1),
+        dials("protokube", 3999, OUTSIDE, oldest=None, persisted=1),
         "node-a",
         words=("1 of them in both samples",),
     ),
@@ -120,7 +148,7 @@ CASES = [
     Case(
         "nothing shows an age",
         "fail",
-        dials("bird", 179, OUTSIDE, oldest=None),
+        dials("protokube", 3999, OUTSIDE, oldest=None),
         "node-a",
         words=("their age is not shown here",),
     ),
@@ -143,14 +171,14 @@ CASES = [
     Case(
         "the program could not be seen, the port tells",
         "fail",
-        dials(None, 179, OUTSIDE),
+        dials(None, 179, DEAD),
         "node-a",
         words=("an unseen process gets no answer", "Which program dials could not be seen; the port is that of bird"),
     ),
     Case(
         "why the program could not be seen",
         "fail",
-        alone(gap(quiet(dialling(None, 179, OUTSIDE)), "tcp_states", "processes", "run with become (-b)")),
+        alone(gap(quiet(dialling(None, 179, DEAD)), "tcp_states", "processes", "run with become (-b)")),
         "node-a",
         words=("whose they are could not be seen (processes: run with become (-b))",),
     ),
@@ -160,7 +188,11 @@ CASES = [
         "fail",
         cut(dials("bird", 179, DEAD), "and", "more"),
         "node-a",
-        words=("8 connections of bird", "2 more addresses were not kept, and whose they are is not known"),
+        words=(
+            "from peers, among them addresses that no Node names",
+            "8 connections of bird",
+            "2 more addresses were not kept, and whose they are is not known",
+        ),
     ),
     Case(
         "peers were not told at all",
@@ -182,7 +214,7 @@ CASES = [
             "from addresses of which it is not known whose they are",
             "so nothing is said of them: the cluster's Nodes and Services and EndpointSlices are not known",
         ),
-        absent=("are gone", "dead", "calicoctl delete", "none of the cluster's"),
+        absent=("are gone", "dead", "calicoctl delete", "that no Node"),
         commands=("calicoctl get nodes -o wide",),
     ),
     Case(
@@ -208,14 +240,14 @@ CASES = [
         Scene({"node-a": quiet(dialling("bird", 179, {"192.0.2.3": 3, OUTSIDE: 3})), OTHER: other()}, no_api()),
         "node-a",
         words=("192.0.2.3 (host node-b)", "from nodes and addresses of which it is not known whose they are"),
-        absent=("none of the cluster's",),
+        absent=("that no Node",),
     ),
     Case(
         "for peers of nodes the list of nodes is enough",
         "fail",
-        dials("bird", 179, OUTSIDE, cluster=without(two_nodes(), "services", "endpoint_slices")),
+        dials("bird", 179, DEAD, cluster=without(two_nodes(), "services", "endpoint_slices")),
         "node-a",
-        words=("No Node of the cluster has these addresses",),
+        words=("No Node of the cluster names these addresses",),
     ),
     Case(
         "for others it is not",
@@ -226,7 +258,7 @@ CASES = [
             "192.0.2.201 (no Node's address)",
             "the cluster's Services and EndpointSlices are not known (services: services is forbidden)",
         ),
-        absent=("none of the cluster's", "calicoctl"),
+        absent=("that no Node", "calicoctl"),
     ),
     Case(
         "the list of nodes alone is missing",
@@ -234,7 +266,7 @@ CASES = [
         dials("java", 5432, DEAD, cluster=without(two_nodes(), "nodes")),
         "node-a",
         words=("the cluster's Nodes are not known",),
-        absent=("none of the cluster's",),
+        absent=("that no Node",),
     ),
     Case(
         "a host of another cluster",
@@ -251,12 +283,13 @@ CASES = [
         dials("java", 5432, {OUTSIDE: 5}),
         "node-a",
         words=(
-            "java gets no answer on port 5432 from addresses that are none of the cluster's",
+            "java gets no answer on port 5432 from addresses that no Node, Service or EndpointSlice names",
             "machines outside of the cluster that are down",
-            "take them out of the configuration of java",
+            "take out of the configuration of java",
+            "Pods are not listed, so a pod that is behind no Service would not be named either",
         ),
         absent=("most likely these peers are gone",),
-        commands=("ss -tnpo state syn-sent dport = :5432",),
+        commands=("kubectl get pods --all-namespaces -o wide", "ss -tnpo state syn-sent dport = :5432"),
     ),
     Case(
         "pods",
@@ -315,7 +348,7 @@ CASES = [
         "node-a",
         words=(
             "192.0.2.9 (node node-z (not Ready))",
-            "node node-z (not Ready): its own connections were not looked at",
+            "node node-z (not Ready): the connections there were not looked at",
         ),
         absent=("most likely these peers are gone", "calicoctl"),
     ),
@@ -333,14 +366,14 @@ CASES = [
         "fail",
         dials("bird", 179, {**dict.fromkeys(DEAD, 2), "192.0.2.3": 1}),
         "node-a",
-        words=("from addresses that are none of the cluster's\n", "to nodes: 1 connection, to 192.0.2.3 (node node-b)"),
+        words=("from addresses that no Node names\n", "to nodes: 1 connection, to 192.0.2.3 (node node-b)"),
     ),
     Case(
         "a fifth of the connections is",
         "fail",
         dials("bird", 179, {**dict.fromkeys(DEAD[:4], 1), "192.0.2.3": 1}),
         "node-a",
-        words=("from addresses that are none of the cluster's and nodes\n",),
+        words=("from addresses that no Node names and nodes\n",),
     ),
     Case(
         "the address of IPVS is the Service's, not this host's",
@@ -423,7 +456,7 @@ CASES = [
             two_nodes(),
         ),
         "node-a",
-        words=("node node-b: its own connections were not looked at",),
+        words=("node node-b: the connections there were not looked at",),
     ),
     Case(
         "this host's own accept queue is full",
@@ -470,6 +503,52 @@ CASES = [
         words=("java gets no answer on port 5432",),
     ),
     Case("few, and the same on two hosts", "pass", on(*2 * [each("java", 5432, OUTSIDE)]), "node-a"),
+    Case(
+        "the same peer on three hosts of eight",
+        "fail",
+        on(*3 * [each("java", 5432, OUTSIDE)], *5 * [each("curl", 80, OUTSIDE, oldest=1.0)]),
+        "node-a",
+        "warning",
+    ),
+    Case("one each, to different peers", "pass", on(*(each("java", 443, address) for address in DEAD)), "node-a"),
+    Case("three each, to different peers, on all hosts", "fail", on(*DIFFERENT), "node-a", "warning"),
+    Case(
+        "three each, to different peers, on three hosts of eight",
+        "pass",
+        on(*DIFFERENT, *5 * [each("curl", 80, OUTSIDE, oldest=1.0)]),
+        "node-a",
+    ),
+    Case(
+        "three each, to different peers, when a third of the hosts is enough",
+        "fail",
+        on(*DIFFERENT, *5 * [each("curl", 80, OUTSIDE, oldest=1.0)], thresholds={"syn_sent_hosts_share": 0.33}),
+        "node-a",
+    ),
+    Case(
+        "one each, to different peers, when one is enough",
+        "fail",
+        on(*(each("java", 443, address) for address in DEAD), thresholds={"shared_count": 1}),
+        "node-a",
+    ),
+    Case(
+        "a busy program: one is old, six have just begun",
+        "pass",
+        dials("crawler", 443, [*DEAD, OUTSIDE], oldest=3.5, persisted=1),
+        "node-a",
+    ),
+    Case(
+        "five are old, and some have just begun",
+        "fail",
+        dials("crawler", 443, [*DEAD, OUTSIDE], oldest=3.5, persisted=5),
+        "node-a",
+        words=("Some of these have just begun", "7 connections of crawler", "5 of them in both samples"),
+    ),
+    Case(
+        "single ones tell how many are old",
+        "pass",
+        dials("crawler", 443, DEAD, "tcp_states.stuck", [tried(3.0 - number / 2) for number in range(6)]),
+        "node-a",
+    ),
     Case(
         "few on three hosts, of different programs",
         "pass",
@@ -518,7 +597,96 @@ CASES = [
         words=("java gets no answer on port 5701",),
     ),
     Case("a hostile name", "fail", dials(HOSTILE, 5432, {OUTSIDE: 5}), "node-a"),
-    Case("IPv6", "fail", dials("bird6", 179, "2001:db8::99"), "node-a", words=("to 2001:db8::99",)),
+    Case(
+        "IPv6",
+        "fail",
+        dials("bird6", 179, [f"2001:db8::9{number}" for number in range(5)]),
+        "node-a",
+        words=("to 2001:db8::90",),
+    ),
+    Case(
+        "a Node whose IPv6 address is written in another way",
+        "fail",
+        dials(
+            "bird6", 179, {"2001:db8::3": 5}, cluster=with_node(two_nodes(), "node-6", "2001:0DB8:0000:0000:0:0:0:0003")
+        ),
+        "node-a",
+        words=("from nodes\n", "2001:db8::3 (node node-6)"),
+        absent=("calicoctl", "no Node names"),
+    ),
+    Case(
+        "an IPv4 address that is written as IPv6",
+        "fail",
+        dials("bird", 179, {"::ffff:192.0.2.3": 5}),
+        "node-a",
+        words=("::ffff:192.0.2.3 (node node-b)",),
+    ),
+    Case(
+        "a pod behind no Service, of which no list tells",
+        "fail",
+        dials("prometheus", 8080, {"10.42.7.9": 6}),
+        "node-a",
+        words=("from addresses that no Node, Service or EndpointSlice names", "Pods are not listed"),
+        absent=("none of the cluster", "most likely"),
+    ),
+    # Routers, which speak BGP and are no nodes
+    Case("one router that does not answer for a moment", "pass", dials("bird", 179, OUTSIDE, persisted=1), "node-a"),
+    Case("one router for long, and no second sample", "pass", dials("bird", 179, OUTSIDE, oldest=60.0), "node-a"),
+    Case(
+        "one router for long",
+        "fail",
+        dials("bird", 179, OUTSIDE, oldest=30.0, persisted=1),
+        "node-a",
+        "info",
+        words=(
+            "bird gets no answer on port 179 (calico BGP) from addresses that no Node names",
+            "These may be routers that are down or restart, or nodes that are gone",
+        ),
+        absent=("most likely",),
+    ),
+    Case(
+        "one router for a shorter time, as chosen",
+        "fail",
+        alone(quiet(dialling("bird", 179, OUTSIDE, 10.0, persisted=1)), thresholds={"syn_sent_router_seconds": 10}),
+        "node-a",
+        "info",
+    ),
+    Case("the four routers of a rack", "pass", dials("bird", 179, DEAD[:4], persisted=4), "node-a"),
+    Case("five peers are more than routers", "fail", dials("bird", 179, DEAD[:5], persisted=5), "node-a", "warning"),
+    Case("five, of which one was just dialled", "pass", dials("bird", 179, DEAD[:5], persisted=4), "node-a"),
+    Case(
+        "a router that three hosts dial",
+        "fail",
+        on(*3 * [each("bird", 179, OUTSIDE)], *5 * [each("curl", 80, OUTSIDE, oldest=1.0)]),
+        "node-a",
+        "info",
+    ),
+    Case(
+        "another router on each host",
+        "pass",
+        on(*(each("bird", 179, address) for address in DEAD)),
+        "node-a",
+    ),
+    Case(
+        "a dead router beside a node that does not answer",
+        "fail",
+        dials("bird", 179, {OUTSIDE: 1, "192.0.2.3": 4}),
+        "node-a",
+        "warning",
+        words=("These may be routers",),
+    ),
+    Case(
+        "kube-router and its routers, however many",
+        "fail",
+        dials("kube-router", 179, DEAD),
+        "node-a",
+        words=(
+            "most likely a configured router that is down",
+            "--peer-router-ips",
+            "take a router that is gone for good",
+        ),
+        absent=("nodes that are gone", "these peers are gone"),
+    ),
     Case("as quiet as captured", "pass", live(), "node-a"),
     # Seed 003
     Case(
@@ -529,7 +697,7 @@ CASES = [
         "warning",
         words=(
             "145 connections of bird to port 179",
-            "to addresses that are none of the cluster's: 6 connections, to 10.3.45.28",
+            "from peers, among them addresses that no Node names",
             "139 more addresses were not kept",
         ),
     ),

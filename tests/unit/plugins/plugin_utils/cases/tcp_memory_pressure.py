@@ -93,7 +93,9 @@ CASES = [
         "unknown",
         live(ABORTS, 12, "tcp_states.growth", None),
         "node-a",
-        words=("TCPAbortOnMemory stands at 12; whether it still grows takes a second sample (sample_seconds)",),
+        words=(
+            "TCPAbortOnMemory stands at 12; whether it still grows takes a second sample: set collect_sample_seconds above 0",
+        ),
     ),
     Case(
         "the marks could not be read",

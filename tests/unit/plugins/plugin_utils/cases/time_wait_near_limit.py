@@ -49,7 +49,7 @@ CASES = [
         "info",
         words=(
             "connections end faster than TIME-WAIT holds them",
-            "sockets in TIME-WAIT: 98304 of 131072 (75%)",
+            "sockets in TIME-WAIT: 98304 of 131072 (75 %)",
             "in TIME-WAIT, to port 443, to 1 address: 90000",
             "in TIME-WAIT, on local port 8080, from 12 addresses: 5000",
             "to port 53, to 1 address: 20",
@@ -72,7 +72,7 @@ CASES = [
         words=(
             "the table of TIME-WAIT sockets is full",
             "TCPTimeWaitOverflow grew by 400 in 2 s",
-            "131072 of 131072 (100%)",
+            "131072 of 131072 (100 %)",
         ),
     ),
     Case(
@@ -104,7 +104,9 @@ CASES = [
         "unknown",
         live(OVERFLOWS, 5000, "tcp_states.growth", None),
         "node-a",
-        words=("TCPTimeWaitOverflow stands at 5000; whether it still grows takes a second sample (sample_seconds)",),
+        words=(
+            "TCPTimeWaitOverflow stands at 5000; whether it still grows takes a second sample: set collect_sample_seconds above 0",
+        ),
     ),
     Case(
         "what is dropped was not seen",

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""judge's action plugin: what it hands to a play of what fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.action import judge
+
+
+def document(count, group="tcp"):
+    """One host with so many faults of a group."""
+    fault = {"rule": "leak", "host": "a", "status": "fail", "severity": "critical", "waived": None}
+    findings = [{**fault, "title": f"fault {number}"} for number in range(count)]
+    return {
+        "fail_on": "critical",
+        "hosts": {"a": {"answered": True}, "b": {"answered": True}, "c": {"answered": False}},
+        "rules": {"leak": {"group": group}},
+        "findings": findings,
+    }
+
+
+@pytest.mark.parametrize(("count", "last"), [(1, "CRITICAL: fault 0 [leak]"), (5, "CRITICAL: fault 4 [leak]")])
+def test_what_fails_is_told_by_host_and_group(count, last):
+    told = judge._failing(document(count))
+    assert told.keys() == {"a"}
+    assert len(told["a"]["tcp"]) == count
+    assert told["a"]["tcp"][-1] == last
+
+
+def test_of_many_the_report_tells_the_rest():
+    lines = judge._failing(document(2000))["a"]["tcp"]
+    assert len(lines) == 6
+    assert lines[0] == "CRITICAL: fault 0 [leak]"
+    assert lines[-1] == "and 1995 more: see the report"
+
+
+def test_nobody_fails_without_a_fault():
+    assert judge._failing(document(0)) == {}
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, None), (10, None), (11, "1 more hosts: see the report")])
+def test_of_many_hosts_the_first_are_told(count, more):
+    failing = {f"node-{number:03}": {"tcp": ["CRITICAL: x"]} for number in reversed(range(count))}
+    told = judge._told(failing)
+    assert told.pop("and more", None) == more
+    assert list(told) == sorted(failing)[:10]
