@@ -69,4 +69,5 @@ def missing(unseen: int, holders: SocketHolders, proc: str = "/proc") -> list[di
         why = "this is a container with its own pid namespace: run on the host"
     else:
         return []
-    return [{"what": "processes", "why": f"{unseen} sockets have no visible process; {why}"}]
+    sockets = "1 socket has" if unseen == 1 else f"{unseen} sockets have"
+    return [{"what": "processes", "why": f"{sockets} no visible process; {why}"}]

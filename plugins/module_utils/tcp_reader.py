@@ -17,6 +17,8 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import T
 
 BACKENDS = ("sock_diag", "procfs")
 STUCK = ("syn_sent", "close_wait")
+# Those that a tally alone tells: listeners and stuck sockets are told one by one.
+COUNTED = frozenset(STATES.values()) - {"listen", "close", "bound", *STUCK}
 _NUMBERS = {name: number for number, name in STATES.items()}
 
 

@@ -16,21 +16,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
-    attribution,
     net_namespaces,
     netlink,
-    procfs,
     tcp_groups,
     tcp_limits,
     tcp_reader,
     tcp_tally,
 )
-from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files import KernelFiles
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_groups import Groups, Key
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_owners import Who
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import Reading
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_tally import Bunch
 
@@ -47,14 +45,11 @@ STATES = (
     "listen",
     "closing",
 )
-_COUNTED = frozenset(STATES) - {"listen", *tcp_reader.STUCK}
 # No node can fill the controller: 256 KiB of JSON, however many sockets it has.
 BYTES_LIMIT = 256 * 1024
 _LISTENERS_LIMIT = 200
 _DESTINATIONS_LIMIT = 20
 _NAMESPACES_LIMIT = 200
-_PROCESSES_LIMIT = 30
-_INTERESTING_FILES = 64  # a process with fewer open files is far from any limit (the least usual one is 1024)
 _PROCESSES_OF_A_LISTENER = 3
 
 
@@ -104,7 +99,7 @@ class Survey:
         files = KernelFiles()
         counted, limits = tcp_limits.counters(files), tcp_limits.limits(files)
         readings, missing = self._readings(limits["ip_local_port_range"], holders is not None)
-        who = _Who(readings, holders)
+        who = Who(readings, holders)
         groups = _grouped(readings, who, self._before)
         told, others = groups.told(self._top)
         queues = (queue for reading in readings for queue in _queues(reading, who, self._before))
@@ -196,60 +191,11 @@ def _of_namespaces(gaps: list[dict[str, str]]) -> Iterator[dict[str, str]]:
         }
 
 
-class _Who:
-    """Whose the sockets are: names of processes for many sockets, everything about the owners of a few."""
-
-    def __init__(self, readings: Iterable[Reading], holders: Optional[SocketHolders], proc: str = "/proc") -> None:
-        self._names: dict[int, Optional[str]] = {0: None}
-        self._holders = holders
-        self._proc = proc
-        self.missing: list[dict[str, str]] = []
-        self.owners: Optional[Owners] = None
-        if holders is None:
-            return
-        holders.look(entry.inode for reading in readings for entry in reading.listeners if entry.inode)
-        unseen = sum(inode not in holders.first for reading in readings for inode in _inodes(reading))
-        self.missing = attribution.missing(unseen, holders, proc)
-        self.owners = Owners([entry for reading in readings for entry in reading.listeners], holders, proc)
-
-    def pid(self, inode: Optional[int]) -> int:
-        """The process that holds a socket, 0 when none was seen to."""
-        return self._holders.first.get(inode, 0) if self._holders and inode else 0
-
-    @property
-    def holders(self) -> Optional[dict[int, int]]:
-        """The process that holds a socket, by inode; None when nobody looked."""
-        return self._holders.first if self._holders else None
-
-    def name(self, pid: int) -> Optional[str]:
-        """A process's name; None for 0 and for one that is gone."""
-        if pid not in self._names:
-            self._names[pid] = procfs.comm(pid, self._proc)
-        return self._names[pid]
-
-    def files(self) -> Optional[list[dict[str, Any]]]:
-        """The processes with many open files, ``[{pid, name, open, limit}]``, nearest to their limit first; None when nobody looked."""
-        if self._holders is None:
-            return None
-        found: list[dict[str, Any]] = [
-            {"pid": pid, "name": self.name(pid), "open": count, "limit": tcp_limits.open_file_limit(pid, self._proc)}
-            for pid, count in self._holders.open_files.items()
-            if count >= _INTERESTING_FILES
-        ]
-        return sorted(found, key=lambda one: -one["open"] / (one["limit"] or float("inf")))[:_PROCESSES_LIMIT]
-
-
-def _inodes(reading: Reading) -> Iterator[int]:
-    """The inodes of sockets that some process holds."""
-    yield from (entry.inode for entry in (*reading.listeners, *reading.stuck) if entry.inode)
-    yield from filter(None, reading.tally.inodes(_COUNTED))
-
-
-def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) -> Groups:
+def _grouped(readings: Iterable[Reading], who: Who, before: Optional[_Before]) -> Groups:
     groups = Groups()
     for reading in readings:
         netns = reading.namespace.name
-        for bunch, peers in reading.tally.bunches(_COUNTED, who.holders).items():
+        for bunch, peers in reading.tally.bunches(tcp_reader.COUNTED, who.holders).items():
             ports = (bunch.port, None) if bunch.incoming else (None, bunch.port)
             process = _waited_for(reading, bunch, who) if bunch.pid == tcp_tally.NOBODY else who.name(bunch.pid)
             groups.add(Key(netns, bunch.state, process, *ports), peers)
@@ -263,7 +209,7 @@ def _grouped(readings: Iterable[Reading], who: _Who, before: Optional[_Before]) 
     return groups
 
 
-def _waited_for(reading: Reading, bunch: Bunch, who: _Who) -> Optional[str]:
+def _waited_for(reading: Reading, bunch: Bunch, who: Who) -> Optional[str]:
     """Who should accept connections that nobody holds: their listener's process, where it is certain; None for all that nobody should."""
     if bunch.state != "established" or not bunch.incoming:
         return None
@@ -277,7 +223,7 @@ def _compared(reading: Reading, before: Optional[_Before]) -> Optional[_Before]:
     return before if before and own and before.backend == reading.backend else None
 
 
-def _stuck(netns: str, entry: Entry, listener: Optional[Entry], who: _Who, before: Optional[_Before]) -> dict[str, Any]:
+def _stuck(netns: str, entry: Entry, listener: Optional[Entry], who: Who, before: Optional[_Before]) -> dict[str, Any]:
     close_wait = entry.state == "close_wait"
     cause = tcp_groups.cause(entry, listener is not None) if close_wait else None
     # Nobody holds a connection that was never accepted: its listener's process is the one that should.
@@ -301,7 +247,7 @@ def _stuck(netns: str, entry: Entry, listener: Optional[Entry], who: _Who, befor
     }
 
 
-def _queues(reading: Reading, who: _Who, before: Optional[_Before]) -> Iterator[dict[str, Any]]:
+def _queues(reading: Reading, who: Who, before: Optional[_Before]) -> Iterator[dict[str, Any]]:
     compared = _compared(reading, before)
     for entry in reading.listeners:
         processes = who.owners.processes(entry) if who.owners else []
@@ -329,13 +275,13 @@ def _states(readings: Iterable[Reading]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for reading in readings:
         counts.update(entry.state for entry in (*reading.listeners, *reading.stuck))
-        counts.update({state: count for state, count in reading.tally.counts().items() if state in _COUNTED})
+        counts.update({state: count for state, count in reading.tally.counts().items() if state in tcp_reader.COUNTED})
     return {state: counts[state] for state in STATES}
 
 
 def _namespace(reading: Reading, files: KernelFiles) -> dict[str, Any]:
     namespace = reading.namespace
-    counted = sum(count for state, count in reading.tally.counts().items() if state in _COUNTED)
+    counted = sum(count for state, count in reading.tally.counts().items() if state in tcp_reader.COUNTED)
     sockets = len(reading.listeners) + len(reading.stuck) + counted
     return {
         "netns": namespace.name,
@@ -348,7 +294,7 @@ def _namespace(reading: Reading, files: KernelFiles) -> dict[str, Any]:
 
 
 def _ephemeral(
-    host: list[Reading], who: _Who, span: Optional[list[int]], files: KernelFiles
+    host: list[Reading], who: Who, span: Optional[list[int]], files: KernelFiles
 ) -> Optional[dict[str, Any]]:
     """Who uses up automatic ports of our own namespace; None when that was not looked at."""
     if not host:
@@ -370,7 +316,7 @@ def _ephemeral(
     }
 
 
-def _most_frequent(who: _Who, inodes: list[int]) -> Optional[str]:
+def _most_frequent(who: Who, inodes: list[int]) -> Optional[str]:
     names = Counter(who.name(who.pid(inode)) for inode in inodes)
     del names[None]  # TIME-WAIT belongs to nobody
     return names.most_common(1)[0][0] if names else None

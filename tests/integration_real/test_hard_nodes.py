@@ -187,7 +187,7 @@ def test_without_the_rights_the_socket_is_there_and_its_owner_said_to_be_hidden(
     assert (entry["processes"], entry["hidden"]) == ([], True)
     assert section["complete"] is False
     (gap,) = [gap for gap in section["missing"] if gap["what"] == "processes"]
-    assert gap["why"].startswith("1 sockets have no visible process; ")
+    assert gap["why"].startswith("1 socket has no visible process; ")
     assert gap["why"].endswith(why)
 
 

@@ -113,7 +113,7 @@ def test_a_backend_that_shows_no_inode_does_not_make_it_the_kernels(host, monkey
     found = owners(host, listener(None), ended)
     assert found.hidden(listener(None)) is True
     assert found.hidden(ended) is False
-    assert "1 sockets have no visible process" in found.missing[0]["why"]
+    assert "1 socket has no visible process" in found.missing[0]["why"]
 
 
 def test_workers_that_share_a_listener_are_told_up_to_a_limit(host):

@@ -565,7 +565,7 @@ def test_a_hidden_listener_has_its_cgroup(machine, monkeypatch):
     assert told["missing"] == [
         {
             "what": "processes",
-            "why": "1 sockets have no visible process; the open files of 1 processes could not be read: run with become (-b)",
+            "why": "1 socket has no visible process; the open files of 1 processes could not be read: run with become (-b)",
         }
     ]
     assert told["complete"] is False
@@ -780,7 +780,7 @@ def test_in_a_container(machine, monkeypatch):
     (gap,) = machine.look()["missing"]
     assert (
         gap["why"]
-        == "1 sockets have no visible process; this is a container with its own pid namespace: run on the host"
+        == "1 socket has no visible process; this is a container with its own pid namespace: run on the host"
     )
 
 
