@@ -195,7 +195,7 @@ def groups(rows):
             continue
         came_in = row["port"] in listeners and row["state"] != "syn_sent"
         process = row["process"]
-        if process is None and came_in and row["state"] == "close_wait":
+        if process is None and came_in and row["state"] in ("close_wait", "established"):
             process = listeners[row["port"]]  # never accepted
         key = (row["state"], process, *((row["port"], None) if came_in else (None, row["peer_port"])))
         found.setdefault(key, Counter())[row["peer"]] += 1

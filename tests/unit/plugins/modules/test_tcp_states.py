@@ -48,7 +48,7 @@ class Survey:
     """In place of tcp_states.Survey; ``done`` is what was done, ``error`` is raised in the end."""
 
     done = None
-    error = None
+    errors = ()
 
     def __init__(self, deadline, netns, backend, top):
         self.done.append(("begun", round(deadline.seconds, 3), netns, backend, top))
@@ -58,8 +58,8 @@ class Survey:
 
     def finish(self, holders):
         self.done.append(("finished", holders is not None))
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return dict(SECTION)
 
 
@@ -68,7 +68,7 @@ def answer(monkeypatch, error=None, **options):
     done = []
     monkeypatch.setattr(Module, "options", options)
     monkeypatch.setattr(Survey, "done", done)
-    monkeypatch.setattr(Survey, "error", error)
+    monkeypatch.setattr(Survey, "errors", (error,) if error else ())
     monkeypatch.setattr(tcp_states, "AnsibleModule", Module)
     monkeypatch.setattr(tcp_states.tcp_states, "Survey", Survey)
     monkeypatch.setattr(tcp_states.time, "sleep", lambda seconds: done.append(("slept", seconds)))
