@@ -27,8 +27,8 @@ options:
         those names see.
     type: list
     elements: str
-    choices: [host, port_settings, listen_ports, nodeport_conflict, tcp_states, host_pressure]
-    default: [host, port_settings, listen_ports, nodeport_conflict, tcp_states, host_pressure]
+    choices: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict]
+    default: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict]
   ports:
     description: Port numbers of which every socket is wanted in the section V(nodeport_conflict). Taken from the bundle's cluster when left out.
     type: list
@@ -43,7 +43,7 @@ options:
     default: 20
   sample_seconds:
     description:
-      - Seconds between the two samples of V(tcp_states) and V(host_pressure), at least. The other sections are collected meanwhile.
+      - Seconds between the two samples of V(tcp_states) and V(host_pressure), at least. The node is left alone meanwhile.
     type: float
     default: 2
   netns:

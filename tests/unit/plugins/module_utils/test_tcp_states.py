@@ -779,8 +779,7 @@ def test_in_a_container(machine, monkeypatch):
     machine.kernel = Kernel([*SOCKS, Sock("established", "10.0.0.1", 50001, "10.0.0.20", 443, inode=999)])
     (gap,) = machine.look()["missing"]
     assert (
-        gap["why"]
-        == "1 socket has no visible process; this is a container with its own pid namespace: run on the host"
+        gap["why"] == "1 socket has no visible process; this is a container with its own pid namespace: run on the host"
     )
 
 
