@@ -8,11 +8,13 @@ The answer is bounded; what is cut is the smallest, and counted in ``truncated``
 
 from __future__ import annotations
 
+import gc
 import heapq
 import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
@@ -96,6 +98,10 @@ class Survey:
 
         Raises tcp_reader.ReaderError when no backend answers for any namespace.
         """
+        with _no_garbage_collection():
+            return self._finish(holders)
+
+    def _finish(self, holders: Optional[SocketHolders]) -> dict[str, Any]:
         files = KernelFiles()
         counted, limits = tcp_limits.counters(files), tcp_limits.limits(files)
         readings, missing = self._readings(limits["ip_local_port_range"], holders is not None)
@@ -170,6 +176,18 @@ class Survey:
             "counters": tcp_limits.growth(self._before.counters, counted),
             "states": {state: now[state] - before[state] for state in tcp_reader.STUCK},
         }
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Of a hundred thousand sockets no reference is circular, and looking for such takes a tenth of the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _merged(gaps: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:

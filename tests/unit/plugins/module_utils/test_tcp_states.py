@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 from types import SimpleNamespace
@@ -1089,3 +1090,19 @@ def test_whatever_top_is_the_answer_is_bounded(hostile, top, ports):
     assert told_bytes(told) <= tcp_states.BYTES_LIMIT
     assert len(told["groups"]) >= min(ports, 10)
     assert_sums(told)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_as_it_was_before(machine, enabled):
+    machine.kernel = Kernel(SOCKS)
+    (gc.enable if enabled else gc.disable)()
+    try:
+        machine.look()
+        assert gc.isenabled() is enabled
+        machine.kernel = Kernel(refused=REFUSED)
+        machine.tables("no row\n")
+        with pytest.raises(tcp_reader.ReaderError):
+            machine.look()
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
