@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import attribution, procfs, tcp_limits
+from ansible_collections.kubenode.doctor.plugins.module_utils import attribution, procfs, tcp_limits, tcp_reader
 from ansible_collections.kubenode.doctor.plugins.module_utils.attribution import Owners
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import COUNTED, Reading
 
 _PROCESSES_LIMIT = 30
+_CLOSED_LIMIT = (
+    1000  # so many sockets may be closed under our eyes; more are hidden, and looking again would cost too much
+)
 _INTERESTING_FILES = 64  # a process with fewer open files is far from any limit (the least usual one is 1024)
 
 
@@ -32,8 +35,10 @@ class Who:
         if holders is None:
             return
         holders.look(entry.inode for reading in readings for entry in reading.listeners if entry.inode)
-        unseen = sum(inode not in holders.first for reading in readings for inode in _inodes(reading))
-        self.missing = attribution.missing(unseen, holders, proc)
+        unseen = {inode for reading in readings for inode in _inodes(reading) if inode not in holders.first}
+        if len(unseen) <= _CLOSED_LIMIT and attribution.missing(len(unseen), holders, proc):
+            unseen &= _still_there(readings)
+        self.missing = attribution.missing(len(unseen), holders, proc)
         self.owners = Owners([entry for reading in readings for entry in reading.listeners], holders, proc)
 
     def pid(self, inode: Optional[int]) -> int:
@@ -61,6 +66,17 @@ class Who:
             if count >= _INTERESTING_FILES
         ]
         return sorted(found, key=lambda one: -one["open"] / (one["limit"] or float("inf")))[:_PROCESSES_LIMIT]
+
+
+def _still_there(readings: Iterable[Reading]) -> set[int]:
+    """The inodes of now: a socket that was closed before its holder was looked for is no hidden one."""
+    found: set[int] = set()
+    for reading in readings:
+        try:
+            found.update(_inodes(tcp_reader.read(reading.namespace, reading.backend)))
+        except tcp_reader.ReaderError:  # then nobody knows, and all of them count
+            found.update(_inodes(reading))
+    return found
 
 
 def _inodes(reading: Reading) -> Iterator[int]:

@@ -784,6 +784,23 @@ def test_in_a_container(machine, monkeypatch):
     )
 
 
+def test_a_socket_that_was_closed_before_its_holder_was_looked_for_is_no_hidden_one(machine, monkeypatch):
+    monkeypatch.setattr(procfs, "in_host_pid_namespace", lambda _proc: False)
+    closing = Sock("established", "10.0.0.1", 50001, "10.0.0.20", 443, inode=999)
+    machine.kernel = Kernel([*SOCKS, closing])
+    look = SocketHolders.look
+
+    def looks_late(holders, *arguments):
+        machine.kernel = Kernel(SOCKS)
+        look(holders, *arguments)
+
+    monkeypatch.setattr(SocketHolders, "look", looks_late)
+    told = machine.look()
+    assert told["missing"] == []
+    # It is counted all the same, with nobody's name.
+    assert told["states"]["established"] == SECTION["states"]["established"] + 1
+
+
 GARBAGE = [
     OSError(errno.EIO, "Input/output error"),
     PermissionError(errno.EACCES, "no"),
