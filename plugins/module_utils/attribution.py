@@ -61,8 +61,7 @@ def missing(unseen: int, holders: SocketHolders, proc: str = "/proc") -> list[di
     if holders.timed_out:
         why = "the time budget ended before all processes were looked at: raise budget_seconds"
     elif holders.unreadable:
-        cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
-        why = f"the open files of {holders.unreadable} processes could not be read: {cure}"
+        why = f"the open files of {holders.unreadable} processes could not be read: {procfs.cure_for_refused()}"
     elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
         why = "processes of other users need root to be seen: run with become (-b)"
     elif procfs.in_host_pid_namespace(proc) is False:

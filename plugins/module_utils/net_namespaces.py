@@ -68,8 +68,7 @@ def others(deadline: Deadline, proc: str = "/proc") -> tuple[list[Namespace], li
 def _why_unseen(hidden: int, proc: str) -> str:
     """Why there may be more namespaces than were found; empty when all processes were seen, ``hidden`` of them without theirs."""
     if hidden:
-        cure = "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
-        return f"those of {hidden} processes could not be seen: {cure}"
+        return f"those of {hidden} processes could not be seen: {procfs.cure_for_refused()}"
     if procfs.in_host_pid_namespace(proc) is False:
         return "this is a container with its own pid namespace: run on the host"
     return procfs.why_hidden(0, proc)

@@ -48,6 +48,11 @@ def comm(pid: int, proc: str = "/proc") -> Optional[str]:
         return None
 
 
+def cure_for_refused() -> str:
+    """What to do when the open files and namespaces of some processes could not be read (ptrace(2), access mode checking)."""
+    return "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
+
+
 def why_hidden(unreadable: int, proc: str = "/proc") -> str:
     """Why some processes cannot be named, given how many refused to be read; empty when all can.
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs_net, sock_diag, tcp_tally
@@ -34,13 +35,14 @@ _CONNECTED_MASK = _mask(STATES.values()) & ~_LISTEN_MASK & ~_mask(["bound"])
 
 
 class Reading(NamedTuple):
-    """What one namespace showed. ``tally`` counted all sockets but listeners, those that are ``stuck`` too."""
+    """What one namespace showed. ``tally`` counted all sockets but listeners, those that are ``stuck`` too; ``states`` are all by state."""
 
     namespace: Namespace
     listeners: list[Entry]
     doors: ListenerIndex
     stuck: list[Entry]
     tally: Tally
+    states: dict[str, int]
     backend: str
     missing: list[dict[str, str]]
 
@@ -89,8 +91,10 @@ def _by_sock_diag(
     for entry in _dump(namespace, _BOUND_MASK) if inodes and drawn else ():
         tally.use(entry.port)
     # Another walk over all sockets, with all that the kernel knows of a few: not where there are none.
-    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(map(tally.counts().get, STUCK)) else []
-    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, "sock_diag", missing)
+    counts = tally.counts()
+    stuck = _dump(namespace, _STUCK_MASK, tcp_info=True) if any(map(counts.get, STUCK)) else []
+    states = _states(listeners, stuck, counts)
+    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, states, "sock_diag", missing)
 
 
 def _by_procfs(
@@ -104,10 +108,17 @@ def _by_procfs(
         if entry.state != "listen":
             tally.add(entry, _NUMBERS[entry.state])
     stuck = _in_states(entries, STUCK)
-    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, "procfs", missing)
+    states = _states(listeners, stuck, tally.counts())
+    return Reading(namespace, listeners, ListenerIndex(listeners), stuck, tally, states, "procfs", missing)
 
 
 _READERS = {"sock_diag": _by_sock_diag, "procfs": _by_procfs}
+
+
+def _states(listeners: list[Entry], stuck: list[Entry], counts: Mapping[str, int]) -> dict[str, int]:
+    """Those that are told one by one are counted so, the others by the tally."""
+    told = Counter(entry.state for entry in (*listeners, *stuck))
+    return {**told, **{state: counts[state] for state in COUNTED}}
 
 
 def _dump(namespace: Namespace, mask: int, tcp_info: bool = False) -> list[Entry]:

@@ -292,21 +292,18 @@ def _fullness(queue: dict[str, Any]) -> tuple[float, int, str, str]:
 def _states(readings: Iterable[Reading]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for reading in readings:
-        counts.update(entry.state for entry in (*reading.listeners, *reading.stuck))
-        counts.update({state: count for state, count in reading.tally.counts().items() if state in tcp_reader.COUNTED})
+        counts.update(reading.states)
     return {state: counts[state] for state in STATES}
 
 
 def _namespace(reading: Reading, files: KernelFiles) -> dict[str, Any]:
     namespace = reading.namespace
-    counted = sum(count for state, count in reading.tally.counts().items() if state in tcp_reader.COUNTED)
-    sockets = len(reading.listeners) + len(reading.stuck) + counted
     return {
         "netns": namespace.name,
         "pid": namespace.pid,
         "container_id": namespace.container_id,
         "pod_uid": namespace.pod_uid,
-        "sockets": sockets,
+        "sockets": sum(reading.states.values()),
         "counters": tcp_limits.growing(files, namespace.net),
     }
 

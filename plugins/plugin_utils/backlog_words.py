@@ -9,11 +9,10 @@ __sys_listen). Go programs ask for what somaxconn is when they begin to listen (
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 SOMAXCONN_FILE = "/etc/sysctl.d/60-somaxconn.conf"
@@ -56,10 +55,9 @@ def restart(socket: dict[str, Any], why: str) -> Remedy:
 
 def raise_somaxconn(value: int) -> Remedy:
     """Set net.core.somaxconn; then its programs have to be restarted."""
-    setting = f"net.core.somaxconn = {value}"
     return Remedy(
         f"let somaxconn be {value}, then restart the program: {RESTART}",
-        (f"printf '%s\\n' {shlex.quote(setting)} > {SOMAXCONN_FILE}", f"sysctl -p {SOMAXCONN_FILE}"),
+        sysctl.commands("net.core.somaxconn", value, SOMAXCONN_FILE),
         "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own",
     )
 

@@ -11,7 +11,7 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, restarts
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, restarts, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     drawable,
@@ -94,11 +94,10 @@ def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Inter
     in_use = _drawable_in_use(sections, context)
     what = ["the NodePorts"] if in_use or ports else []
     what += ["the fixed ports of programs"] if fixed_ports.drawable(sections) else []
-    setting = f"net.ipv4.ip_local_reserved_ports = {port_ranges.format_ports(wanted)}"
     return Remedy(
         f"reserve {' and '.join(what)}, so that the kernel never draws them again (the list includes what this node "
         f"reserves already){_what_stays_open(sections, context, in_use, wanted)}",
-        _sysctl(setting, SYSCTL_FILE),
+        sysctl.commands("net.ipv4.ip_local_reserved_ports", port_ranges.format_ports(wanted), SYSCTL_FILE),
         "sockets that have such a port keep it until they are closed; another sysctl.d file that sets the same key overwrites this one",
     )
 
@@ -107,7 +106,7 @@ def let_ephemeral_range_be(low: int, high: int, why: str) -> Remedy:
     """Set net.ipv4.ip_local_port_range."""
     return Remedy(
         f"let the ephemeral range be {low} to {high}, {why}",
-        _sysctl(f"net.ipv4.ip_local_port_range = {low} {high}", RANGE_FILE),
+        sysctl.commands("net.ipv4.ip_local_port_range", f"{low} {high}", RANGE_FILE),
         f"{high - low + 1} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
     )
 
@@ -169,10 +168,6 @@ def _what_stays_open(
     count = port_ranges.count(in_use)
     those = "the NodePort that is" if count == 1 else f"the {count} NodePorts that are"
     return f"; this protects {those} in use today, a Service created later may get another number that the kernel draws"
-
-
-def _sysctl(setting: str, file: str) -> tuple[str, str]:
-    return f"printf '%s\\n' {shlex.quote(setting)} > {file}", f"sysctl -p {file}"
 
 
 def _target(port: dict[str, Any], context: Context) -> int | None:

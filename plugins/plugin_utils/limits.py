@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -72,8 +71,3 @@ def unseen_growth(section: dict[str, Any], counter: str) -> str:
     if value is None:
         return unseen(section, counter, "netstat")
     return f"{counter} stands at {value}; whether it still grows takes a second sample: {tcp_words.SECOND_SAMPLE}"
-
-
-def sysctl(key: str, value: object, file: str) -> tuple[str, str]:
-    """The two commands that set a kernel setting now and at each boot."""
-    return f"printf '%s\\n' {shlex.quote(f'{key} = {value}')} > {file}", f"sysctl -p {file}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, tcp_words
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Unknown, missing
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,19 @@ def gather(section: dict[str, Any], state: str, wanted: Iterable[dict[str, Any]]
     return sorted(gathered, key=lambda entry: (-entry.count, entry.process or "", entry.port))
 
 
-def untold(section: dict[str, Any], state: str) -> int:
-    """How many sockets of a state are in no group that was kept."""
+def unseen(section: dict[str, Any], state: str, enough: float, question: str) -> Iterator[Unknown]:
+    """What a rule on a state cannot answer: of namespaces that were not seen, and of ``enough`` sockets in no group that was kept.
+
+    ``question`` is what is not known of the latter.
+    """
+    why = missing(section, "network namespaces")
+    if why:
+        yield Unknown(why)
     told = sum(group["count"] for group in section["groups"] if group["state"] == state)
-    return max(int(section["states"][state]) - int(told), 0)
+    untold = max(int(section["states"][state]) - int(told), 0)
+    if untold >= enough:
+        name = state.replace("_", "-").upper()
+        yield Unknown(f"{untold} connections in {name} are in groups too small to be told: {question} is not known")
 
 
 def why_unseen(gathered: Gathered) -> Iterator[str]:

@@ -21,7 +21,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.other_end import Surroundings
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule, Unknown, missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule, Unknown
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
 
 _STATE = "close_wait"
@@ -62,7 +62,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
                 # The pools of many clients hold one or two that the other end has closed, and close them when they are next used.
                 share, hosts = threshold("close_wait_hosts_share"), int(threshold("close_wait_hosts"))
                 yield replace(_fail(leak, node, context), least_hosts=hosts, least_share=share)
-    yield from _unseen(section, context)
+    yield from stuck_groups.unseen(section, _STATE, context.settings.threshold("close_wait_count"), "whose they are")
 
 
 def _is_aged(gathered: Gathered, seconds: float) -> bool | None:
@@ -230,17 +230,6 @@ def _sample(sample: dict[str, Any]) -> str:
     age = f", {tcp_words.age(sample['age_seconds'])} without a word" if sample["age_seconds"] is not None else ""
     unread = f", {tcp_words.count(sample['unread'], 'byte')} unread" if sample["unread"] else ""
     return f"for example {ends}{age}{unread}"
-
-
-def _unseen(section: dict[str, Any], context: Context) -> Iterator[Unknown]:
-    why = missing(section, "network namespaces")
-    if why:
-        yield Unknown(why)
-    untold = stuck_groups.untold(section, _STATE)
-    if untold >= context.settings.threshold("close_wait_count"):
-        yield Unknown(
-            f"{untold} connections in CLOSE-WAIT are in groups too small to be told: whose they are is not known"
-        )
 
 
 RULE = Rule(

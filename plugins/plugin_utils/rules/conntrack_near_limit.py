@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -61,7 +61,7 @@ def _fail(use: limits.Use, level: str) -> Fail:
             ),
             Remedy(
                 f"let the table hold {wanted} entries, now and at each boot",
-                limits.sysctl("net.netfilter.nf_conntrack_max", wanted, _FILE),
+                sysctl.commands("net.netfilter.nf_conntrack_max", wanted, _FILE),
                 f"up to {memory} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
             ),
             _in_kube_proxy(wanted),

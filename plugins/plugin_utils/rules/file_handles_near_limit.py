@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
@@ -49,7 +49,7 @@ def _machine(section: dict[str, Any], settings: Settings) -> Iterator[Answer]:
             remedies=(
                 Remedy(
                     f"let the machine open {use.doubled} files, now and at each boot",
-                    limits.sysctl("fs.file-max", use.doubled, _FILE),
+                    sysctl.commands("fs.file-max", use.doubled, _FILE),
                     "each open file costs some hundred bytes of kernel memory; a leak fills the new limit too",
                 ),
             ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -62,7 +62,7 @@ def _fail(section: dict[str, Any], use: limits.Use, level: str) -> Fail:
             ),
             Remedy(
                 f"let the kernel keep {use.doubled} of them, now and at each boot",
-                limits.sysctl("net.ipv4.tcp_max_orphans", use.doubled, _FILE),
+                sysctl.commands("net.ipv4.tcp_max_orphans", use.doubled, _FILE),
                 "up to 64 KiB of memory each, which cannot be swapped",
             ),
         ),

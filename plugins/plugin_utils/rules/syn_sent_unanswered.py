@@ -29,7 +29,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Remedy,
     Rule,
     Unknown,
-    missing,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
 
@@ -89,7 +88,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     for gathered in stuck_groups.gather(section, _STATE, aged):
         around = Surroundings(node, context, gathered)
         yield from _judge_one(_case(gathered, around, seconds), around, context)
-    yield from _unseen(section, context)
+    yield from stuck_groups.unseen(section, _STATE, context.settings.threshold("syn_sent_count"), "whom they dial")
 
 
 def _is_aged(group: dict[str, Any], seconds: float) -> bool:
@@ -295,17 +294,6 @@ def _remedies(case: _Case, around: Surroundings) -> Iterator[Remedy]:
             f"look whether the SYNs arrive at the other end, then for what drops them: firewall, security group, NetworkPolicy for port {port}",
             ("kubectl get networkpolicies --all-namespaces", *here),
             "none",
-        )
-
-
-def _unseen(section: dict[str, Any], context: Context) -> Iterator[Unknown]:
-    why = missing(section, "network namespaces")
-    if why:
-        yield Unknown(why)
-    untold = stuck_groups.untold(section, _STATE)
-    if untold >= context.settings.threshold("syn_sent_count"):
-        yield Unknown(
-            f"{untold} connections in SYN-SENT are in groups too small to be told: whom they dial is not known"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -90,7 +90,7 @@ def _raise(marks: list[int] | None, pages: int) -> Iterator[Remedy]:
         doubled = " ".join(str(2 * mark) for mark in marks)
         yield Remedy(
             "where all of it is needed: double the marks, now and at each boot",
-            limits.sysctl("net.ipv4.tcp_mem", doubled, _FILE),
+            sysctl.commands("net.ipv4.tcp_mem", doubled, _FILE),
             "TCP may then take twice the memory, by default nearly a fifth of the machine's, away from the pods; a program that hangs fills that too",
         )
 

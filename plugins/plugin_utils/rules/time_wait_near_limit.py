@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
@@ -73,7 +73,7 @@ def _raise(use: limits.Use | None) -> Iterator[Remedy]:
     if use and use.limit:
         yield Remedy(
             f"let the kernel keep {use.doubled} of them, now and at each boot",
-            limits.sysctl("net.ipv4.tcp_max_tw_buckets", use.doubled, _FILE),
+            sysctl.commands("net.ipv4.tcp_max_tw_buckets", use.doubled, _FILE),
             "some 250 bytes of kernel memory each; it cures no shortage of ports",
         )
 
