@@ -50,6 +50,7 @@ class ActionModule(LocalAction):
             "counts": _counts(document),
             "failing": failing,
             "told": _told(failing),
+            "cures": _cures(document),
         }
 
 
@@ -73,6 +74,16 @@ def _told(failing: dict[str, Any]) -> dict[str, Any]:
     more = len(failing) - _HOSTS
     first = dict(sorted(failing.items())[:_HOSTS])
     return first if more <= 0 else {**first, "and more": f"{more} more hosts: see the report"}
+
+
+def _cures(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """``{host: {fix: [target]}}`` of the fixes that findings offer; what is waived is to stay as it is."""
+    cures: dict[str, dict[str, list[str]]] = {}
+    for finding in document["findings"]:
+        for remedy in () if finding["waived"] else finding["remedies"]:
+            if remedy["fix"]:
+                cures.setdefault(finding["host"], {}).setdefault(remedy["fix"], []).extend(remedy["targets"])
+    return cures
 
 
 def _bounded(lines: list[str]) -> list[str]:

@@ -111,4 +111,10 @@ told:
   description: RV(failing) of the first ten hosts, and how many more there are, for a message.
   returned: when O(bundle) is given
   type: dict
+cures:
+  description:
+    - By host and name of a fix, what exactly it is to act on. Waived findings have none.
+    - For C(container-name-conflict), the full ids of the containers to remove, in this order.
+  returned: when O(bundle) is given
+  type: dict
 """

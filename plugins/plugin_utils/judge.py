@@ -24,6 +24,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,
     NotApplicable,
+    Remedy,
     Rule,
     Unknown,
 )
@@ -294,7 +295,7 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
             "title": answer.title,
             "evidence": list(answer.evidence),
             "explanation": answer.explanation,
-            "remedies": [vars(remedy) | {"commands": list(remedy.commands)} for remedy in answer.remedies],
+            "remedies": [_remedy(remedy) for remedy in answer.remedies],
             "causes": list(answer.caused_by),
         }
     else:
@@ -324,20 +325,26 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
     }
 
 
+def _remedy(remedy: Remedy) -> dict[str, Any]:
+    return vars(remedy) | {"commands": list(remedy.commands), "targets": list(remedy.targets)}
+
+
 def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
     """Replace the rules a finding names as causes by the findings that these made on the same host or the cluster.
 
-    Of several, one about the same object is the cause: a NodePort's trouble does not come from another NodePort's.
+    Of several, one about the same object is the cause: a NodePort's trouble does not come from another NodePort's. A rule that
+    knows better has named the object.
     """
     by_place: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for finding in findings:
         if finding["status"] == "fail":
             by_place.setdefault((finding["rule"], finding["host"]), []).append(finding)
     for finding in findings:
-        for rule in finding.pop("causes"):
+        for cause in finding.pop("causes"):
+            rule, wanted = (cause, None) if isinstance(cause, str) else cause
             found = by_place.get((rule, finding["host"])) or by_place.get((rule, CLUSTER), [])
-            same = [cause for cause in found if cause["object"] == finding["object"]]
-            finding["caused_by"] += [cause["fingerprint"] for cause in same or found]
+            same = [other for other in found if other["object"] == (finding["object"] if wanted is None else wanted)]
+            finding["caused_by"] += [other["fingerprint"] for other in same or (found if wanted is None else [])]
 
 
 def _waive(findings: Iterable[dict[str, Any]], settings: Settings) -> None:

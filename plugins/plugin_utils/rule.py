@@ -14,12 +14,17 @@ SEVERITIES = ("info", "warning", "critical")  # in ascending order
 
 @dataclass(frozen=True)
 class Remedy:
-    """One cure: what it does, the exact commands, what can go wrong. ``fix`` names an automatic fix, where one exists."""
+    """One cure: what it does, the exact commands, what can go wrong.
+
+    ``fix`` names an automatic fix, where one exists, and ``targets`` what exactly it is to act on: for container-name-conflict,
+    the full ids of the containers to remove, in this order.
+    """
 
     summary: str
     commands: tuple[str, ...] = ()
     risk: str = ""
     fix: str = ""
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Fail:
     """A fault that was found.
 
     ``subject`` names the thing that is at fault, without pid, time or ephemeral port: it identifies the finding from run to run.
-    ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one. ``least_hosts`` is how
+    ``caused_by`` names the rules whose findings on the same host (or on the cluster) explain this one, or, as ``(rule, subject)``,
+    the one finding of a rule that does. ``least_hosts`` is how
     many hosts must show the same fault (the same subject) for it to be one: on fewer it is benign and not told. Beyond it, they
     must be ``least_share`` of all hosts that answered, or that many must have one of their ``marks`` in common (the same peer).
     """
@@ -38,7 +44,7 @@ class Fail:
     evidence: tuple[str, ...]
     remedies: tuple[Remedy, ...]
     severity: str = ""
-    caused_by: tuple[str, ...] = ()
+    caused_by: tuple[str | tuple[str, str], ...] = ()
     least_hosts: int = 1
     least_share: float = 0.0
     marks: frozenset[str] = frozenset()

@@ -47,3 +47,15 @@ def test_of_many_hosts_the_first_are_told(count, more):
     told = judge._told(failing)
     assert told.pop("and more", None) == more
     assert list(told) == sorted(failing)[:10]
+
+
+def test_what_fixes_are_to_act_on():
+    offered = {"fix": "container-name-conflict", "targets": ["id-1", "id-2"]}
+    by_hand = {"fix": "", "targets": []}
+    findings = [
+        {"host": "a", "waived": None, "remedies": [by_hand, offered]},
+        {"host": "a", "waived": None, "remedies": [{**offered, "targets": ["id-3"]}]},
+        {"host": "b", "waived": {"reason": "let it be"}, "remedies": [offered]},
+        {"host": "c", "waived": None, "remedies": [by_hand]},
+    ]
+    assert judge._cures({"findings": findings}) == {"a": {"container-name-conflict": ["id-1", "id-2", "id-3"]}}

@@ -191,6 +191,14 @@ def test_a_cause_of_the_same_object_goes_before_others_of_its_rule():
     assert causes == {"a": [above["a"]], "c": [above["a"], above["b"]]}
 
 
+def test_a_rule_may_name_the_object_of_its_cause():
+    below = made_up([fault("x", caused_by=(("above", "b"),)), fault("y", caused_by=(("above", "z"),))], name="below")
+    document = judged_by(made_up([fault("a"), fault("b")], name="above"), below)
+    above = {finding["object"]: finding["fingerprint"] for finding in of_rule(document, "above")}
+    causes = {finding["object"]: finding["caused_by"] for finding in of_rule(document, "below")}
+    assert causes == {"x": [above["b"]], "y": []}
+
+
 def test_a_cause_lies_on_the_same_host_or_on_the_cluster():
     below = made_up([fault("a", caused_by=("on-node", "on-cluster", "nowhere"))], name="below")
     above = made_up([fault("n")], name="on-node"), made_up([fault("c")], name="on-cluster", scope="cluster")
@@ -513,4 +521,4 @@ def test_a_rule_id_is_given_once(monkeypatch):
 
 def test_remedies_are_plain_data():
     (finding,) = judged_by(made_up([fault("a", remedies=(Remedy("do", ("x",), "none"),))]))["findings"]
-    assert finding["remedies"] == [{"summary": "do", "commands": ["x"], "risk": "none", "fix": ""}]
+    assert finding["remedies"] == [{"summary": "do", "commands": ["x"], "risk": "none", "fix": "", "targets": []}]
