@@ -116,6 +116,9 @@ def _labelled(labels: Mapping[str, str]) -> Identity:
     absent = [label for label in _LABELS if not labels.get(label)]
     if absent:
         raise UnclearError(f"it has labels of Kubernetes, but not {', '.join(absent)}")
+    odd = [label for label in _LABELS if not _PART.fullmatch(labels[label])]
+    if odd:
+        raise UnclearError(f"what its label {odd[0]} says is no name of Kubernetes")
     restarts = labels.get(LABEL_RESTARTS, "")
     if restarts and not _ATTEMPT.fullmatch(restarts):
         raise UnclearError(f"its label {LABEL_RESTARTS} is no number")

@@ -25,9 +25,8 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container imp
 SETTLED = frozenset({"exited", "created", "dead"})
 ALIVE = frozenset({"running", "paused", "restarting", "unknown"})
 
-CLOCK_INVERSION = (
-    "clock-inversion"  # the holder lives, and was created before the dead attempt that kubelet takes for the latest
-)
+# A living attempt was created before a dead lower one, which kubelet takes for the latest.
+CLOCK_INVERSION = "clock-inversion"
 DEAD_HOLDER = "dead-holder"
 STRANGER = "stranger"  # the holder has the name, but kubelet does not take it for its own
 
@@ -36,7 +35,7 @@ Group = dict[str, Any]
 
 
 def verdict(
-    groups: Sequence[Group], strangers: Iterable[Container], now_ns: int, min_age_seconds: float
+    groups: Sequence[Group], strangers: Sequence[Container], now_ns: int, min_age_seconds: float
 ) -> dict[str, list[dict[str, Any]]]:
     """Return ``{conflicts, removable: [{id, name, why}], kept: [{id, name, why}]}``. A conflict is::
 
@@ -46,9 +45,10 @@ def verdict(
         remove: [ids, to be removed in this order], why_not: None, or why nothing may be removed
 
     Only what ends a conflict is removable; all other containers are kept, each with its reason.
-    ``strangers`` are containers, ``{id, name, why}``, that are kept for their own reasons.
+    ``strangers`` are containers, ``{id, name, why}``, that are kept for their own reasons; ``sandbox_id``, where one has it, is the
+    sandbox that it lives in.
     """
-    occupied = _occupied_sandboxes(groups)
+    occupied = _occupied_sandboxes(groups) | {one["sandbox_id"] for one in strangers if one.get("sandbox_id")}
     found = [(group, _conflict(group, occupied, now_ns, min_age_seconds)) for group in groups]
     removable, kept = [], [_told(stranger, stranger["why"]) for stranger in strangers]
     for group, conflict in found:

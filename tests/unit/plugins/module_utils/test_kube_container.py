@@ -123,6 +123,12 @@ def test_labels_come_first(name, labels, expected):
             {"io.kubernetes.pod.uid": UID},
             "but not io.kubernetes.container.name, io.kubernetes.pod.name, io.kubernetes.pod.namespace",
         ),
+        (
+            "web",
+            {**LABELS, "io.kubernetes.pod.name": "a\n{{ b }}"},
+            "io.kubernetes.pod.name says is no name of Kubernetes",
+        ),
+        ("web", {**LABELS, "io.kubernetes.pod.namespace": "x" * 65_536}, "is no name of Kubernetes"),
         ("web", {**LABELS, "io.kubernetes.pod.name": ""}, "but not io.kubernetes.pod.name"),
     ],
 )

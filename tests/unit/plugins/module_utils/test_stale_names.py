@@ -166,6 +166,13 @@ def test_a_sandbox_of_a_living_container_stays(sandbox_id, expected):
     assert removed(told) == expected
 
 
+def test_a_sandbox_that_a_stranger_lives_in_stays():
+    inverted = group(sandbox(16, "running"), sandbox(15, "exited", created=-9 * DAY), container="POD", sandbox=True)
+    stranger = {"id": "f" * 64, "name": "web", "why": "no container of Kubernetes", "sandbox_id": "a15" * 21}
+    told = stale_names.verdict([inverted], [stranger], NOW * 10**9, 60)
+    assert told["removable"] == []
+
+
 def test_runtimes_that_do_not_tell_names():
     told = judged(group({**ALIVE, "name": None}, {**DEAD, "name": None}, runtime="containerd"))
     assert removed(told) == ["23"]
