@@ -17,7 +17,7 @@ Containers come as groups, ``{runtime, pod_uid, namespace, pod, container, sandb
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import Identity, wanted_name
 
@@ -30,8 +30,8 @@ CLOCK_INVERSION = "clock-inversion"
 DEAD_HOLDER = "dead-holder"
 STRANGER = "stranger"  # the holder has the name, but kubelet does not take it for its own
 
-Container = dict[str, Any]
-Group = dict[str, Any]
+Container = Dict[str, Any]
+Group = Dict[str, Any]
 
 
 def verdict(
