@@ -91,7 +91,7 @@ def _conflict(group: Group, occupied: frozenset[str], now_ns: int, min_age_secon
         return None
     living = _living(group, latest, holder)
     kind = _kind(holder, living)
-    remove = _candidates(group, latest, living) if living and kind == CLOCK_INVERSION else [holder]
+    remove = _candidates(group, living) if living and kind == CLOCK_INVERSION else [holder]
     why_not = (
         _why_none(latest, holder, kind)
         or next((why for why in (_why_not(one, occupied, now_ns, min_age_seconds) for one in remove) if why), "")
@@ -129,11 +129,11 @@ def _kind(holder: Container, living: Optional[Container]) -> str:
     return CLOCK_INVERSION if living else DEAD_HOLDER
 
 
-def _candidates(group: Group, latest: Container, living: Container) -> list[Container]:
+def _candidates(group: Group, living: Container) -> list[Container]:
     """What looks later than the living one and is dead: all of it has to go, or nothing.
 
-    Of several, the one that kubelet takes for the latest goes last: until then kubelet still meets the conflict, and does not
-    start a second copy beside the living one.
+    Upwards: whichever of those that are left kubelet takes for the latest, the name that it then wants is taken, until the last
+    one is gone. In another order it could find a name free, and start a second copy beside the living one.
     """
     inverted = [
         one
@@ -142,7 +142,7 @@ def _candidates(group: Group, latest: Container, living: Container) -> list[Cont
         and one["created_ns"] >= living["created_ns"]
         and one["state"] not in ALIVE
     ]
-    return sorted(inverted, key=lambda one: (one is latest, one["created_ns"], one["attempt"]))
+    return sorted(inverted, key=lambda one: int(one["attempt"]))
 
 
 def _why_none(latest: Container, holder: Container, kind: str) -> str:

@@ -91,13 +91,13 @@ def test_seed_002():
     [
         # created at the same moment: kubelet's sort is not stable, so either may be the latest to it
         ([ALIVE, {**DEAD, "created_ns": ALIVE["created_ns"]}], ["23"]),
-        # several: all, and the one that makes kubelet ask for the living one's name goes last
+        # several: all, upwards
         ([ALIVE, DEAD, {**DEAD, "id": "22" * 32, "attempt": 22, "created_ns": DEAD["created_ns"] - 1}], ["22", "23"]),
         # older ones that are in the right order are none of our business
         ([ALIVE, DEAD, instance(22, created=-12 * DAY)], ["23"]),
         ([{**ALIVE, "state": "paused"}, DEAD], ["23"]),
         # the name that kubelet wants next is that of a dead one, and it would start a second copy beside the living one
-        ([ALIVE, DEAD, {**DEAD, "id": "22" * 32, "attempt": 22, "created_ns": DEAD["created_ns"] + 1}], ["23", "22"]),
+        ([ALIVE, DEAD, {**DEAD, "id": "22" * 32, "attempt": 22, "created_ns": DEAD["created_ns"] + 1}], ["22", "23"]),
         # killed in the middle of being made: it never ran, and holds the name
         ([instance(24, "created", created=-11 * DAY), DEAD], ["24"]),
         ([instance(24, "dead", created=-11 * DAY), DEAD], ["24"]),
