@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose judge demo venv test $(STAGES) bench changelog build clean
+.PHONY: help diagnose fix judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -28,6 +28,9 @@ help: ## Say what there is
 
 diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
 	@.venv/bin/ansible-playbook playbooks/diagnose.yml $(ARGS)
+
+fix: .venv/installed ## Cure what ARGS names, one host at a time: make fix ARGS='-e fix=container-name-conflict --check --diff'
+	@.venv/bin/ansible-playbook playbooks/fix.yml $(ARGS)
 
 judge: .venv/installed ## Judge a saved bundle again: make judge ARGS='-e bundle=audits/...'
 	@.venv/bin/ansible-playbook playbooks/judge.yml $(ARGS)

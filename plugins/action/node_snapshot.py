@@ -13,7 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import host_pressure, port_ranges, snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 
@@ -68,12 +68,9 @@ class ActionModule(ActionBase):
 def _check(arguments: dict[str, Any]) -> None:
     """What would fail in the same words on every node is the operator's mistake, not a node's silence."""
     try:
-        port_ranges.numbers(arguments["ports"], arguments["port_range"])
+        snapshot.wanted_ports(arguments)
     except ValueError as error:
-        raise AnsibleActionFail(f"ports, port_range: {error}") from None
-    why = host_pressure.why_not(arguments["sample_seconds"])
-    if why:
-        raise AnsibleActionFail(why)
+        raise AnsibleActionFail(str(error)) from None
     if arguments["answer_seconds"] < 1:
         raise AnsibleActionFail(f"answer_seconds: {arguments['answer_seconds']} is less than 1")
     if arguments["bundle"] and arguments["sample_seconds"] >= arguments["answer_seconds"]:

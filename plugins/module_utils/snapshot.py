@@ -11,9 +11,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    containers,
     host_identity,
+    host_pressure,
     listeners,
+    log_scan,
     nodeport_sockets,
+    port_ranges,
     port_settings,
     sockets,
     tcp_reader,
@@ -25,8 +29,17 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import 
 
 SCHEMA = 1
 # In the order in which they are collected. host_pressure ends before sockets are read, which would be pressure of our own making;
-# tcp_states looks at all open files, so that the sections after it need not.
-SECTIONS = ("host", "port_settings", "host_pressure", "tcp_states", "listen_ports", "nodeport_conflict")
+# tcp_states looks at all open files, so that the sections after it need not. logs may take what is left of the budget.
+SECTIONS = (
+    "host",
+    "port_settings",
+    "host_pressure",
+    "tcp_states",
+    "listen_ports",
+    "nodeport_conflict",
+    "containers",
+    "logs",
+)
 _TICK_SECONDS = 0.2  # between two looks at the run queue while the second sample is waited for
 # Of the module node_snapshot and of its action plugin, which checks them once, before any node is asked.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -36,22 +49,42 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "budget_seconds": {"type": "float", "default": 20},
     "sample_seconds": {"type": "float", "default": 2},
     "netns": {"type": "str", "choices": list(NETNS), "default": "host"},
+    "log_seconds": {"type": "int", "default": 86400},
     "bundle": {"type": "path"},
     "answer_seconds": {"type": "int", "default": 120},
 }
 
 
+def wanted_ports(arguments: dict[str, Any]) -> Collection[int]:
+    """The ports of which every socket is wanted. Raises ValueError naming an option (see ARGUMENTS) that cannot be right."""
+    why = host_pressure.why_not(arguments["sample_seconds"])
+    if why:
+        raise ValueError(why)
+    if arguments["log_seconds"] <= 0:
+        raise ValueError(f"log_seconds: {arguments['log_seconds']}: more than 0 expected")
+    try:
+        return port_ranges.numbers(arguments["ports"], arguments["port_range"])
+    except ValueError as error:
+        raise ValueError(f"ports, port_range: {error}") from None
+
+
 def collect(
-    sections: Sequence[str], ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str = "host"
+    sections: Sequence[str],
+    ports: Collection[int],
+    budget_seconds: float,
+    sample_seconds: float,
+    netns: str = "host",
+    log_seconds: int = 86400,
 ) -> dict[str, Any]:
     """Return ``{schema, sections: {name: section}, seconds, complete, missing}``.
 
     ``ports`` are the NodePort numbers of which every socket is wanted, ``sample_seconds`` lie at least between the two samples of
-    what is sampled, and are added to the budget; ``netns`` are the network namespaces of tcp_states. A section that was not reached in time or that broke is
+    what is sampled, and are added to the budget; ``netns`` are the network namespaces of tcp_states; logs are read ``log_seconds``
+    back. A section that was not reached in time or that broke is
     ``{complete: false, missing: [{what, why}]}``.
     """
     started = time.monotonic()
-    run = _Run(ports, budget_seconds, sample_seconds, netns)
+    run = _Run(ports, budget_seconds, sample_seconds, netns, log_seconds)
     run.begin(sections)
     done = {name: run.section(name) for name in SECTIONS if name in sections}
     missing = [
@@ -69,8 +102,11 @@ def collect(
 class _Run:
     """One look at a node."""
 
-    def __init__(self, ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str) -> None:
+    def __init__(
+        self, ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str, log_seconds: int
+    ) -> None:
         self._ports = ports
+        self._log_seconds = log_seconds
         self._budget_seconds = budget_seconds
         self._deadline = Deadline(budget_seconds + sample_seconds)
         self._wait = Deadline(sample_seconds)
@@ -98,6 +134,8 @@ class _Run:
             "nodeport_conflict": lambda: nodeport_sockets.collect(self._holders, self._ports),
             "tcp_states": self._tcp_states,
             "host_pressure": self._host_pressure,
+            "containers": lambda: containers.collect(self._deadline),
+            "logs": lambda: log_scan.collect(self._deadline, self._log_seconds),
         }
         try:
             return collectors[name]()

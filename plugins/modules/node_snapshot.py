@@ -24,11 +24,12 @@ options:
     description:
       - The sections to collect. V(host) tells which machine it is. V(port_settings) is what decides which ports are drawn
         and given to Services. V(listen_ports), V(nodeport_conflict), V(tcp_states) and V(host_pressure) are what the modules of
-        those names see.
+        those names see. V(containers) are the containers of Kubernetes, of Docker, containerd and CRI-O, V(logs) the known errors that
+        M(kubenode.doctor.log_signatures) finds.
     type: list
     elements: str
-    choices: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict]
-    default: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict]
+    choices: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict, containers, logs]
+    default: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict, containers, logs]
   ports:
     description: Port numbers of which every socket is wanted in the section V(nodeport_conflict). Taken from the bundle's cluster when left out.
     type: list
@@ -51,6 +52,10 @@ options:
     type: str
     choices: [host, pods, all]
     default: host
+  log_seconds:
+    description: Seconds back from now that V(logs) reads, as O(kubenode.doctor.log_signatures#module:since).
+    type: int
+    default: 86400
   bundle:
     description: The folder of an audit on the controller. The sections are returned when left out.
     type: path
@@ -123,21 +128,23 @@ missing:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import host_pressure, port_ranges, snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=snapshot.ARGUMENTS, supports_check_mode=True)
     wanted = module.params
     try:
-        ports = port_ranges.numbers(wanted["ports"], wanted["port_range"])
+        ports = snapshot.wanted_ports(wanted)
     except ValueError as error:
-        module.fail_json(msg=f"ports, port_range: {error}")
-    why = host_pressure.why_not(wanted["sample_seconds"])
-    if why:
-        module.fail_json(msg=why)
+        module.fail_json(msg=str(error))
     collected = snapshot.collect(
-        wanted["sections"], ports, wanted["budget_seconds"], wanted["sample_seconds"], wanted["netns"]
+        wanted["sections"],
+        ports,
+        wanted["budget_seconds"],
+        wanted["sample_seconds"],
+        wanted["netns"],
+        wanted["log_seconds"],
     )
     module.exit_json(changed=False, snapshot=collected)
 

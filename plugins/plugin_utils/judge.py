@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, tcp_words
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, section_gaps, tcp_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -33,13 +33,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Surv
 
 SCHEMA = 2  # 1 had no survey
 CLUSTER = None  # the host of findings that belong to no single node
-_LISTS = {
-    "host": ("addresses", "components"),
-    "listen_ports": ("listeners",),
-    "nodeport_conflict": ("sockets",),
-    "tcp_states": ("namespaces", "groups", "accept_queues", "stuck"),
-}
-_OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 
 
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
@@ -172,25 +165,11 @@ def _on_node(
 
 
 def _judge_node(rule: Rule, view: NodeView, context: Context) -> Iterator[Answer]:
-    gaps = [why for why in (_gap(view.sections, name) for name in rule.needs) if why]
+    gaps = [why for why in (section_gaps.gap(view.sections, name) for name in rule.needs) if why]
     if gaps:
         yield from (Unknown(why) for why in gaps)
     else:
         yield from rule.judge(view, context)
-
-
-def _gap(sections: dict[str, Any], name: str) -> str:
-    section = sections.get(name)
-    if not isinstance(section, dict):
-        return f"the section {name} was not collected"
-    gaps = section.get("missing") or []
-    if set(section) <= {"complete", "missing"}:
-        return "; ".join(f"{gap['what']}: {gap['why']}" for gap in gaps) or f"the section {name} is empty"
-    for key in ("missing", *_LISTS.get(name, ())):
-        # Anything else that is empty would look like a node on which nothing was found.
-        if not isinstance(section.get(key), list) and not (key in _OR_NONE and section.get(key) is None):
-            return f"the section {name} is not of the form that node_snapshot returns: {key!r} is no list"
-    return ""
 
 
 def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any]) -> list[Answer]:

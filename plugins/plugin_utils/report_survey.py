@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import tcp_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.describe import listed
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import count, host_names, wrap
@@ -204,6 +205,38 @@ def _talker(talker: dict[str, Any]) -> list[str]:
 def _holder(talker: dict[str, Any]) -> str:
     """Who holds the connections of a group; those in TIME-WAIT have no process any more."""
     return "(no process)" if talker["state"] == "time_wait" else _process(talker["process"])
+
+
+def scans(survey: dict[str, Any]) -> list[str]:
+    """How much of containers and logs was looked at; empty where nobody answered."""
+    if not survey["answered"]:
+        return []
+    lines = ["", "CONTAINERS AND LOGS that were looked at:"]
+    for text, part in ((_containers, "containers"), (_logs, "logs")):
+        seen = survey["scans"][part]
+        partly = f"; not all of it on {count(seen['partly'], 'host')} (see UNKNOWN)" if seen["partly"] else ""
+        told = f"{text(seen)}{partly}" if seen["hosts"] else "none were looked at (see UNKNOWN)"
+        lines += wrap(f"- {part} of {seen['hosts']} of {count(survey['answered'], 'host')}: {told}", "  ", "    ")
+    return lines
+
+
+def _containers(seen: dict[str, Any]) -> str:
+    runtimes = [f"{name} on {hosts}" for name, hosts in seen["runtimes"].items()]
+    numbers = f"{seen['of_kubernetes']} of Kubernetes, {seen['others']} others"
+    return f"{numbers} ({', '.join(runtimes)})" if runtimes else "no runtime is there"
+
+
+_LOGS = {"journal": "the journal", "kernel": "the kernel's", "pod": "those of pods"}
+
+
+def _logs(seen: dict[str, Any]) -> str:
+    sources = [f"{_LOGS[name]} on {source['hosts']}{_back(source['back'])}" for name, source in seen["sources"].items()]
+    return "; ".join(sources) or "there are none"
+
+
+def _back(span: Sequence[float]) -> str:
+    ages = dict.fromkeys(map(tcp_words.age, span))
+    return f", {' to '.join(ages)} back" if ages else ""
 
 
 def _more(number: int, text: str) -> list[str]:

@@ -78,7 +78,9 @@ class Rule:
 
     ``judge`` yields nothing when the claim holds. ``scope`` "node" means ``judge(node, context)`` is called once a host that
     answered; "cluster" means ``judge(context)`` is called once. ``needs`` are the snapshot sections without which a node rule
-    cannot be judged. ``claim`` is what must hold, ``why`` what breaks otherwise, ``sources`` where that is known from.
+    cannot be judged. ``reads`` are those without which it leaves something open and tells what the others prove all the same: it
+    looks itself whether they are there (section_gaps.gap). ``claim`` is what must hold, ``why`` what breaks otherwise,
+    ``sources`` where that is known from.
     ``by_network`` marks a claim that holds for the network namespaces that were looked at, so that the report says which.
     ``settings`` and ``thresholds`` name the operator's settings and the numbers of plugin_utils/thresholds.py that it asks for.
     """
@@ -91,6 +93,7 @@ class Rule:
     sources: tuple[str, ...]
     judge: Callable[..., Iterator[Answer]]
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     scope: str = "node"
     settings: tuple[str, ...] = ()
     thresholds: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import survey_conclusions, survey_nodes, survey_read
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_scans import Scans
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_services import Services
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_talkers import Talkers
 
@@ -23,12 +24,14 @@ class Survey:
         self._states: dict[str, dict[str, int]] = {}
         self._services = Services()
         self._talkers = Talkers()
+        self._scans = Scans()
 
     def learn(self, host: str, sections: Mapping[str, Any]) -> None:
         """Count one host that answered; hosts have to come in order, each once.
 
         A section that was not collected, or that cannot be read, leaves the host without states. The rules tell why.
         """
+        self._scans.add(sections)
         try:
             seen = survey_read.read(sections["tcp_states"])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -70,6 +73,10 @@ class Survey:
         talkers: [{state, process, side, port, count, hosts, most: {host, count}, peers, top_peers: [{address, count}]}], largest
             first; side "local": came in to this port, "peer": goes out to it; peers: the most distinct ones of one host, null
             not seen; top_peers: at least so many over the fleet
+        scans: {containers: {hosts, partly, of_kubernetes, others, runtimes: {name: hosts}},
+                logs: {hosts, partly, sources: {journal, kernel, pod: {hosts, back}}}}
+            hosts: on so many it was looked at, on ``partly`` of them not at all of it; of_kubernetes, others: containers;
+            back: [least, most] seconds that a host was read back, [] where nothing there had a time
         """
         services = self._services.document()
         return {
@@ -83,4 +90,5 @@ class Survey:
             "nodes": survey_nodes.pictures(hosts, self._states, findings),
             "states": self._states,
             "talkers": self._talkers.document(),
+            "scans": self._scans.document(),
         }

@@ -13,18 +13,27 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
-GROUPS = frozenset({"tcp", "host"})  # the rules of which it is told, too, that they are fine and what they explain
+GROUPS = frozenset({"containers", "host", "tcp"})  # the rules of which it is told, too, that they are fine and what they explain
 # What a rule looks at, for the sentence that lists what is fine.
 TOPICS = {
     "accept-queue-overflow": "overflows of accept queues",
+    "apiserver-cannot-reach-etcd": "API servers' connections to etcd",
     "backlog-differs": "backlogs of equal services",
+    "clock-set-back": "steps back of the clock",
+    "clock-unsynchronized": "clock synchronisation",
     "close-wait-leak": "CLOSE-WAIT",
     "conntrack-near-limit": "connection tracking",
+    "container-name-conflict": "names of containers (Docker)",
+    "container-name-reserved": "names of containers (containerd, CRI-O)",
+    "container-not-created": "creation of containers",
     "control-plane-single-cpu": "CPUs of the control plane",
     "cpu-steal": "CPU steal",
+    "dead-containers-pile-up": "removal of dead containers",
     "ephemeral-destination-exhausted": "ports for connections to one destination",
     "ephemeral-ports-exhausted": "ephemeral ports",
+    "etcd-not-running": "etcd",
     "file-handles-near-limit": "file handles",
+    "known-error-in-log": "known errors in logs",
     "orphans-near-limit": "orphaned sockets",
     "run-queue-long": "run queue",
     "syn-sent-unanswered": "SYN-SENT",
@@ -202,5 +211,5 @@ def _unknown(
             by_hosts.setdefault(frozenset(hosts[name]), []).append(name)
     for where, names in by_hosts.items():
         every = len(names) == len(surveyed)
-        text = "nothing is known of TCP and of the host's load" if every else f"not known: {_topics(names)}"
+        text = "nothing is known of TCP, of the host's load, of its containers and its logs" if every else f"not known: {_topics(names)}"
         yield _conclusion("unknown", names, text, where, asked)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SHARE = "share"  # of a limit or of time: above 0 and up to 1
-_WHOLE = frozenset({"sockets", "hosts", "CPUs"})  # half of one makes no sense
+_WHOLE = frozenset({"sockets", "hosts", "CPUs", "containers", "messages"})  # half of one makes no sense
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,20 @@ THRESHOLDS = (
         "hosts",
         "so many hosts, and most of those that run the service, must have one backlog before another's is a finding",
         "our choice: of two hosts that differ nobody can say which is the odd one",
+    ),
+    Threshold(
+        "clock_max_error_seconds",
+        16,
+        "seconds",
+        "a clock that the kernel calls unsynchronized and of which it no longer vouches for less than this error is a finding",
+        "node-exporter's mixin, NodeClockNotSynchronising; Linux lets the error grow to 16 s (NTP_PHASE_LIMIT) while nobody corrects the clock",
+    ),
+    Threshold(
+        "clock_step_seconds",
+        1,
+        "seconds",
+        "a clock that was set back by more than this is a finding",
+        "our choice: distributions have chronyd step beyond 1 s (makestep 1 3), and smaller steps are shorter than a container's start",
     ),
     Threshold(
         "close_wait_count",
@@ -115,6 +129,20 @@ THRESHOLDS = (
         "our choice: from here on what waits for a CPU waits several times as long as it runs (1 / (1 - use), with one CPU)",
     ),
     Threshold(
+        "dead_container_seconds",
+        300,
+        "seconds",
+        "a dead container that kubelet should have removed is counted when it has been dead for so long",
+        "our choice: kubelet collects every minute (ContainerGCPeriod), so five times have passed it by",
+    ),
+    Threshold(
+        "dead_containers_per_container",
+        1,
+        "containers",
+        "more dead instances than this of one container of a pod are a finding",
+        "kubelet's --maximum-dead-containers-per-container, which keeps 1 unless it is set",
+    ),
+    Threshold(
         "ephemeral_share",
         0.6,
         _SHARE,
@@ -141,6 +169,20 @@ THRESHOLDS = (
         _SHARE,
         "use of a limit of open files, a process's or the machine's: critical",
         "node-exporter's mixin, NodeFileDescriptorLimit, critical; Netdata, system_file_descriptors_utilization, too",
+    ),
+    Threshold(
+        "log_recent_seconds",
+        600,
+        "seconds",
+        "an error that was last logged within so many seconds before the look at the log may still be going on; an older one is over, and a note",
+        "our choice: kubelet tries again what failed, after five minutes at most (its longest back-off), so ten minutes show it twice",
+    ),
+    Threshold(
+        "name_reserved_count",
+        3,
+        "messages",
+        "containerd's or CRI-O's refusals of one container name from which it is a finding",
+        "our choice: a create request that timed out is refused once or twice while the first one still works, and then is done",
     ),
     Threshold(
         "orphans_share",

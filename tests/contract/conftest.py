@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
+from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import Pod
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
+    SECOND,
+    Made,
+    MadeUpEngine,
+)
 
 # Takes the process name of a kubelet, listens on a port that the kernel draws, hangs up on a client of its own, which does
 # not notice (CLOSE-WAIT), and prints the port.
@@ -30,10 +37,11 @@ input()
 
 
 class Scene(NamedTuple):
-    """A folder with a kubeconfig for the fake API server and a judged audit, and the port that the kubelet drew."""
+    """A folder with a kubeconfig for the fake API server and a judged audit, the port that the kubelet drew, and a Docker Engine."""
 
     directory: Path
     port: int
+    docker_host: str
 
     @property
     def kubeconfig(self) -> str:
@@ -45,15 +53,45 @@ class Scene(NamedTuple):
         return "audits/20261121T080000Z"
 
 
+class ForgetfulEngine(MadeUpEngine):
+    """A Docker Engine with two name conflicts; whoever asks for its version finds all containers back in their places.
+
+    In one of them the dead container is started when it is about to be removed.
+    """
+
+    STARTED_AGAIN = f"{123:064x}"
+
+    def __init__(self) -> None:
+        super().__init__(before=self._happen)
+
+    def _happen(self, _number: int, request: str) -> None:
+        if request == "GET /_ping":
+            self.containers = {one.id: one for one in conflicting_containers()}
+        if request.startswith(f"DELETE /v1.41/containers/{self.STARTED_AGAIN}"):
+            self.containers[self.STARTED_AGAIN].state = "running"
+
+
+def conflicting_containers() -> Iterator[Made]:
+    """Yield attempts 24 and 23 of two API servers, 24 alive and created first, and a container that is somebody else's."""
+    ago = time.time_ns() - 3600 * SECOND
+    for number, uid in ((0, "1403dda53affdfee1130475a6d9609da"), (100, "7f3c9a1d5b2e4f60889bd4a1c35e7e02")):
+        pod = Pod("kube-system", f"kube-apiserver-pi-master{number}", uid)
+        for attempt, state, age in ((24, "running", 0), (23, "exited", 1)):
+            name, created = pod.container_name("kube-apiserver", attempt), ago + age * SECOND
+            yield Made(number + attempt, name, state, pod.labels("kube-apiserver"), created, created, created)
+    yield Made(1, "registry", "running")
+
+
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     command = [sys.executable, "-c", KUBELET]
     with (
         FakeApi() as api,
+        ForgetfulEngine() as engine,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as kubelet,
     ):
         assert kubelet.stdout is not None
-        scene = Scene(tmp_path_factory.mktemp("scene"), int(kubelet.stdout.readline()))
+        scene = Scene(tmp_path_factory.mktemp("scene"), int(kubelet.stdout.readline()), engine.host)
         api.kubeconfig(Path(scene.kubeconfig))
         api.add("services", colliding_service(scene.port))
         make_audit(scene)

@@ -16,10 +16,19 @@ from typing import Any
 from ansible_collections.kubenode.doctor.tests.contract.project import ROOT
 
 
-def run_tasks(tasks: list[dict[str, Any]], variables: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
-    """Run tasks in one play on localhost, in this folder; return each task's result up to the first that failed."""
+def run_tasks(
+    tasks: list[dict[str, Any]],
+    variables: dict[str, Any],
+    directory: Path,
+    defaults: dict[str, dict[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Run tasks in one play on localhost, in this folder; return each task's result up to the first that failed.
+
+    ``defaults`` are options that modules get where a task does not set them.
+    """
     playbook = directory / "play.json"
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]))
+    play = {"hosts": "localhost", "gather_facts": False, "vars": variables, "module_defaults": defaults or {}}
+    playbook.write_text(json.dumps([{**play, "tasks": tasks}]))
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

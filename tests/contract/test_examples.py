@@ -17,8 +17,9 @@ from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, 
 def test_examples_run(module: str, scene: Scene) -> None:
     # What an operator knows and an example can only name; the audit that examples spell out is there.
     variables = {"kubeconfig": scene.kubeconfig, "bundle": scene.audit}
+    defaults = {"kubenode.doctor.docker_stale_names": {"docker_host": scene.docker_host}}
     tasks = yaml.safe_load(module_docs(module)["plainexamples"])
-    results = run_tasks(tasks, variables, scene.directory)
+    results = run_tasks(tasks, variables, scene.directory, defaults)
     failures = [result.get("msg", result) for result in results if result.get("failed") or result.get("skipped")]
     assert not failures
     assert len(results) == len(tasks)

@@ -9,11 +9,7 @@ One run holds them all, beside ``sick`` and ``healthy`` of seed 000.
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,21 +19,15 @@ import pytest
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, needs_stage
 from ansible_collections.kubenode.doctor.tests.support import seed_000
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service
-from ansible_collections.kubenode.doctor.tests.support.stage import Stage
+from ansible_collections.kubenode.doctor.tests.support.stage import (
+    NOBODY,
+    Stage,
+    host_variables,
+    python_for_nobody,
+    write_interpreter,
+)
 
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 SHADOWS = "nodeport-shadows-listener"
-
-
-def python_for_nobody() -> str | None:
-    """An interpreter that a user without rights may run; a checkout below a private folder has none."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        if os.geteuid() == 0 and shutil.which("setpriv") and Path(python).exists():
-            tried = subprocess.run([*NOBODY, python, "-c", ""], check=False, capture_output=True, cwd="/")
-            if tried.returncode == 0:
-                return python
-    return None
-
 
 pytestmark = [
     needs_stage,
@@ -83,11 +73,8 @@ def interpreter(folder: Path, name: str, script: str) -> dict[str, str]:
 
 def without_rights(stage: Stage, folder: Path) -> dict[str, str]:
     """The node ``sick``, asked by user nobody."""
-    words = ["ip", "netns", "exec", stage.nodes["sick"].namespace, *NOBODY, str(python_for_nobody())]
-    path = folder / "interpreter-nobody"
-    path.write_text(f'#!/bin/sh\ncd /\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
-    return {"ansible_connection": "local", "ansible_python_interpreter": str(path)}
+    enter = (*stage.nodes["sick"].enter, *NOBODY)
+    return host_variables(write_interpreter(folder / "interpreter-nobody", enter, str(python_for_nobody())))
 
 
 @pytest.fixture(scope="module")

@@ -3,39 +3,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes for tests that are Docker containers: own network, processes and files, reached through the connection community.docker.docker.
 
-A Docker daemon of its own serves them, in namespaces of its own (network, mounts, processes): the machine's Docker, its bridges and
-its packet filter are left alone, and one signal ends everything, also when the tests themselves are killed. The image is made of
-Debian packages from the mirror that this machine's apt has, once, into .cache. Needs root, docker.io, mmdebstrap and util-linux.
+A Docker daemon of their own serves them, in namespaces of its own: one signal ends everything, also when the tests themselves are
+killed. The image is made of Debian packages from the mirror that this machine's apt has, once, into .cache. Needs root and COMMANDS.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import yaml
 
+from ansible_collections.kubenode.doctor.tests.support import docker_daemon
+from ansible_collections.kubenode.doctor.tests.support.docker_daemon import HIDE_CONTAINERD, DockerDaemon
+from ansible_collections.kubenode.doctor.tests.support.own_namespaces import OwnNamespaces
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, run
 
-COMMANDS = ("docker", "dockerd", "mmdebstrap", "setpriv", "unshare")
-# All nodes are in one segment (TEST-NET-1 of RFC 5737), in the daemon's own network namespace.
-_GATEWAY = "192.0.2.1/24"
+COMMANDS = (*docker_daemon.COMMANDS, "mmdebstrap")
 _IMAGE = "node:1"
 # python3 for Ansible and the fake programs, ip and ss to arrange a scene and to look at it.
 _PACKAGES = ("python3", "iproute2")
 # What root on a node may do and root in a container may not: ip, other processes' files, other network namespaces.
 _CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN")
-# Where the socket of the machine's containerd lies, dockerd takes that one, which knows nothing of our namespaces.
-_HIDE_CONTAINERD = 'if [ -e /run/containerd ]; then mount -t tmpfs none /run/containerd || exit; fi; exec "$@"'
-# A daemon starts in a second; this is for a machine that does something else as well.
-_START_SECONDS = 60
 
 
 class DockerNode:
@@ -85,14 +77,11 @@ class DockerNodes:
         self._image = image()
 
     def __enter__(self) -> DockerNodes:
-        # Not pytest's folder: the address of a Unix socket has 107 bytes at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="kd-docker-"))
-        self.socket = f"unix://{self.folder / 'socket'}"
-        self._docker = ("docker", "--host", self.socket)
-        self._cgroup = self.folder.name
+        self._namespaces = OwnNamespaces([HIDE_CONTAINERD])
+        self._daemon = DockerDaemon(self._namespaces)
         try:
-            self._start()
-            run(*self._docker, "import", str(self._image), _IMAGE)
+            self._daemon.start()
+            self._daemon.run("import", str(self._image), _IMAGE)
         except BaseException:
             self._stop()
             raise
@@ -109,55 +98,30 @@ class DockerNodes:
         words += ["--volume", f"{PROJECT / 'tests'}:/tests:ro", "--env", "PYTHONDONTWRITEBYTECODE=1"]
         words += [f"--cap-add={capability}" for capability in _CAPABILITIES]
         words += [f"--sysctl={key}={value}" for key, value in (sysctls or {}).items()]
-        run(*self._docker, *words, _IMAGE, "sleep", "infinity")
+        self._daemon.run(*words, _IMAGE, "sleep", "infinity")
         address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        told = run(*self._docker, "inspect", "--format", address, name)
-        self.nodes[name] = DockerNode(name, told.stdout.strip(), self._docker)
+        told = self._daemon.run("inspect", "--format", address, name)
+        self.nodes[name] = DockerNode(name, told.stdout.strip(), self._daemon.docker)
         return self.nodes[name]
 
     def inventory(self, groups: Mapping[str, Sequence[str]]) -> Path:
         """Write an inventory of the nodes."""
         variables = {
             "ansible_connection": "community.docker.docker",
-            "ansible_docker_extra_args": f"--host {self.socket}",
+            "ansible_docker_extra_args": f"--host {self._daemon.socket}",
             "ansible_python_interpreter": "/usr/bin/python3",
         }
         children = {group: {"hosts": dict.fromkeys(members)} for group, members in groups.items()}
-        path = self.folder / "inventory.yml"
+        path = self._daemon.folder / "inventory.yml"
         document = {"all": {"hosts": dict.fromkeys(self.nodes), "vars": variables, "children": children}}
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         return path
 
-    def _start(self) -> None:
-        # setpriv: when this process is killed, so is unshare; then the daemon, which is process 1 of its namespace; then that
-        # namespace's every process. Their mounts and networks go with the namespaces.
-        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork"]
-        words += ["--kill-child=SIGKILL", "sh", "-c", _HIDE_CONTAINERD, "sh"]
-        words += ["dockerd", "--host", self.socket, "--pidfile", str(self.folder / "pid")]
-        words += ["--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")]
-        words += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self._cgroup}"]
-        words += ["--bip", _GATEWAY, "--iptables=false", "--ip-forward=false", "--userland-proxy=false"]
-        with (self.folder / "log").open("wb") as log:
-            self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + _START_SECONDS
-        while run(*self._docker, "version", check=False).returncode != 0:
-            alive = self._daemon.poll() is None and time.monotonic() < deadline
-            assert alive, (self.folder / "log").read_text("utf-8", "replace")[-5000:]
-            time.sleep(0.1)
-
     def _stop(self) -> None:
-        if self._daemon.poll() is None:
-            # unshare waits for process 1 of the namespace, and the kernel lets that end last.
-            children = Path(f"/proc/{self._daemon.pid}/task/{self._daemon.pid}/children").read_text("ascii")
-            for pid in children.split():
-                os.kill(int(pid), signal.SIGKILL)
-            self._daemon.wait(_START_SECONDS)
+        self._namespaces.end()
         for node in self.nodes.values():
             node.stop()
-        for top in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
-            for folder, _folders, _files in os.walk(top, topdown=False):
-                os.rmdir(folder)
-        shutil.rmtree(self.folder)
+        self._daemon.remove()
 
 
 def image() -> Path:

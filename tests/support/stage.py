@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes for tests: network namespaces with real processes in them, and an inventory that Ansible can use.
 
-A node here has its own network, sysctls and sockets; processes and files are this machine's. Its interpreter is a small script
+A node here has its own network, sysctls, sockets and logs; processes and other files are this machine's. Its interpreter is a small script
 that enters the namespace, so the local connection does and no sshd is needed. Needs root and iproute2.
 """
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +23,14 @@ from types import TracebackType
 
 import yaml
 
+from ansible_collections.kubenode.doctor.tests.support import quiet_logs
+
 PROJECT = Path(__file__).resolve().parents[2]
+# What goes before a command to run it without any rights.
+NOBODY = ("env", "--chdir=/", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 _PROGRAM = PROJECT / "tests" / "support" / "fake_program.py"
 _numbers = itertools.count()
-# The machine under the nodes is shared: what its CPUs and other processes do is no part of a test, and long samples only show more of that.
+# The machine under the nodes is shared: what its CPUs, its clock and other processes do is no part of a test, and long samples only show more of that.
 CALM = {
     "thresholds": {
         "steal_share": 1,
@@ -33,18 +39,20 @@ CALM = {
         "control_plane_cpus": 1,
         "files_share": 1,
         "files_share_critical": 1,
+        "clock_max_error_seconds": 17,  # above what the kernel ever tells (NTP_PHASE_LIMIT): nobody may keep this machine's clock
     },
     "collect_sample_seconds": 0.2,
 }
 
 
 class Node:
-    """One network namespace with lo and an interface eth0 that leads nowhere."""
+    """One network namespace with lo and an interface eth0 that leads nowhere. Ansible sees quiet logs there."""
 
     def __init__(self, name: str, address: str, folder: Path) -> None:
         self.name = name
         self.address = address
         self.namespace = f"kd{os.getpid()}-{next(_numbers)}"
+        self.enter = ("ip", "netns", "exec", self.namespace)  # what goes before a command to run it on the node
         self._programs: list[subprocess.Popen[str]] = []
         run("ip", "netns", "add", self.namespace)
         for words in (
@@ -54,15 +62,12 @@ class Node:
             ("link", "set", "eth0", "up"),
         ):
             run("ip", "-n", self.namespace, *words)
-        self.interpreter = folder / f"python-{name}"
-        self.interpreter.write_text(
-            f'#!/bin/sh\nexec ip netns exec {self.namespace} {sys.executable} "$@"\n', encoding="utf-8"
-        )
-        self.interpreter.chmod(0o755)
+        quiet = quiet_logs.over_this_machines(folder / f"quiet-{name}")
+        self.interpreter = write_interpreter(folder / f"python-{name}", (*self.enter, *quiet))
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command on the node."""
-        return run("ip", "netns", "exec", self.namespace, *words, check=check)
+        return run(*self.enter, *words, check=check)
 
     def sysctl(self, name: str, value: str) -> None:
         """Set a sysctl of the node's network namespace."""
@@ -70,12 +75,8 @@ class Node:
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a fake program, and wait until it listens."""
-        words = ["ip", "netns", "exec", self.namespace, sys.executable, str(_PROGRAM), name, *arguments]
-        program = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        assert program.stdout is not None
-        self._programs.append(program)
-        assert program.stdout.readline() == "ready\n", f"{name} did not start"
-        return program
+        self._programs.append(start_program(self.enter, name, *arguments))
+        return self._programs[-1]
 
     def stop(self) -> None:
         """Kill the node's programs and remove its namespace."""
@@ -110,16 +111,42 @@ class Stage:
         self, groups: Mapping[str, Sequence[str]] | None = None, extra: Mapping[str, object] | None = None
     ) -> Path:
         """Write an inventory of the nodes, and of ``extra`` hosts by their variables."""
-        hosts: dict[str, object] = {
-            name: {"ansible_connection": "local", "ansible_python_interpreter": str(node.interpreter)}
-            for name, node in self.nodes.items()
-        }
+        hosts: dict[str, object] = {name: host_variables(node.interpreter) for name, node in self.nodes.items()}
         document = {"all": {"hosts": {**hosts, **(extra or {})}, "children": {}}}
         for group, members in (groups or {}).items():
             document["all"]["children"][group] = {"hosts": dict.fromkeys(members)}
         path = self.folder / "inventory.yml"
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         return path
+
+
+def write_interpreter(path: Path, enter: Sequence[str], python: str = sys.executable) -> Path:
+    """Write a script that Ansible takes for Python, which is Python behind these words."""
+    path.write_text(f'#!/bin/sh\nexec {shlex.join((*enter, python))} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def python_for_nobody() -> str | None:
+    """An interpreter that a user without rights may run; a checkout below a private folder has none."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return None
+    there = [python for python in (sys.executable, "/usr/bin/python3") if Path(python).exists()]
+    return next((python for python in there if run(*NOBODY, python, "-c", "", check=False).returncode == 0), None)
+
+
+def host_variables(interpreter: Path) -> dict[str, str]:
+    """What an inventory says of a node that is entered by its interpreter."""
+    return {"ansible_connection": "local", "ansible_python_interpreter": str(interpreter)}
+
+
+def start_program(enter: Sequence[str], name: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a fake program behind these words, and wait until it listens."""
+    words = [*enter, sys.executable, str(_PROGRAM), name, *arguments]
+    program = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    assert program.stdout.readline() == "ready\n", f"{name} did not start"
+    return program
 
 
 def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

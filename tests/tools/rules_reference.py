@@ -79,6 +79,8 @@ def _section(rule: Rule) -> Iterator[str]:
     yield f"* asked of: {_SCOPES[rule.scope]}"
     if rule.needs:
         yield f"* needs: {', '.join(f'`{name}`' for name in rule.needs)}"
+    if rule.reads:
+        yield f"* reads, as far as they are there: {', '.join(f'`{name}`' for name in rule.reads)}"
     if rule.settings:
         yield f"* settings: {', '.join(f'`{name}`' for name in rule.settings)}"
     if rule.thresholds:

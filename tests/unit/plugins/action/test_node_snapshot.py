@@ -23,6 +23,7 @@ DEFAULTS = {
     "budget_seconds": 20.0,
     "sample_seconds": 2.0,
     "netns": "host",
+    "log_seconds": 86400,
 }
 ANSWER = {"schema": 1, "sections": {"host": {"complete": True, "missing": []}}, "complete": True, "missing": []}
 

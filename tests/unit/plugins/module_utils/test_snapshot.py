@@ -8,9 +8,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    containers,
     deadline,
     host_identity,
     listeners,
+    log_scan,
     nodeport_sockets,
     port_settings,
     snapshot,
@@ -45,6 +47,7 @@ class Node:
         self.errors = {}
         self.ports = None
         self.netns = None
+        self.log_seconds = None
         self.holders = []
         self.works = {}
 
@@ -112,6 +115,13 @@ def node(monkeypatch):
         made.ports = ports
         return made.do("nodeport_conflict")
 
+    def logs(until, seconds):
+        assert isinstance(until, deadline.Deadline)
+        made.log_seconds = seconds
+        return made.do("logs")
+
+    monkeypatch.setattr(containers, "collect", lambda _until: made.do("containers"))
+    monkeypatch.setattr(log_scan, "collect", logs)
     monkeypatch.setattr(listeners, "collect", listen_ports)
     monkeypatch.setattr(nodeport_sockets, "collect", nodeport_conflict)
     return made
@@ -133,6 +143,12 @@ def test_all(node):
 def test_network_namespaces(node, options, expected):
     snapshot.collect(snapshot.SECTIONS, (), 20, 0, **options)
     assert node.netns == expected
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, 86_400), ({"log_seconds": 60}, 60)])
+def test_how_far_back_logs_are_read(node, options, expected):
+    snapshot.collect(snapshot.SECTIONS, (), 20, 0, **options)
+    assert node.log_seconds == expected
 
 
 def test_one_search_for_processes_serves_all_sections(node):
@@ -248,7 +264,7 @@ def test_a_section_that_breaks_leaves_the_others(node, section, error, what, why
     told = collect()
     gap = {"what": what or section, "why": why}
     assert told["sections"][section] == {"complete": False, "missing": [gap]}
-    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * 5
+    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * 7
     assert told["missing"] == [{"what": f"{section}: {gap['what']}", "why": why}]
     assert told["complete"] is False
 
@@ -265,7 +281,7 @@ def test_no_time(budget):
 def test_a_slow_section_costs_those_after_it(node):
     node.works = {"tcp_states": 30}
     told = collect()
-    assert broken(told) == [f"{name}: {name}" for name in ("listen_ports", "nodeport_conflict")]
+    assert broken(told) == [f"{name}: {name}" for name in ("listen_ports", "nodeport_conflict", "containers", "logs")]
     assert {gap["why"] for gap in told["missing"]} == {"the budget of 20 s ended before it: raise budget_seconds"}
     assert told["sections"]["tcp_states"] == FINE
 

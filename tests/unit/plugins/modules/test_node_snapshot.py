@@ -17,6 +17,7 @@ OPTIONS = {
     "budget_seconds": 20.0,
     "sample_seconds": 2.0,
     "netns": "all",
+    "log_seconds": 3600,
 }
 
 
@@ -45,8 +46,8 @@ def answer(monkeypatch, **options):
     """What the module says, and what it asked for."""
     asked = []
 
-    def collect(sections, ports, budget_seconds, sample_seconds, netns):
-        asked.append((sections, sorted(ports), budget_seconds, sample_seconds, netns))
+    def collect(sections, ports, *others):
+        asked.append((sections, sorted(ports), *others))
         return {"schema": 1}
 
     monkeypatch.setattr(Module, "options", options)
@@ -61,7 +62,7 @@ def answer(monkeypatch, **options):
 def test_it_asks_for_what_it_is_told(monkeypatch, ports, expected):
     assert answer(monkeypatch, ports=ports, sample_seconds=0.5) == (
         {"changed": False, "snapshot": {"schema": 1}},
-        [(["host", "tcp_states"], expected, 20.0, 0.5, "all")],
+        [(["host", "tcp_states"], expected, 20.0, 0.5, "all", 3600)],
     )
 
 
@@ -71,6 +72,7 @@ def test_it_asks_for_what_it_is_told(monkeypatch, ports, expected):
         ({"sample_seconds": -0.1}, "sample_seconds: -0.1: 0 to 100 expected"),
         ({"sample_seconds": 601.0}, "sample_seconds: 601: 0 to 100 expected"),
         ({"sample_seconds": float("inf")}, "sample_seconds: inf: 0 to 100 expected"),
+        ({"log_seconds": 0}, "log_seconds: 0: more than 0 expected"),
         ({"ports": [0]}, "ports, port_range: '0': a port lies between 1 and 65535"),
         ({"port_range": "all"}, "ports, port_range: 'all' is no port range like 30000-32767"),
     ],

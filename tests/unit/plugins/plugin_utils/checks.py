@@ -12,7 +12,29 @@ import shlex
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 
 # What cures may ask a person to run.
-PROGRAMS = frozenset({"calicoctl", "kubectl", "lscpu", "printf", "ss", "sysctl", "systemctl", "top", "vmstat"})
+PROGRAMS = frozenset(
+    {
+        "calicoctl",
+        "cat",
+        "chronyc",
+        "crictl",
+        "dmesg",
+        "docker",
+        "hwclock",
+        "journalctl",
+        "kubectl",
+        "lscpu",
+        "mkdir",
+        "ntpq",
+        "printf",
+        "ss",
+        "sysctl",
+        "systemctl",
+        "timedatectl",
+        "top",
+        "vmstat",
+    }
+)
 
 
 def commands(finding):
@@ -32,6 +54,22 @@ def check_command(command):
         assert test["value"] != replace["value"]
     if words[0] == "printf" and "reserved" in words[2]:
         assert port_ranges.parse_reserved(words[2].split(" = ")[1])
+    if words[0] in ("crictl", "docker"):
+        _check_container_command(words)
+
+
+def _check_container_command(words):
+    """Whole ids only, nothing by force, no volumes, and no log is lost."""
+    words = words[: words.index(">")] if ">" in words else words
+    assert not {"-f", "--force", "-v", "--volumes", "-a", "prune", "kill", "stop"} & set(words)
+    verb = next(word for word in words[1:] if not word.startswith(("-", "unix:")))
+    if verb in ("inspect", "inspectp", "logs", "rm", "rmp", "rename"):
+        assert any(re.fullmatch("[0-9a-f]{64}", word) for word in words)
+    if verb in ("rm", "rmp"):
+        assert re.fullmatch("[0-9a-f]{64}", words[-1])
+        assert sum(bool(re.fullmatch("[0-9a-f]{12,}", word)) for word in words) == 1
+    if (words[0], verb) == ("crictl", "rm"):
+        assert "--keep-logs" in words
 
 
 def check_report(report):

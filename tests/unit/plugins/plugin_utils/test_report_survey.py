@@ -43,6 +43,7 @@ def test_one_quiet_machine_has_no_tables():
     assert titles(report) == [
         "CONCLUSIONS",
         "NODES",
+        "CONTAINERS AND LOGS that were looked at",
         "UNKNOWN, because it could not be seen",
         "CHECKS, each with its answers over the hosts",
     ]
@@ -71,6 +72,7 @@ def test_the_order_of_a_fleets_report():
         "LISTENERS of 2 hosts, by process and backlog",
         "NODES, equal ones told once",
         "LARGEST GROUPS OF CONNECTIONS",
+        "CONTAINERS AND LOGS that were looked at",
         "UNKNOWN, because it could not be seen",
         "CHECKS, each with its answers over the hosts",
     ]

@@ -50,8 +50,9 @@ def test_a_rule_says_enough(name):
         assert not text.endswith(".")
     assert rule.sources
     assert all(len(source) > 10 for source in rule.sources)
-    assert set(rule.needs) <= set(snapshot.SECTIONS)
-    assert bool(rule.needs) == (rule.scope == "node")
+    assert {*rule.needs, *rule.reads} <= set(snapshot.SECTIONS)
+    assert bool(rule.needs or rule.reads) == (rule.scope == "node")
+    assert not set(rule.needs) & set(rule.reads)
     assert set(rule.settings) <= {field.name for field in dataclasses.fields(Settings)}
     assert set(rule.see_also) <= RULES.keys()
     assert set(rule.thresholds) <= thresholds.BY_NAME.keys()

@@ -504,7 +504,7 @@ def test_what_is_not_known_is_said_with_how_many_hosts():
     expected = [("on all 2 hosts", "not known: one, CPU steal"), ("on 1 of 2 hosts", "not known: three")]
     assert sentences("unknown", {**tally, "nodeport": rule("ports")}, findings) == expected
     everything = [finding("a", rule=name, status="unknown") for name in tally]
-    expected = [("on 1 of 2 hosts", "nothing is known of TCP and of the host's load")]
+    expected = [("on 1 of 2 hosts", "nothing is known of TCP, of the host's load, of its containers and its logs")]
     assert sentences("unknown", tally, everything) == expected
 
 

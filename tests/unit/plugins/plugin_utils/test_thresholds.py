@@ -15,7 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Se
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.thresholds import BY_NAME, THRESHOLDS
 
 # Where a default may come from; "our choice" must be followed by a reason.
-SOURCES = r"our choice(:|, ).{20}|Netdata|node-exporter's mixin|node-problem-detector|kubeadm's|Linux "
+SOURCES = r"our choice(:|, ).{20}|Netdata|node-exporter's mixin|node-problem-detector|kubeadm's|kubelet's|Linux "
 
 
 def test_names_are_given_once_and_sorted():

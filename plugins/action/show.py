@@ -1,0 +1,42 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prints a heading and a list, for a person who watches a fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.utils.display import Display
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import wrap
+
+_LONGEST = 1500  # characters of one item: a full id, a full name and a reason with another of each
+
+
+class ActionModule(LocalAction):
+    """See plugins/modules/show.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
+        "heading": {"type": "str", "required": True},
+        "items": {"type": "list", "elements": "str", "default": []},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Print it whatever display_ok_hosts says: this is no result of a task, but what the task is for."""
+        lines = laid_out(arguments["heading"], arguments["items"])
+        display = Display()
+        for line in lines:
+            display.display(line)
+        return {"lines": lines}
+
+
+def laid_out(heading: str, items: Sequence[str]) -> list[str]:
+    """Lines of the report's width; what comes from a node can neither break a line nor move the cursor."""
+    return [
+        *wrap(clean(heading), "", "  "),
+        *(line for item in items for line in wrap(clean(item, _LONGEST), "  - ", "    ")),
+    ]

@@ -1,0 +1,400 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_stale_names
+short_description: Find, and remove, the dead container that keeps kubelet from a name
+version_added: 0.1.0
+author:
+  - the kubenode.doctor authors (@kubenode)
+description:
+  - Lists the containers of a Docker Engine, puts those of Kubernetes together by pod and container, and tells which name conflicts there are
+    between them, as in C(Conflict. The container name "/k8s_..._24" is already in use by container "...").
+  - The container that is named in such an error is usually the living one. kubelet takes the instance that was I(created) last for the
+    latest one; after the clock was set back that is a dead one, and kubelet asks for the name of the living one again and again. What
+    ends that is to remove the dead one. This module tells which one that is, and why all others must stay.
+  - Asks the Docker Engine API on its socket. Neither the command C(docker) nor a library is needed. A socket of podman will do as well.
+  - Removes nothing but what RV(removable) says, by its full id, never by force, and keeps volumes. Before each removal everything is
+    looked at again. What began to run, was renamed, was replaced or is gone by then is left alone, and told in RV(left_alone).
+  - Sweeps nothing up. Dead containers that are in nobody's way are for kubelet's garbage collection.
+extends_documentation_fragment:
+  - kubenode.doctor.attributes
+attributes:
+  check_mode:
+    details:
+      - In check mode RV(removed) is what would be removed.
+  diff_mode:
+    support: full
+    details:
+      - With O(state=absent) the difference is a list of all containers, each with its name and the beginning of its id.
+options:
+  state:
+    description:
+      - With V(query) nothing is changed.
+      - With V(absent) the containers in RV(removable) are removed, or those of them that O(names) names.
+    type: str
+    choices: [query, absent]
+    default: query
+  docker_host:
+    description:
+      - Where the Docker Engine listens, V(unix:///path) or V(tcp://address:port). The environment variable E(DOCKER_HOST) is not looked at.
+      - TLS and SSH are not supported. Run the module on the node itself, where the engine has a Unix socket.
+    type: str
+    default: unix:///var/run/docker.sock
+  min_age:
+    description:
+      - Seconds. A container that was created, was started or ended less than that long ago is never removable. kubelet looks at
+        each pod about once a minute, and may be about to deal with it itself.
+    type: float
+    default: 60
+  names:
+    description:
+      - Names or full ids of the containers to remove, with O(state=absent) only. Each of them has to be in RV(removable), or must not
+        exist any more. Where one must stay, the module fails before it removes anything.
+      - An empty list means none.
+    type: list
+    elements: str
+  timeout:
+    description:
+      - Seconds for everything that is asked of the engine, altogether. At most 600.
+    type: float
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Which container is in kubelet's way?
+  kubenode.doctor.docker_stale_names:
+  register: stale
+
+- name: Remove it, and nothing else
+  kubenode.doctor.docker_stale_names:
+    state: absent
+    names: "{{ stale.removable | map(attribute='id') }}"
+"""
+
+RETURN = r"""
+groups:
+  description: The containers of Kubernetes, by container of a pod.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    runtime:
+      description: Always V(docker).
+      returned: always
+      type: str
+      sample: docker
+    pod_uid: &pod_uid
+      description: The uid of the pod. That of a static pod has 32 digits.
+      returned: always
+      type: str
+      sample: 1403dda53affdfee1130475a6d9609da
+    namespace: &namespace
+      description: The namespace of the pod.
+      returned: always
+      type: str
+      sample: kube-system
+    pod: &pod
+      description: The name of the pod.
+      returned: always
+      type: str
+      sample: kube-apiserver-pi-master1
+    container: &container
+      description: The name of the container in the pod. V(POD) is the sandbox, which holds the pod's namespaces.
+      returned: always
+      type: str
+      sample: kube-apiserver
+    sandbox:
+      description: Whether these are sandboxes.
+      returned: always
+      type: bool
+      sample: false
+    instances:
+      description: All its containers, living and dead, the highest attempt first.
+      returned: always
+      type: list
+      elements: dict
+      contains: &instance
+        id:
+          description: The full id.
+          returned: always
+          type: str
+          sample: eced8537863007db9a915924785306b26238cabbd3feec0e5226e2ad0710807b
+        name:
+          description: The name. Null where it has none.
+          returned: always
+          type: str
+          sample: k8s_kube-apiserver_kube-apiserver-pi-master1_kube-system_1403dda53affdfee1130475a6d9609da_24
+        attempt:
+          description: How many instances were created before it. Null where nothing tells that.
+          returned: always
+          type: int
+          sample: 24
+        suffix:
+          description: What sets a second try with the same attempt apart. Null where there is none.
+          returned: always
+          type: str
+          sample: 1a2b3c4d
+        state:
+          description: V(created), V(running), V(paused), V(restarting), V(removing), V(exited), V(dead) or V(unknown).
+          returned: always
+          type: str
+          sample: running
+        created_ns:
+          description:
+            - When it was created, by the engine's clock, in nanoseconds since 1970, and null where that was not told.
+            - In whole seconds where a container has one instance only.
+          returned: always
+          type: int
+          sample: 1615519743000000000
+        started_ns:
+          description: When it was started. Null where it was not, and where there is one instance only.
+          returned: always
+          type: int
+          sample: 1615519744000000000
+        finished_ns:
+          description: When it last ended. Null where it did not, and where there is one instance only.
+          returned: always
+          type: int
+          sample: 1615519744000000000
+        exit_code:
+          description: The exit code of a dead container. Null otherwise, and where there is one instance only.
+          returned: always
+          type: int
+          sample: 0
+        sandbox_id:
+          description: The id of the sandbox it lives in. Null for sandboxes, and where it is not known.
+          returned: always
+          type: str
+          sample: 07637544b672de3a1b6c3f3a4bb2e6f5a7c1e0b9f3b5f1d9d1a4c0f2e7a6b8c9
+        own:
+          description: Whether kubelet takes it for its own, which it does by name and labels.
+          returned: always
+          type: bool
+          sample: true
+        image:
+          description: The image, as the engine names it. Null where it does not.
+          returned: always
+          type: str
+          sample: k8s.gcr.io/pause:3.2
+conflicts:
+  description: Names that kubelet wants and cannot have.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    runtime:
+      description: Always V(docker).
+      returned: always
+      type: str
+      sample: docker
+    pod_uid: *pod_uid
+    namespace: *namespace
+    pod: *pod
+    container: *container
+    wanted:
+      description: The name that kubelet wants.
+      returned: always
+      type: str
+      sample: k8s_kube-apiserver_kube-apiserver-pi-master1_kube-system_1403dda53affdfee1130475a6d9609da_24
+    holder:
+      description: The container that has it. Often the living one.
+      returned: always
+      type: dict
+      contains: *instance
+    newest:
+      description: The instance that kubelet takes for the latest, because it was created last.
+      returned: always
+      type: dict
+      contains: *instance
+    living:
+      description: The living instance that kubelet overlooks. Null where none lives.
+      returned: always
+      type: dict
+      contains: *instance
+    kind:
+      description:
+        - V(clock-inversion) when a living instance was created before a dead one with a lower number, as after the clock was set back.
+        - V(dead-holder) when a dead one holds the name, V(stranger) when kubelet does not take the holder for its own.
+      returned: always
+      type: str
+      sample: clock-inversion
+    remove:
+      description: The ids of what has to be removed, in this order, to end the conflict. Empty where nothing may be.
+      returned: always
+      type: list
+      elements: str
+      sample: [8470235abd66ab0aa5dd3a1b6c3f3a4bb2e6f5a7c1e0b9f3b5f1d9d1a4c0f2e7]
+    why_not:
+      description: Why nothing may be removed. Null otherwise.
+      returned: always
+      type: str
+      sample: attempt 23, 8470235abd66 is only 12 s old, and at least 60 s are asked for
+removable:
+  description: What may be removed, as it was found before anything was.
+  returned: always
+  type: list
+  elements: dict
+  contains: &told
+    id:
+      description: The full id of the container.
+      returned: always
+      type: str
+      sample: 8470235abd66ab0aa5dd3a1b6c3f3a4bb2e6f5a7c1e0b9f3b5f1d9d1a4c0f2e7
+    name:
+      description: Its name. Null where it has none.
+      returned: always
+      type: str
+      sample: k8s_kube-apiserver_kube-apiserver-pi-master1_kube-system_1403dda53affdfee1130475a6d9609da_23
+    why:
+      description: The reason.
+      returned: always
+      type: str
+kept:
+  description: All other containers, each with the reason why it must stay.
+  returned: always
+  type: list
+  elements: dict
+  contains: *told
+removed:
+  description: What was removed, in this order. Empty with O(state=query).
+  returned: always
+  type: list
+  elements: dict
+  contains: *told
+left_alone:
+  description: What was to be removed and was not, because it was not what it had been when its turn came, or was gone.
+  returned: always
+  type: list
+  elements: dict
+  contains: *told
+engine:
+  description: Who was asked.
+  returned: always
+  type: dict
+  contains:
+    host:
+      description: The O(docker_host).
+      returned: always
+      type: str
+      sample: unix:///var/run/docker.sock
+    version:
+      description: The engine's version. Null where it does not tell it.
+      returned: always
+      type: str
+      sample: 20.10.24
+    api_version:
+      description: The version of the API that was spoken.
+      returned: always
+      type: str
+      sample: "1.41"
+complete:
+  description: Whether everything could be seen. What could not be seen is never removable.
+  returned: always
+  type: bool
+missing:
+  description: What could not be seen.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    what:
+      description: The thing that could not be seen.
+      returned: always
+      type: str
+      sample: containers
+    why:
+      description: The reason, and what to do about it.
+      returned: always
+      type: str
+"""
+
+from typing import Any, Collection, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import stale_removal
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import DEFAULT_HOST, Engine, EngineError
+from ansible_collections.kubenode.doctor.plugins.module_utils.stale_removal import Outcome, View
+
+_MOST_SECONDS = 600
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["query", "absent"], "default": "query"},
+            "docker_host": {"type": "str", "default": DEFAULT_HOST},
+            "min_age": {"type": "float", "default": 60},
+            "names": {"type": "list", "elements": "str"},
+            "timeout": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    wrong = _wrong(module.params)
+    if wrong:
+        module.fail_json(msg=wrong)
+    try:
+        result, diff = _run(module.params, module.check_mode)
+        module.exit_json(**result, **({"diff": diff} if module._diff and diff else {}))
+    except stale_removal.RemovalError as error:
+        outcome = error.outcome
+        module.fail_json(msg=str(error), changed=bool(outcome.removed), **outcome._asdict())
+    except (EngineError, stale_removal.ChoiceError) as error:
+        module.fail_json(msg=str(error))
+
+
+def _wrong(params: dict[str, Any]) -> Optional[str]:
+    if not 0 < params["timeout"] <= _MOST_SECONDS:
+        return f"timeout: {params['timeout']:g}: more than 0 and at most {_MOST_SECONDS} expected"
+    if not 0 <= params["min_age"] < float("inf"):
+        return f"min_age: {params['min_age']:g}: 0 or more expected"
+    if params["names"] is not None and params["state"] != "absent":
+        return "names: only with state=absent"
+    return None
+
+
+def _run(params: dict[str, Any], check_mode: bool) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
+    """The module's answer, and the difference that it made or would make, None for a query."""
+    deadline = Deadline(params["timeout"])
+    engine = Engine(params["docker_host"], deadline)
+    engine.begin()
+    view = stale_removal.look(engine, deadline, params["min_age"])
+    result = _told(engine, view)
+    if params["state"] != "absent":
+        return {"changed": False, **result, **Outcome([], [])._asdict()}, None
+    chosen = stale_removal.choose(view, params["names"])
+    if check_mode:
+        outcome = Outcome([one for one in view.removable if one["id"] in chosen], [])
+    else:
+        outcome = stale_removal.remove(engine, deadline, params["min_age"], view, chosen)
+    gone = {one["id"] for one in outcome.removed}
+    diff = {"before": _lines(view, ()), "after": _lines(view, gone)}
+    return {"changed": bool(gone), **result, **outcome._asdict()}, diff
+
+
+def _told(engine: Engine, view: View) -> dict[str, Any]:
+    return {
+        "groups": view.listing.groups,
+        "conflicts": view.conflicts,
+        "removable": view.removable,
+        "kept": view.kept,
+        "engine": {"host": engine.host, "version": engine.version, "api_version": engine.api_version},
+        "complete": not view.listing.missing,
+        "missing": view.listing.missing,
+    }
+
+
+def _lines(view: View, without: Collection[str]) -> str:
+    """One line for each container, for a person who wants to see which ones go."""
+    lines = [f"{one['name'] or '(no name)'} {one['id'][:12]}\n" for one in view.all() if one["id"] not in without]
+    return "".join(sorted(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seed 002 with a real Docker Engine: from "2379 refused" to the one dead container, and its cure by playbooks/fix.yml.
+
+The tests run in their order: first nothing is changed, then somebody interferes, then the fix is applied. Beside the node of the
+seed there are nodes whose engine cannot be asked: each is known by its reason, within bounded time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, read, variable
+from ansible_collections.kubenode.doctor.tests.support import docker_engine_node, seed_002_node
+from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import IMAGE, SOCKET, EngineNode, Pod
+from ansible_collections.kubenode.doctor.tests.support.private_node import JOURNAL_WRITER, PrivateNode
+from ansible_collections.kubenode.doctor.tests.support.seed_002_node import APISERVER, DAYS, HOSTILE, WANTED, Scene
+from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, host_variables, python_for_nobody
+
+COMMANDS = (*docker_engine_node.COMMANDS, JOURNAL_WRITER)
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, COMMANDS)) or python_for_nobody() is None,
+    reason=f"an engine of one's own needs root, {', '.join(COMMANDS)} and a Python that nobody can run",
+)
+
+ROLE = "kubenode.doctor.containers"
+FIX = ("-e", "fix=container-name-conflict")
+CONFLICT, CLOCK = "container-name-conflict", "clock-set-back"
+NOT_CREATED, ETCD = "container-not-created", "apiserver-cannot-reach-etcd"
+# The chain of the seed: each rule with the severity and the rule that caused it.
+CHAIN = {
+    CLOCK: ("warning", None),
+    CONFLICT: ("critical", CLOCK),
+    NOT_CREATED: ("warning", CONFLICT),
+    ETCD: ("info", NOT_CREATED),
+}
+TEMPLATED = str(7777 * 7777)
+BUDGET_SECONDS = 8
+# host: what is said of its containers
+SILENT = {
+    "as-nobody": "permission denied: run it as root",
+    "mute": "did not answer in full within",
+    "babbling": "does not speak HTTP",
+}
+
+
+HOSTS = ("master", "bare", *SILENT)
+
+
+class Nodes(NamedTuple):
+    """The node of the seed, and an inventory of it and of nodes whose engine cannot be asked."""
+
+    scene: Scene
+    inventory: Path
+
+    def fix(self, *words: str, inventory: Path | None = None) -> Run:
+        wait = variable("containers_fix_wait_seconds", 1)
+        return diagnose("-i", inventory or self.inventory, "-l", "master", *FIX, *wait, *words, name="fix")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    folder = tmp_path_factory.mktemp("seed-002")
+    others = [PrivateNode(name, folder) for name in ("bare", "mute", "babbling")]
+    with EngineNode("master", folder) as node, contextlib.ExitStack() as stack:
+        bare, mute, babbling = map(stack.enter_context, others)
+        bare.add_journal([seed_002_node.started()])
+        mute.start("dockerd", "--mute", SOCKET)
+        babbling.start("dockerd", "--babble", SOCKET)
+        interpreters = {each.name: each.interpreter for each in (bare, mute, babbling)}
+        inventory = node.inventory({**interpreters, "as-nobody": node.interpreter_for_nobody()})
+        yield Nodes(seed_002_node.build(node), inventory)
+
+
+@pytest.fixture(scope="module")
+def before(nodes: Nodes) -> dict[str, str]:
+    """The state of each container before anybody looked."""
+    return nodes.scene.node.containers()
+
+
+@pytest.fixture(scope="module")
+def diagnosed(nodes: Nodes, before: dict[str, str]) -> Run:
+    assert {before[nodes.scene.dead], before[nodes.scene.living]} == {"exited", "running"}
+    return diagnose("-i", nodes.inventory, *variable("collect_budget_seconds", BUDGET_SECONDS))
+
+
+def finding(run: Run, rule: str) -> dict[str, Any]:
+    (found,) = run.findings("master", rule)
+    return found
+
+
+def test_the_seed_is_told_as_one_chain(diagnosed: Run):
+    assert {found["rule"] for found in diagnosed.findings("master")} == set(CHAIN)
+    for rule, (severity, cause) in CHAIN.items():
+        found = finding(diagnosed, rule)
+        assert found["severity"] == severity
+        assert found["caused_by"] == ([finding(diagnosed, cause)["fingerprint"]] if cause else [])
+    assert diagnosed.recap("master")["failed"] == 1
+    assert "[container-name-conflict]" in diagnosed.stdout.partition("fatal: [master]: FAILED!")[2]
+
+
+def test_the_dead_one_is_named_and_never_the_living(diagnosed: Run, nodes: Nodes):
+    found = finding(diagnosed, CONFLICT)
+    assert [remedy["targets"] for remedy in found["remedies"] if remedy["fix"]] == [[nodes.scene.dead]]
+    commands = [command for remedy in found["remedies"] for command in remedy["commands"]]
+    removing = [command for command in commands if " rm " in command]
+    assert removing
+    assert all(command.split()[-1] == nodes.scene.dead for command in removing), removing
+    assert f"DO NOT remove attempt 24, {nodes.scene.living[:12]}" in found["explanation"]
+    assert WANTED in " ".join(found["evidence"])
+
+
+def test_the_refusals_of_2379_are_an_echo(diagnosed: Run):
+    found = finding(diagnosed, ETCD)
+    assert "127.0.0.1:2379" in found["title"] + " ".join(found["evidence"])
+    assert diagnosed.findings("master", "etcd-not-running") == []
+
+
+def test_a_diagnosis_changes_nothing(diagnosed: Run, nodes: Nodes, before: dict[str, str]):
+    assert {diagnosed.recap(host)["changed"] for host in HOSTS} == {0}
+    assert nodes.scene.node.containers() == before
+
+
+@pytest.mark.parametrize("host", SILENT)
+def test_an_engine_that_cannot_be_asked_is_unknown_with_its_reason(diagnosed: Run, host: str):
+    (gap, *_more) = diagnosed.node(host)["snapshot"]["sections"]["containers"]["missing"]
+    assert SILENT[host] in gap["why"]
+    assert diagnosed.findings(host, CONFLICT) == []
+    assert SILENT[host] in json.dumps(diagnosed.findings(host, CONFLICT, status="unknown"))
+    assert diagnosed.node(host)["snapshot"]["seconds"] < BUDGET_SECONDS + 2
+
+
+def test_a_node_without_a_runtime_has_no_containers_and_no_gaps(diagnosed: Run):
+    section = diagnosed.node("bare")["snapshot"]["sections"]["containers"]
+    assert (section["runtimes"], section["groups"], section["missing"]) == ([], [], [])
+    assert diagnosed.findings("bare", CONFLICT) == diagnosed.findings("bare", CONFLICT, status="unknown") == []
+
+
+@pytest.fixture(scope="module")
+def checked(nodes: Nodes) -> Run:
+    return nodes.fix("--check", "--diff")
+
+
+def test_check_mode_shows_the_plan_and_changes_nothing(checked: Run, nodes: Nodes, before: dict[str, str]):
+    assert checked.status == 0, checked.printed
+    assert nodes.scene.node.containers() == before
+    assert f"the plan is to remove container {nodes.scene.dead}" in checked.said
+    assert f"the plan is to leave alone container {nodes.scene.living}" in checked.said
+    assert checked.said.count("the plan is to remove") == 1
+    assert "set the clock right first" in checked.said
+    removed = [line for line in checked.stdout.splitlines() if line.startswith("-") and not line.startswith("---")]
+    assert removed == [f"-{APISERVER.container_name('kube-apiserver', 23)} {nodes.scene.dead[:12]}"]
+    assert len(list((checked.folder / "audits").iterdir())) == 1  # nothing changed, so nothing is diagnosed again
+
+
+# The first call of Python on the node collects, the second one plans, the third one removes.
+@pytest.mark.parametrize("call", [2, 3], ids=["before the plan", "after the plan"])
+def test_one_that_was_started_since_the_diagnosis_is_left_alone(nodes: Nodes, tmp_path: Path, call: int):
+    scene = nodes.scene
+    start = (*scene.node.docker_command, "start", scene.dead)
+    hosts = {
+        "master": host_variables(interrupted(tmp_path, scene.node, call, start)),
+        "next": host_variables(scene.node.interpreter),
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(scene.node.age, DAYS * 86400)
+        stack.callback(scene.node.docker, "kill", scene.dead)
+        run = nodes.fix("-l", "all", inventory=inventory(tmp_path, hosts))
+        states = scene.node.containers()
+    assert (states[scene.dead], states[scene.living]) == ("running", "running")
+    assert states.keys() == {scene.dead, scene.living} | scene.bystanders
+    assert run.recap("master") | {"failed": 1, "changed": 0} == run.recap("master")
+    assert f"names: {scene.dead} must stay: it is running" in run.said
+    assert run.recap("next")["failed"] == 0  # it had the same to cure, and its turn did not come
+    assert "next: " not in run.said.partition("PLAY [Cure]")[2].partition("PLAY RECAP")[0]
+
+
+def interrupted(folder: Path, node: EngineNode, call: int, command: Sequence[str]) -> Path:
+    """The node's interpreter, before whose so-and-so-manieth call somebody runs a command."""
+    path, calls = folder / "interpreter", folder / "calls"
+    path.write_text(
+        f"#!/bin/sh\necho >>{calls}\n"
+        f'[ "$(wc -l <{calls})" != {call} ] || {shlex.join(command)} >/dev/null || exit\n'
+        f'exec {node.interpreter} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def inventory(folder: Path, hosts: Mapping[str, Mapping[str, Any]]) -> Path:
+    path = folder / "inventory.yml"
+    path.write_text(json.dumps({"all": {"hosts": hosts}}))
+    return path
+
+
+OTHER = Pod("kube-system", "other", "0d8e6c1a-1f0b-4b2c-9e57-6a0b3d1f2c45").container_name("web", 2)
+LATER_SECONDS = 3600
+# What verifying the fix would look for, and what it says of a node that is not cured.
+NOT_CURED = {
+    "conflict": ({"wanted": [WANTED], "living": []}, f"The conflict is not over: {WANTED}"),
+    "stopped": ({"wanted": [], "living": ["0" * 64]}, f"Not running any more: {'0' * 64}"),
+    "logged": ({"wanted": [OTHER], "living": []}, "kubelet still cannot have the name: "),
+}
+
+
+@pytest.fixture(scope="module")
+def verified(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the fix's own verification prints of the node, which is not cured, as several hosts."""
+    folder, node = tmp_path_factory.mktemp("verified"), nodes.scene.node
+    said = seed_002_node.refusal(node).replace(WANTED, OTHER) + HOSTILE
+    journal = node.add_journal([seed_002_node.complaint(said, time.time() + LATER_SECONDS)], "later.journal")
+    hosts = {
+        name: {
+            **host_variables(node.interpreter),
+            **{f"containers_fix_{key}": value for key, value in looked_for.items()},
+            "containers_fix_wait_seconds": 1,
+        }
+        for name, (looked_for, _said) in NOT_CURED.items()
+    }
+    task = {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "name_conflict_verify"}}
+    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", inventory(folder, hosts)]
+    settings = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    journal.unlink()
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("host", NOT_CURED)
+def test_a_cure_that_does_not_hold_is_a_failure(verified: str, host: str):
+    printed = " ".join(verified.partition(f"fatal: [{host}]: FAILED!")[2].split())
+    assert printed.removeprefix("=> changed: false msg: ").lstrip("'\"").startswith(NOT_CURED[host][1]), verified
+
+
+def test_nothing_of_a_node_is_a_template_or_moves_the_cursor(verified: str, diagnosed: Run, checked: Run):
+    assert HOSTILE.partition("\x1b")[0] in verified
+    for printed in (verified, diagnosed.printed, checked.printed):
+        assert TEMPLATED not in printed
+        assert "\x1b" not in printed
+
+
+@pytest.fixture(scope="module")
+def fixed(nodes: Nodes, before: dict[str, str]) -> Run:
+    assert nodes.scene.node.containers() == before
+    return nodes.fix()
+
+
+def test_the_fix_removes_exactly_the_dead_one(fixed: Run, nodes: Nodes, before: dict[str, str]):
+    assert fixed.status == 0, fixed.printed
+    assert fixed.recap("master")["changed"] == 1
+    after = {id_: state for id_, state in before.items() if id_ != nodes.scene.dead}
+    assert nodes.scene.node.containers() == after
+
+
+def test_the_fix_shows_what_it_plans_what_it_did_and_what_is_left(fixed: Run, nodes: Nodes):
+    said = fixed.said
+    steps = [
+        "master: set the clock right first",
+        f"master: the plan is to remove container {nodes.scene.dead}",
+        f"removed: container {nodes.scene.dead}",
+        f"after: still running is container {nodes.scene.living}",
+        "after: kubelet has not logged the conflict again within 1 s",
+        "master, before and after container-name-conflict",
+    ]
+    assert [said.find(step) for step in steps] == sorted(said.find(step) for step in steps)
+    assert min(said.find(step) for step in steps) > 0
+    _heading, told = said.rsplit(steps[-1], 1)
+    assert told.index("before: CRITICAL: ") < told.index("[container-name-conflict]") < told.index("after: nothing")
+
+
+def test_the_fix_leaves_two_bundles_and_the_second_one_is_cured(fixed: Run):
+    first, second = sorted((fixed.folder / "audits").iterdir())
+    rules = [
+        {found["rule"] for found in read(bundle / "findings.json")["findings"] if found["status"] == "fail"}
+        for bundle in (first, second)
+    ]
+    assert rules[0] == set(CHAIN)
+    assert not rules[1] & {CONFLICT, NOT_CREATED}
+
+
+@pytest.mark.usefixtures("fixed")
+def test_a_second_run_changes_nothing(nodes: Nodes):
+    before = nodes.scene.node.containers()
+    again = nodes.fix()
+    assert again.status == 0, again.printed
+    assert again.recap("master")["changed"] == 0
+    assert "container-name-conflict: no host has a finding that this cures. Nothing was changed." in again.said
+    assert nodes.scene.node.containers() == before
+
+
+@pytest.mark.usefixtures("fixed")
+def test_after_the_fix_kubelet_finds_the_living_one_and_the_next_name_is_free(nodes: Nodes):
+    node = nodes.scene.node
+    instances = {
+        node.inspect(id_)["Created"]: id_
+        for id_ in node.containers()
+        if node.inspect(id_)["Config"]["Labels"].items() >= APISERVER.labels("kube-apiserver").items()
+    }
+    assert instances[max(instances)] == nodes.scene.living  # what kubelet takes for the latest
+    name = APISERVER.container_name("kube-apiserver", 25)
+    status, _answer = node.engine("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": ["true"]})
+    assert status == 201

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes docs/signatures.md from the catalogue of known errors itself.
+
+python tests/tools/signatures_reference.py            write it
+python tests/tools/signatures_reference.py --check    say whether it is current; exit status 1 when it is not
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import signatures
+from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL, KERNEL, POD
+from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import Signature
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "signatures.md"
+_HEAD = """\
+<!--
+Copyright (c) 2026 the kubenode.doctor authors
+GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+
+Written by tests/tools/signatures_reference.py from plugins/module_utils/signatures*.py: change the signature, then run it.
+-->
+
+# Known errors in logs
+
+What the module `log_signatures`, and the section `logs` of a snapshot, look for in the journal, in the kernel's log and in the logs of pods.
+
+A signature has one wording or several, since programs change their words. One that is found in a line counts once for each set of fields, such \
+as the container's name or the port; the answer holds how often, when first and last, and the newest line as a sample. A sample has at most 600 \
+characters, no control characters, and `[redacted]` in place of what looks like a secret: passwords, tokens, authorization headers, keys, the values \
+of environment variables. Of each line the first 64 Ki characters are looked at.
+
+A line that somebody else quotes is not counted: a signature is looked for only where the program that says it writes its log, and not in the Events \
+by which kubelet repeats its errors. Whoever can name a container or write into a log can still make a line up: a signature is a hint, which a rule holds \
+against what else is seen.
+
+The level is how bad it is where nothing more is known. Rules that know more (see [rules](rules.md)) may say something else.
+
+"""
+_PLACES = {JOURNAL: "the journal", KERNEL: "the kernel's log", POD: "the logs of pods"}
+
+
+def render(known: Sequence[Signature]) -> str:
+    """The whole document."""
+    parts = [_HEAD + "| signature | level | what it is |\n|---|---|---|"]
+    parts += [f"| [{one.id}](#{one.id}) | {one.level} | {one.title} |" for one in known]
+    parts += ["\n".join(_section(one)) for one in known]
+    return "\n".join(parts) + "\n"
+
+
+def _section(one: Signature) -> Iterator[str]:
+    yield f"\n## {one.id}\n"
+    yield f"**{one.title}.** {one.meaning}\n"
+    yield f"What to do: {one.cure}\n"
+    yield f"* level: {one.level}"
+    if one.fields:
+        yield f"* fields: {_listed(one.fields)}"
+    yield f"* looked for in: {'; '.join(_place(one, source) for source in one.sources)}"
+    yield "* known from:"
+    for versions, link in dict.fromkeys((wording.versions, wording.link) for wording in one.wordings):
+        yield f"  * {versions}: <{link}>"
+
+
+def _place(one: Signature, source: str) -> str:
+    names = {JOURNAL: one.units, POD: one.containers}.get(source, ())
+    what = {JOURNAL: "of the units", POD: "of containers named"}.get(source, "")
+    return f"{_PLACES[source]}, {what} {_listed(names)}" if names else _PLACES[source]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def main(words: Sequence[str]) -> int:
+    """Write or check. Returns the exit status."""
+    text = render(signatures.SIGNATURES)
+    if list(words) == ["--check"]:
+        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+            return 0
+        sys.stderr.write(
+            "docs/signatures.md is not what the catalogue says: run python tests/tools/signatures_reference.py\n"
+        )
+        return 1
+    if words:
+        sys.stderr.write(str(__doc__))
+        return 2
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""show's action plugin: what reaches the terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kubenode.doctor.plugins.action import show
+
+ID = "8470235abd66" * 5
+
+
+@pytest.mark.parametrize(
+    ("heading", "items", "lines"),
+    [
+        ("master-1: done", [], ["master-1: done"]),
+        ("master-1: done", ["one", "two"], ["master-1: done", "  - one", "  - two"]),
+        # What a label may hold must not look like a line of ours.
+        ("done", ["a\n  - removed it all\x1b[2K"], ["done", r"  - a\n  - removed it all\x1b[2K"]),
+        ("{{ 7 * 7 }}", ["{% raw %}"], ["{{ 7 * 7 }}", "  - {% raw %}"]),
+        ("x", [f"{ID} {ID}"], ["x", f"  - {ID}", f"    {ID}"]),
+    ],
+)
+def test_what_is_printed(heading, items, lines):
+    assert show.laid_out(heading, items) == lines
