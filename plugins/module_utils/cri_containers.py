@@ -81,31 +81,28 @@ class _Asking:
         self._program = crictl.find(folders, None if root == "/" else "")
 
     def runtime(self, source: _Source) -> Optional[Runtime]:
-        """What a runtime tells, None when it is no CRI runtime, or there is no way to ask it."""
+        """What a runtime tells, None when it is no CRI runtime, nothing but its folders is left, or there is no way to ask it."""
         endpoint = f"unix://{source.socket}"
-        failure: Optional[CrictlError] = None
-        try:
-            asked = self._asked(source, endpoint)
-            if asked is not None:
-                return asked
-        except CrictlError as error:
-            failure = error
+        socket = os.path.join(self._root, source.socket.lstrip("/"))
+        listens = _is_socket(socket)
+        failure = None if listens else "there is no such socket, so nobody was asked: does it run?"
+        speaks_cri = listens
+        if self._program is not None and listens:
+            try:
+                return self._asked(self._program, source, socket, endpoint)
+            except CrictlError as error:
+                failure, speaks_cri = str(error), not isinstance(error, NoCriError)
         told = source.read(self._processes, self._deadline)
-        if told is None or (isinstance(failure, NoCriError) and not told.found and not told.strangers):
+        if told is None or not (speaks_cri or told.found or told.strangers or told.missing):
             return None
-        if failure is None and self._program is not None and (told.found or told.strangers):
-            failure = CrictlError("there is no such socket, so nobody was asked: does it run?")
-        gaps = [{"what": "crictl", "why": f"{endpoint}: {failure}"}] if failure else []
+        gaps = [{"what": "crictl", "why": f"{endpoint}: {failure}"}] if failure and self._program else []
         return Runtime(source.name, None, endpoint, "files", told._replace(missing=gaps + told.missing))
 
-    def _asked(self, source: _Source, endpoint: str) -> Optional[Runtime]:
-        """What crictl tells, None when there is none, or nobody to ask. Raises CrictlError."""
-        socket = os.path.join(self._root, source.socket.lstrip("/"))
-        if self._program is None or not _is_socket(socket):
-            return None
-        version = crictl.version(self._program, socket, self._deadline)
+    def _asked(self, program: str, source: _Source, socket: str, endpoint: str) -> Runtime:
+        """What crictl tells, and what is added to it. Raises CrictlError."""
+        version = crictl.version(program, socket, self._deadline)
         name = version.runtime or source.name
-        told = crictl.read(self._program, socket, name, self._deadline)
+        told = crictl.read(program, socket, name, self._deadline)
         for _identity, one in told.found:
             times = None if one["sandbox_id"] is None or self._deadline.passed() else source.times(one["id"])
             one.update(times._asdict() if times else {})

@@ -35,12 +35,11 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container imp
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import BUDGET
 from ansible_collections.kubenode.doctor.plugins.module_utils.program_lines import Program
 
-# Beside the PATH: where distributions have it whose PATH of root does not (flatcar, COS, k3s, rke2).
+# Beside the PATH: where distributions have it whose PATH of root does not (flatcar, k3s, rke2).
 FOLDERS = (
     "/usr/local/bin",
     "/usr/bin",
     "/opt/bin",
-    "/home/kubernetes/bin",
     "/var/lib/rancher/k3s/data/current/bin",
     "/var/lib/rancher/rke2/bin",
 )

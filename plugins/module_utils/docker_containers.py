@@ -34,6 +34,7 @@ _STATES = frozenset({"created", "running", "paused", "restarting", "removing", "
 _JOINED = "container:"  # before an id in HostConfig.NetworkMode: it is in the network namespace of that container
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,999}")  # moby daemon/names/names.go, but for the length
 _LONGEST_ODD_NAME = 500
+_LATEST = 253_402_300_799  # the end of the year 9999, seconds since 1970
 
 Container = Dict[str, Any]
 
@@ -290,4 +291,5 @@ def _list(value: Any) -> list[Any]:
 
 
 def _int(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A number, unless it is too large to be a time in seconds or an exit code."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LATEST else None

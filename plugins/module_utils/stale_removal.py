@@ -178,6 +178,8 @@ class _Run:
         there = {one["id"] for one in view.all()}
         if id_ not in there:
             return _GONE
+        if any(one["name"] == id_ for one in view.all()):
+            return "another container has this id for its name: were this one gone, the engine would remove that one"
         seen = view.listing.inspected
         return (
             self._why_changed(conflict, id_, lambda one: seen.get(one) or docker_containers.inspect(self._engine, one))

@@ -55,6 +55,7 @@ options:
     description:
       - Names or full ids of the containers to remove, with O(state=absent) only. Each of them has to be in RV(removable), or must not
         exist any more. Where one must stay, the module fails before it removes anything.
+      - Where several have to go to end a conflict, none is removed before those that stand before it in RV(removable).
       - An empty list means none.
     type: list
     elements: str
@@ -73,7 +74,7 @@ EXAMPLES = r"""
 - name: Remove it, and nothing else
   kubenode.doctor.docker_stale_names:
     state: absent
-    names: "{{ stale.removable | map(attribute='id') }}"
+    names: "{{ stale.removable | map(attribute='id') | list }}"
 """
 
 RETURN = r"""

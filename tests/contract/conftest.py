@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import Pod
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.fake_journalctl import FakeJournalctl
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
     SECOND,
     Made,
@@ -37,7 +38,7 @@ input()
 
 
 class Scene(NamedTuple):
-    """A folder with a kubeconfig for the fake API server and a judged audit, the port that the kubelet drew, and a Docker Engine."""
+    """A folder with a kubeconfig for the fake API server, a judged audit and a journal, the kubelet's port, and a Docker Engine."""
 
     directory: Path
     port: int
@@ -46,6 +47,11 @@ class Scene(NamedTuple):
     @property
     def kubeconfig(self) -> str:
         return str(self.directory / "kubeconfig")
+
+    @property
+    def journal(self) -> str:
+        """What the made-up journalctl tells is told of any journal that has a file."""
+        return str(self.directory / "journal")
 
     @property
     def audit(self) -> str:
@@ -89,11 +95,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         FakeApi() as api,
         ForgetfulEngine() as engine,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as kubelet,
+        pytest.MonkeyPatch.context() as patch,
     ):
         assert kubelet.stdout is not None
         scene = Scene(tmp_path_factory.mktemp("scene"), int(kubelet.stdout.readline()), engine.host)
         api.kubeconfig(Path(scene.kubeconfig))
         api.add("services", colliding_service(scene.port))
+        patch.setenv("PATH", str(make_journal(scene)), prepend=":")
         make_audit(scene)
         yield scene
         kubelet.kill()
@@ -105,6 +113,20 @@ def colliding_service(port: int) -> dict[str, Any]:
     service["spec"]["ports"][0]["nodePort"] = port
     service["status"]["loadBalancer"]["ingress"] = [{"ip": "192.0.2.80", "ipMode": "VIP"}]
     return service
+
+
+def make_journal(scene: Scene) -> Path:
+    """Let kubelet complain, and a container through Docker's log driver. Return the folder of the journalctl that tells it."""
+    journal = FakeJournalctl(scene.directory)
+    Path(scene.journal).mkdir()
+    (Path(scene.journal) / "system.journal").touch()
+    now = time.time()
+    name = Pod("kube-system", "calico-node-x7k2p", "0d8e6c1a-1f0b-4b2c-9e57-6a0b3d1f2c44").container_name(
+        "calico-node", 3
+    )
+    journal.say(now - 20, 'Conflict. The container name "/k8s_web_1" is already in use by container "%s".' % ("4" * 64))
+    journal.say(now - 10, "health.go: BGP not established with 10.0.0.2", unit="docker.service", CONTAINER_NAME=name)
+    return journal.folder
 
 
 def make_audit(scene: Scene) -> None:

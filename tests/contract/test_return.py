@@ -83,6 +83,7 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "docker_stale_names": _docker_stale_names,
     "judge": lambda scene: [{"bundle": scene.audit}],
     "listen_ports": _listen_ports,
+    "log_signatures": lambda scene: [{"journal": scene.journal}],
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,
     "report": lambda scene: [{"bundle": scene.audit, "show": False}],

@@ -503,6 +503,19 @@ def test_nothing_living_goes_for_hostile_labels(engine, tried, label, named, goe
     assert not [text for text in HOSTILE if json.dumps(text)[1:-1] in shown]
 
 
+def test_nothing_goes_that_has_an_id_for_a_name(engine, tried):
+    """Were the dead one gone, the engine would take its id for the name of the other."""
+    pair()(engine)
+    (dead,) = engine.containers().keys() - living(engine)
+    other = engine.create(dead)
+    told = ask(host(engine))
+    tried.append("an id for a name")
+    assert told["removed"] == []
+    assert "another container has this id for its name" in told["left_alone"][0]["why"]
+    vanish(engine, dead)
+    assert engine.inspect(dead)["Id"] == other
+
+
 class Proxy(Listener):
     """Stands before an engine, and calls ``before`` with the number of each request, from 0, and its first line."""
 

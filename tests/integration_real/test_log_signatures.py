@@ -239,19 +239,19 @@ class TestJournal:
 
     @needs_root
     def test_somebody_who_may_not_read_it(self, folder, tmp_path):
-        os.chmod(tmp_path, 0o755)
+        tmp_path.chmod(0o755)
         for parent in list(tmp_path.parents)[:2]:
-            os.chmod(parent, 0o755)
+            parent.chmod(0o755)
         for file in folder.iterdir():
             shutil.copy(file, tmp_path)
-            os.chmod(tmp_path / file.name, 0o640)
+            (tmp_path / file.name).chmod(0o640)
 
         def as_nobody():
             become(NOBODY)
             return look(tmp_path)
 
         def half_of_it():
-            os.chmod(tmp_path / "system.journal", 0o644)
+            (tmp_path / "system.journal").chmod(0o644)
             return as_nobody()
 
         section = answer_of(as_nobody)
@@ -435,8 +435,8 @@ class TestPodLogs:
     def test_somebody_who_may_not_read_them(self, node):
         (node.container / "23.log").write_bytes(cri(REFUSED, NOW))
         for place in (*list(node.root.parents)[:2], node.root):
-            os.chmod(place, 0o755)
-        os.chmod(node.container.parents[1], 0o700)
+            place.chmod(0o755)
+        node.container.parents[1].chmod(0o700)
 
         def as_nobody():
             become(NOBODY)

@@ -73,20 +73,24 @@ def _unseen(here: Sections) -> Iterator[str]:
 
 def _fail(kinds: list[list[Trace]], keepers: list[str]) -> Fail:
     traces = [trace for kind in kinds for trace in kind]
-    known = [trace.seconds for trace in traces if trace.seconds is not None]
     at_hand = any(trace.at_hand for trace in traces)
     return Fail(
         subject="clock",
-        title=f"the clock was set back{f' by {moments.span(max(known))} or more' if known else ''}",
+        title="the clock was set back",  # not by how much: what befell a whole fleet is told once
         explanation=(
-            "kubelet takes the container that was created last for the latest attempt. After the clock went back, a dead attempt looks "
-            "later than the living one that follows it, and kubelet asks for a container that exists already. Leases, certificates and "
-            f"the order of log lines are wrong for as long. {'' if at_hand else _REMEMBERED}"
+            f"{_by_how_much(traces)}kubelet takes the container that was created last for the latest attempt. After the clock went back, a dead "
+            "attempt looks later than the living one that follows it, and kubelet asks for a container that exists already. Leases, "
+            f"certificates and the order of log lines are wrong for as long. {'' if at_hand else _REMEMBERED}"
         ).rstrip(),
         evidence=tuple(_evidence(kinds)),
         remedies=tuple(_remedies(keepers)),
         severity="warning" if at_hand else "info",
     )
+
+
+def _by_how_much(traces: list[Trace]) -> str:
+    known = [trace.seconds for trace in traces if trace.seconds is not None]
+    return f"It went back by {moments.span(max(known))} or more. " if known else ""
 
 
 _REMEMBERED = "Nothing of it was seen any more but these lines of the log; it comes again with the next boot where the hardware clock is the reason."
@@ -99,13 +103,17 @@ def _evidence(kinds: Iterable[list[Trace]]) -> Iterator[str]:
             yield f"and {len(kind) - _SHOWN} more like the {_SHOWN} before"
 
 
+# Who tells of it in the journal. The first is systemd's "Time has been changed" (sd-messages.h, SD_MESSAGE_TIME_CHANGE).
+_TOLD_BY = (
+    "MESSAGE_ID=c7a787079b354eaaa9e77b371893cd27",
+    *(f"SYSLOG_IDENTIFIER={name}" for name in ("chronyd", "ntpd", "systemd-timesyncd", "systemd-journald")),
+)
+
+
 def _remedies(keepers: list[str]) -> Iterator[Remedy]:
     yield Remedy(
         "see who set it, when and by how much, and whether the hardware clock (RTC time) is right",
-        (
-            "journalctl --no-pager -o short-iso -t chronyd -t ntpd -t systemd-timesyncd -t systemd-journald -t systemd",
-            "timedatectl",
-        ),
+        (f"journalctl --no-pager -o short-iso {' + '.join(_TOLD_BY)}", "timedatectl"),
         "none",
     )
     yield Remedy(

@@ -12,6 +12,9 @@ import contextlib
 import io
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 # Runs on its own: the first line names the Python of the tests, and all it knows is in the file beside it.
 SCRIPT = r"""
@@ -63,12 +66,12 @@ sys.exit(told["status"] or (1 if "--grep" in options and not found else 0))
 class FakeJournalctl:
     """``folder`` is for the PATH; what is set or said before a run decides what it answers."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder / "bin"
         self.folder.mkdir()
         self._calls = folder / "calls"
-        self._entries = []
-        self.told = {
+        self._entries: list[dict[str, Any]] = []
+        self.told: dict[str, Any] = {
             "version": "systemd 252 (252.38-1)\n+PAM +PCRE2 +ZSTD",
             "no_grep": "",
             "before": "",
@@ -81,12 +84,14 @@ class FakeJournalctl:
         program.chmod(0o755)
         self.write()
 
-    def set(self, **what):
+    def set(self, **what: Any) -> None:
         assert set(what) <= set(self.told)
         self.told.update(what)
         self.write()
 
-    def say(self, when, message, unit="kubelet.service", run=None, **fields):
+    def say(
+        self, when: float, message: str, unit: str | None = "kubelet.service", run: str | None = None, **fields: str
+    ) -> None:
         """An entry by a unit; entries are said in the order of a journal."""
         entry = {"__REALTIME_TIMESTAMP": str(int(when * 1e6)), "MESSAGE": message, "_PID": "812", "_SYSTEMD_UNIT": unit}
         if run is not None:
@@ -94,20 +99,20 @@ class FakeJournalctl:
         self._entries.append({**entry, **fields})
         self.write()
 
-    def say_about(self, when, message, unit, run=None, **fields):
+    def say_about(self, when: float, message: str, unit: str, run: str | None = None, **fields: str) -> None:
         """An entry by systemd about a unit."""
         about = {"_PID": "1", "UNIT": unit, "INVOCATION_ID": run or ""}
         self.say(when, message, "init.scope", **{**about, **fields})
 
-    def write(self):
+    def write(self) -> None:
         told = {**self.told, "entries": self._entries, "calls": str(self._calls)}
         (self.folder / "told.json").write_text(json.dumps(told))
 
-    def run(self, command, _deadline, max_bytes, _longest_line):
+    def run(self, command: list[str], _deadline: object, max_bytes: int, _longest_line: int) -> _Run:
         """What to use instead of program_lines.Program, for tests that ask often: the same program, run in this process."""
         return _Run(str(self.folder / "journalctl"), command[1:], max_bytes)
 
-    def calls(self):
+    def calls(self) -> list[list[str]]:
         """The arguments of each run so far."""
         return [json.loads(line) for line in self._calls.read_text().splitlines()]
 
@@ -115,14 +120,15 @@ class FakeJournalctl:
 class _Run:
     """As much of a program_lines.Program as journalctl uses."""
 
-    def __init__(self, path, arguments, max_bytes):
+    def __init__(self, path: str, arguments: list[str], max_bytes: int) -> None:
         self._path = path
         self._arguments = arguments
         self._max_bytes = max_bytes
         self.bytes = self.long_lines = 0
-        self.stopped = self.status = None
+        self.stopped: str | None = None
+        self.status: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> _Run:
         said, complained = io.StringIO(), io.StringIO()
         kept, sys.argv = sys.argv, [self._path, *self._arguments]
         try:
@@ -135,10 +141,10 @@ class _Run:
         self._said, self._complained = said.getvalue().encode(), complained.getvalue()
         return self
 
-    def __exit__(self, *_error):
+    def __exit__(self, *_error: object) -> None:
         pass
 
-    def lines(self):
+    def lines(self) -> Iterator[bytes]:
         for line in self._said.splitlines():
             self.bytes += len(line) + 1
             yield line
@@ -146,5 +152,5 @@ class _Run:
                 self.stopped, self.status = "limit", None
                 return
 
-    def errors(self):
+    def errors(self) -> list[str]:
         return self._complained.splitlines()

@@ -14,7 +14,14 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     program_lines,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL, KERNEL, POD, LogLine, Origin, PodLog
+from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import (
+    JOURNAL,
+    KERNEL,
+    POD,
+    LogLine,
+    Origin,
+    PodLog,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import Told, Wanted
 from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import chosen
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.fake_journalctl import FakeJournalctl
@@ -248,7 +255,9 @@ def test_units_that_no_chosen_signature_is_looked_for_in_are_not_read(node):
     assert list(scanned(told)) == ["chrony.service"]
 
 
-@pytest.mark.parametrize("words", ["Suppressed 7 messages from kubelet.service", "Suppressed 7 messages from /system.slice/kubelet.service"])
+@pytest.mark.parametrize(
+    "words", ["Suppressed 7 messages from kubelet.service", "Suppressed 7 messages from /system.slice/kubelet.service"]
+)
 def test_what_journald_has_dropped_is_told(node, words):
     node.say(BEGIN - 10, words, unit="systemd-journald.service", MESSAGE_ID=DROPPED)  # before the window
     node.say(BEGIN + 10, "fine", run=NEW)
@@ -264,7 +273,9 @@ def test_a_unit_that_says_much_leaves_something_to_others(node):
     node.journalctl.set(version="systemd 240\n-PCRE2")
     node.say(BEGIN - 10, "first", run=NEW)
     for number in range(1, 3000):
-        node.journalctl._entries.append({**node.journalctl._entries[0], "__REALTIME_TIMESTAMP": str(int((BEGIN + number / 10) * 1e6))})
+        node.journalctl._entries.append(
+            {**node.journalctl._entries[0], "__REALTIME_TIMESTAMP": str(int((BEGIN + number / 10) * 1e6))}
+        )
     node.say(BEGIN + 400, CONFLICT, unit="docker.service", run=NEW)
     listener, told, _answer = node.look(max_bytes=200_000)
     begin, _end, lines, stopped = scanned(told)["kubelet.service"]
@@ -273,7 +284,10 @@ def test_a_unit_that_says_much_leaves_something_to_others(node):
     assert 100 < lines < 2900
     assert CONFLICT in listener.texts
     when = journal.moment(begin)
-    assert {"what": "kubelet.service", "why": f"only what is newer than {when} was read: raise max_bytes"} in told.missing
+    assert {
+        "what": "kubelet.service",
+        "why": f"only what is newer than {when} was read: raise max_bytes",
+    } in told.missing
 
 
 def test_one_that_hangs_costs_its_time_and_no_more(node, monkeypatch):

@@ -63,7 +63,15 @@ def test_message(message, expected):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("1616418333000000", 1616418333.0), ("0", 0.0), (1616418333, None), ("-5", None), ("9" * 40, None), (None, None), ("x", None)],
+    [
+        ("1616418333000000", 1616418333.0),
+        ("0", 0.0),
+        (1616418333, None),
+        ("-5", None),
+        ("9" * 40, None),
+        (None, None),
+        ("x", None),
+    ],
 )
 def test_time(value, expected):
     assert parsed(__REALTIME_TIMESTAMP=value).when == expected
@@ -74,13 +82,25 @@ def test_time(value, expected):
     [
         ({"_SYSTEMD_UNIT": "kubelet.service", "_SYSTEMD_INVOCATION_ID": RUN}, "kubelet.service", RUN),
         # systemd about a unit, with and without a run.
-        ({"_PID": "1", "_SYSTEMD_UNIT": "init.scope", "UNIT": "kubelet.service", "INVOCATION_ID": RUN}, "kubelet.service", RUN),
-        ({"_PID": "1", "_SYSTEMD_UNIT": "init.scope", "UNIT": "kubelet.service", "INVOCATION_ID": ""}, "kubelet.service", None),
+        (
+            {"_PID": "1", "_SYSTEMD_UNIT": "init.scope", "UNIT": "kubelet.service", "INVOCATION_ID": RUN},
+            "kubelet.service",
+            RUN,
+        ),
+        (
+            {"_PID": "1", "_SYSTEMD_UNIT": "init.scope", "UNIT": "kubelet.service", "INVOCATION_ID": ""},
+            "kubelet.service",
+            None,
+        ),
         # systemd about nothing, and of a version that does not name itself.
         ({"_PID": "1", "_SYSTEMD_UNIT": "init.scope", "_SYSTEMD_INVOCATION_ID": RUN}, "init.scope", None),
         ({"_PID": "1"}, "init.scope", None),
         # Anybody can say UNIT and INVOCATION_ID.
-        ({"_PID": "812", "_SYSTEMD_UNIT": "evil.service", "UNIT": "kubelet.service", "INVOCATION_ID": RUN}, "evil.service", None),
+        (
+            {"_PID": "812", "_SYSTEMD_UNIT": "evil.service", "UNIT": "kubelet.service", "INVOCATION_ID": RUN},
+            "evil.service",
+            None,
+        ),
         ({"_SYSTEMD_UNIT": ["a", "b"], "_SYSTEMD_INVOCATION_ID": "short"}, None, None),
         ({}, None, None),
     ],
@@ -97,7 +117,10 @@ def test_unit_and_run(fields, unit, invocation):
         ({"_TRANSPORT": "kernel"}, Origin(KERNEL)),
         # What a container says is not what Docker says.
         (
-            {"_SYSTEMD_UNIT": "docker.service", "CONTAINER_NAME": f"k8s_kube-apiserver_kube-apiserver-a_kube-system_{UID}_23"},
+            {
+                "_SYSTEMD_UNIT": "docker.service",
+                "CONTAINER_NAME": f"k8s_kube-apiserver_kube-apiserver-a_kube-system_{UID}_23",
+            },
             Origin(POD, None, PodLog("kube-system", "kube-apiserver-a", UID, "kube-apiserver", 23)),
         ),
         ({"_SYSTEMD_UNIT": "docker.service", "CONTAINER_NAME": "postgres"}, Origin(JOURNAL)),
@@ -108,7 +131,9 @@ def test_origin(fields, origin):
     assert parsed(**fields).origin == origin
 
 
-@pytest.mark.parametrize("line", [b"", b"-- No entries --", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100000, b'{"a": 1} x'])
+@pytest.mark.parametrize(
+    "line", [b"", b"-- No entries --", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100000, b'{"a": 1} x']
+)
 def test_what_is_no_entry(line):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         journal_entry.parse(line)

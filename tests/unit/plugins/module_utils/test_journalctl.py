@@ -65,7 +65,8 @@ def test_what_a_version_can_is_used(fake, version, fields, search):
 
 
 @pytest.mark.parametrize(
-    "refusal", ["Compiled without pattern matching support", "PCRE2 support is not installed: libpcre2-8.so.0: cannot open"]
+    "refusal",
+    ["Compiled without pattern matching support", "PCRE2 support is not installed: libpcre2-8.so.0: cannot open"],
 )
 def test_a_search_that_is_refused_is_done_here(fake, refusal):
     """Later builds load the library when it is needed: that it can search is promised, and then it cannot."""
@@ -116,7 +117,10 @@ def test_files_of_a_folder(fake, tmp_path):
             ["its files may not be read: run with become (-b)"],
         ),
         ({"complaint": "\x1b[0;1;31mred\n"}, ["?[0;1;31mred"]),
-        ({"complaint": "".join(f"complaint {number}\n" for number in range(50))}, [f"complaint {number}" for number in range(10)]),
+        (
+            {"complaint": "".join(f"complaint {number}\n" for number in range(50))},
+            [f"complaint {number}" for number in range(10)],
+        ),
         ({"complaint": "x" * 5000}, ["x" * 300]),
         ({"status": 7}, ["journalctl ended with status 7 and gave no reason"]),
         ({"before": "-- Logs begin at Mon --\n\n{}\n[1]\n"}, ["2 lines of what journalctl printed are no entries"]),
@@ -158,8 +162,10 @@ def test_an_entry_without_end_is_left_out(fake, monkeypatch):
 
 
 def test_bytes_and_time_are_bounded(fake):
-    for number in range(2000):
-        fake._entries.append({"__REALTIME_TIMESTAMP": "1", "MESSAGE": "taken" * 100, "_SYSTEMD_UNIT": "kubelet.service"})
+    for _number in range(2000):
+        fake._entries.append(
+            {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "taken" * 100, "_SYSTEMD_UNIT": "kubelet.service"}
+        )
     fake.write()
     asked, _told = begin()
     messages, reading = read(asked, max_bytes=300_000)

@@ -75,8 +75,14 @@ def record(number, seconds, text):
     ("block", "expected"),
     [
         (FULL, Record(1311, 4990.0, "nf_conntrack: nf_conntrack: table full, dropping packet")),
-        (b"6,339,5140900,-;NET: Registered\n SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n", Record(339, 5.1409, "NET: Registered")),
-        (b"30,7,1,-,caller=T338;systemd-journald[338]: Time jumped", Record(7, 1e-6, "systemd-journald[338]: Time jumped")),
+        (
+            b"6,339,5140900,-;NET: Registered\n SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n",
+            Record(339, 5.1409, "NET: Registered"),
+        ),
+        (
+            b"30,7,1,-,caller=T338;systemd-journald[338]: Time jumped",
+            Record(7, 1e-6, "systemd-journald[338]: Time jumped"),
+        ),
         (b"6,1,2,c;a; b", Record(1, 2e-6, "a; b")),
         # Bytes that are not printable, and a backslash.
         (rb"6,1,2,-;\x1b[31m \x5cx41 \xc3\xa4 \xff" + b"\n", Record(1, 2e-6, "\x1b[31m \\x41 ä \ufffd")),

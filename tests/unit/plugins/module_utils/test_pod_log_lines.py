@@ -44,7 +44,10 @@ def everything(data):
         (b"yesterday stdout F text\n", [Line(None, "yesterday stdout F text")]),
         (b'{"level":"info","msg":"x"}\n', [Line(None, '{"level":"info","msg":"x"}')]),
         (b'{"log":"cut off\n', [Line(None, '{"log":"cut off')]),
-        (b'{"log":1,"stream":"stdout","time":"%s"}\n' % T1.encode(), [Line(None, '{"log":1,"stream":"stdout","time":"%s"}' % T1)]),
+        (
+            b'{"log":1,"stream":"stdout","time":"%s"}\n' % T1.encode(),
+            [Line(None, '{"log":1,"stream":"stdout","time":"%s"}' % T1)],
+        ),
         (b"[" * 5000 + b"\n", [Line(None, "[" * 5000)]),
         (b"\xff\x00\x1b[31m\n", [Line(None, "\ufffd\x00\x1b[31m")]),
         (b'{"log":"\\ud800x\\n","stream":"a","time":"%s"}\n' % T1.encode(), [Line(S1, "?x")]),

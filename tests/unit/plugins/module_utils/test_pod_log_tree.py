@@ -49,7 +49,15 @@ def tree(tmp_path):
 
 
 def test_the_newest_two_attempts(tree):
-    for name in ("0.log", "9.log", "10.log", "10.log.20261121-101112", "10.log.20261121-101112.gz", "11.log.tmp", "x.log"):
+    for name in (
+        "0.log",
+        "9.log",
+        "10.log",
+        "10.log.20261121-101112",
+        "10.log.20261121-101112.gz",
+        "11.log.tmp",
+        "x.log",
+    ):
         place = tree.log(name, written=1000)
     logs, told = tree.look()
     assert [log.pod for log in logs] == [PodLog("shop", "web-0", UID, "web", attempt) for attempt in (10, 9)]
@@ -59,7 +67,13 @@ def test_the_newest_two_attempts(tree):
 
 
 def test_the_order(tree):
-    for pod, written in (("shop_b_1", 10), ("shop_a_1", 30), ("kube-system_c_1", 5), ("calico-system_d_1", 7), ("shop_e_1", 20)):
+    for pod, written in (
+        ("shop_b_1", 10),
+        ("shop_a_1", 30),
+        ("kube-system_c_1", 5),
+        ("calico-system_d_1", 7),
+        ("shop_e_1", 20),
+    ):
         tree.log(pod=pod, written=written)
     logs, _told = tree.look()
     assert [log.pod.name for log in logs] == ["d", "c", "a", "e", "b"]
@@ -215,7 +229,9 @@ def test_no_time(tree):
     tree.log()
     logs, told = tree.look(seconds=0)
     assert logs == []
-    assert told.missing == [{"what": "pod logs", "why": "there was no time left to look through /var/log/pods: raise timeout"}]
+    assert told.missing == [
+        {"what": "pod logs", "why": "there was no time left to look through /var/log/pods: raise timeout"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +239,14 @@ def test_no_time(tree):
     [
         (
             "3.log",
-            ["3.log", "3.log.20261120-101112.gz", "3.log.20261121-101112", "3.log.20261119-101112.gz.tmp", "2.log", "3.log.bak"],
+            [
+                "3.log",
+                "3.log.20261120-101112.gz",
+                "3.log.20261121-101112",
+                "3.log.20261119-101112.gz.tmp",
+                "2.log",
+                "3.log.bak",
+            ],
             ["3.log.20261121-101112", "3.log.20261120-101112.gz"],
         ),
         (

@@ -34,7 +34,10 @@ def cri(text, when, tag="F"):
 
 
 def docker(text, when):
-    return json.dumps({"log": text + "\n", "stream": "stderr", "time": stamp(when)}, separators=(",", ":")).encode() + b"\n"
+    return (
+        json.dumps({"log": text + "\n", "stream": "stderr", "time": stamp(when)}, separators=(",", ":")).encode()
+        + b"\n"
+    )
 
 
 class Listener:

@@ -85,7 +85,9 @@ def test_complaints_without_end_are_bounded():
 
 
 def test_long_lines_are_left_out_and_counted():
-    lines, program = run("print('a'); print('x' * 3000000); print('b'); print('y' * 600000); print('c')", longest_line=1000)
+    lines, program = run(
+        "print('a'); print('x' * 3000000); print('b'); print('y' * 600000); print('c')", longest_line=1000
+    )
     assert lines[0] == b"a"
     assert lines[-1] == b"c"
     assert b"b" in lines
@@ -142,7 +144,9 @@ def test_whoever_has_read_enough_may_leave():
 
 
 def test_an_error_of_the_reader_ends_it_too():
-    with pytest.raises(ZeroDivisionError), Program(python("while True: print('line')"), Deadline(SECONDS), MUCH, LONGEST) as program:
+    with pytest.raises(ZeroDivisionError), Program(
+        python("while True: print('line')"), Deadline(SECONDS), MUCH, LONGEST
+    ) as program:
         _broken = 1 / 0
     wait_until_gone(program._process.pid)
 

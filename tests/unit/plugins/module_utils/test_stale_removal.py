@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import stale_removal
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -111,6 +113,15 @@ def test_the_last_look_is_at_the_container_itself():
         "DELETE /v1.41/containers/23?v=false&force=false&link=false",
         "GET /v1.41/containers/json?all=1",  # is it gone?
     ]
+
+
+@pytest.mark.parametrize("state", ["exited", "running"])
+def test_another_container_has_its_id_for_a_name(state):
+    """An engine looks for a name where no container has the id (moby daemon/container.go GetContainer)."""
+    with MadeUpEngine(*seed_002(), Made(99, id_of(23), state)) as engine:
+        removed, left_alone = removal(engine)
+        assert (removed, engine.removed) == ([], [])
+        assert left_alone[23].startswith("another container has this id for its name")
 
 
 def three_inverted():
@@ -335,6 +346,85 @@ class TestSeveral:
             assert [int(id_, 16) for id_, _state in engine.removed] == outcome[0] == removed
             assert outcome[1].keys() == left_alone.keys()
             assert not [key for key, why in left_alone.items() if why not in outcome[1][key]]
+
+
+class InMemory:
+    """As much of an Engine as look() uses, without a socket."""
+
+    def __init__(self, containers):
+        self._containers = {one.id: one for one in containers}
+
+    def now_ns(self):
+        return AGO
+
+    def containers(self):
+        return [one.listed() for one in self._containers.values()]
+
+    def inspect(self, id_):
+        return self._containers[id_].inspected()
+
+
+STATES = (
+    "exited",
+    "exited",
+    "exited",
+    "running",
+    "running",
+    "paused",
+    "restarting",
+    "created",
+    "dead",
+    "removing",
+    "odd",
+)
+SECONDS_AGO = st.sampled_from([None, 0, 30, 59, 60, 61, 100, 100, 101, 102, -1])
+RANDOM = st.tuples(st.integers(0, 5), st.sampled_from(STATES), SECONDS_AGO, SECONDS_AGO, st.sampled_from("  nlu"))
+
+
+def random_container(number, attempt, state, created, finished, oddity):
+    """With "n" its name is no name of Kubernetes, with "l" it has no labels, with "u" those of a pod whose uid begins alike."""
+    one = made(attempt, state, 0)
+    one.id = id_of(1000 + number)
+    one.created = AGO - (100 if created is None else created) * SECOND
+    one.finished = None if finished is None else AGO - finished * SECOND
+    one.name = f"foo-{number}" if oddity == "n" else one.name
+    one.labels = {} if oddity == "l" else one.labels
+    if oddity == "u":
+        one.name = one.name.replace(UID, UID + "0")
+        one.labels["io.kubernetes.pod.uid"] = UID + "0"
+    return one
+
+
+def hides(one, other):
+    """Whether kubelet takes the one for a later instance of the same container than the other, though its number is lower."""
+    if one.labels.get("io.kubernetes.pod.uid") != other.labels.get("io.kubernetes.pod.uid"):
+        return False
+    return attempt_of(one) < attempt_of(other) and one.created >= other.created
+
+
+def attempt_of(one):
+    return int(one.name.split("_")[5])
+
+
+@given(st.lists(RANDOM, max_size=8))
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_never_removable(rows):
+    """What lives, what kubelet does not know, what is too young, and what hides nobody and holds no name that is wanted."""
+    containers = [random_container(number, *row) for number, row in enumerate(rows)]
+    taken = {one.name: one for one in containers}  # names are unique
+    view = stale_removal.look(InMemory(taken.values()), Deadline(30), 60)
+    assert sorted(one["id"] for one in view.all()) == sorted(one.id for one in taken.values())
+    own = [one for one in taken.values() if one.name.startswith("k8s_") and one.labels]
+    for told in view.removable:
+        one = taken[told["name"]]
+        assert one in own
+        assert one.state in ("exited", "created", "dead")
+        assert all(AGO - moment >= 60 * SECOND for moment in (one.created, one.finished) if moment is not None)
+        if any(hides(one, other) and other.state in (*ALIVE, "odd") for other in own):
+            continue
+        # Otherwise it is no exited one, and has the very name that kubelet wants after one that hides it.
+        assert one.state in ("created", "dead")
+        assert any(hides(other, one) and attempt_of(other) + 1 == attempt_of(one) for other in own)
 
 
 class Failing(MadeUpEngine):

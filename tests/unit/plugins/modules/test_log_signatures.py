@@ -83,7 +83,10 @@ def test_what_is_asked_for(monkeypatch):
     [
         ({"since": 0}, "since: 0: more than 0 seconds expected"),
         ({"timeout": -1.0}, "timeout: -1: more than 0, at most 300 seconds expected"),
-        ({"signatures": ["docker-name-conflict", "nonsense"]}, "signatures: unknown signatures: nonsense; those that are known are "),
+        (
+            {"signatures": ["docker-name-conflict", "nonsense"]},
+            "signatures: unknown signatures: nonsense; those that are known are ",
+        ),
     ],
 )
 def test_it_refuses_before_it_searches(monkeypatch, given, why):
