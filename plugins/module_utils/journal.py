@@ -134,6 +134,8 @@ class _Search:
         present = self._present(UNITS)
         if not any(unit in present for unit in _KUBELETS) and not self._deadline.passed():
             self._told.miss("kubelet", "no unit that runs kubelet has written to the journal that can be seen here")
+        if not present:
+            return
         oldest = self._journal.oldest([*_by_unit(list(present)), "+", _ABOUT])
         looks = [self._look(unit, newest, oldest) for unit, newest in present.items()]
         self._look_at([look for look in looks if look.anchors])
@@ -231,7 +233,8 @@ class _Search:
         if reading.stopped is not None:
             scanned.begin, scanned.stopped = oldest, reading.stopped
             cure = "raise timeout" if reading.stopped == BUDGET else "raise max_bytes"
-            self._told.miss(look.name, f"only what is newer than {moment(oldest)} was read: {cure}")
+            part = "it was not read in full" if oldest is None else f"only what is newer than {moment(oldest)} was read"
+            self._told.miss(look.name, f"{part}: {cure}")
 
     def _suppressed(self, present: Collection[str]) -> None:
         """What journald itself has thrown away, because a unit said too much at once."""

@@ -10,8 +10,9 @@
 Before the ";": facility and level, number, microseconds, flags, and whatever later kernels add. Messages of facilities other than the
 kernel's (30 is daemon) were written by programs. Bytes that are not printable stand as \\x1b.
 
-The microseconds are of the clock that printk() reads, which runs with CLOCK_MONOTONIC but is not corrected by NTP: after a hundred days
-the two may be some seconds, with a bad oscillator some minutes, apart. It stands still while the machine is suspended.
+The microseconds are of the clock that printk() reads, which NTP does not correct as it does CLOCK_MONOTONIC: at 10 to 100 millionths,
+which is what oscillators are off by, the two are 1 to 14 minutes apart after a hundred days, and so are the times that are told here,
+as those of dmesg are. Both stand still while the machine is suspended.
 """
 
 from __future__ import annotations

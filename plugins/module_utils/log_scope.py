@@ -81,10 +81,8 @@ class Told:
             self.miss(gap["what"], gap["why"])
 
 
-def moment(when: Optional[float]) -> str:
+def moment(when: float) -> str:
     """A time for people, in UTC."""
-    if when is None:
-        return "an unknown time"
     try:
         return datetime.datetime.fromtimestamp(when, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):

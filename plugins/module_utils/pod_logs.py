@@ -35,7 +35,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import 
 # some minutes to some hours. Others get no more, and only what lets all of them be looked at; but a glance at least.
 _SHARE = 64
 _GLANCE = 32 << 10  # bytes that are read first
-_PIECE = 16 << 10  # bytes that are searched at once, where something is to be found
+_BLOCK = 16 << 10  # bytes that are searched at once, where something is to be found
 _NEAR = 20  # lines at the beginning, and at the end, that are asked for a time
 # What stopped it, the worst last.
 _STOPS = (BEGINNING, WINDOW, LIMIT, BUDGET)
@@ -110,11 +110,14 @@ class _Search:
     def _log(self, log: Log, bound: int) -> None:
         origin = Origin(POD, None, log.pod)
         attempt = _Attempt(origin, self._test(origin), bound)
+        stopped = None
         for path in _files(log.path):
             stopped = self._file(path, attempt)
             if stopped is not None:
                 self._stop(stopped)
                 break
+        if stopped == BUDGET:
+            self._told.miss(WHAT, f"there was no time to read {shown(log.path)} in full: raise timeout")
 
     def _test(self, origin: Origin) -> Interesting:
         """A quick test for what applies to a container: for most that is less than half of all."""
@@ -127,24 +130,37 @@ class _Search:
     def _file(self, path: str, attempt: _Attempt) -> Optional[str]:
         """Read one file of an attempt; returns what keeps the one before it from being read."""
         try:
+            read = self._read(path, attempt)
+        except TimeoutError:
+            return BUDGET
+        if read is None:
+            return None
+        data, whole = read
+        attempt.left -= len(data)
+        if not self._search(data if whole else _after_first_line(data), attempt):
+            return BUDGET
+        if attempt.is_past(_first_time(data, whole)):
+            return WINDOW
+        return None if whole and attempt.left > 0 else LIMIT
+
+    def _read(self, path: str, attempt: _Attempt) -> Optional[tuple[bytes, bool]]:
+        """The end of a file and whether it is all of it; None for one that cannot be read. Raises TimeoutError."""
+        try:
             with LogFile(path, self._deadline) as file:
                 if file.identity in attempt.seen:
                     return None
                 attempt.seen.add(file.identity)
-                data, whole = self._end(file, attempt)
-                self._scanned.bytes += file.bytes
+                try:
+                    return self._end(file, attempt)
+                finally:
+                    self._scanned.bytes += file.bytes
         except FileNotFoundError:
             return None  # it was removed, with its pod or because there are newer ones
         except TimeoutError:
-            return BUDGET
+            raise
         except OSError as error:
             self._failed.append(f"{shown(path)}: {why_refused(error)}")
             return None
-        attempt.left -= len(data)
-        self._search(data if whole else _after_first_line(data), attempt)
-        if attempt.is_past(_first_time(data, whole)):
-            return WINDOW
-        return None if whole and attempt.left > 0 else LIMIT
 
     def _end(self, file: LogFile, attempt: _Attempt) -> tuple[bytes, bool]:
         """As much of a file as lies within the window, or as may be read; and whether that is all of it."""
@@ -156,20 +172,18 @@ class _Search:
             return data, whole
         return file.last(attempt.left)
 
-    def _search(self, data: bytes, attempt: _Attempt) -> None:
+    def _search(self, data: bytes, attempt: _Attempt) -> bool:
+        """Hand what may matter to the matcher; False when the time is up."""
         self._scanned.lines += data.count(b"\n")
         for when in (_first_time(data, True), _last_time(data)):
             self._scanned.saw(when)
-        found: list[pod_log_lines.Line] = []
-        if pod_log_lines.may_hold_pieces(data):
-            found.extend(pod_log_lines.lines(data, attempt.interesting))
-        elif attempt.interesting(data):
-            for piece in _pieces(data):
-                if attempt.interesting(piece):
-                    found.extend(pod_log_lines.lines(piece, attempt.interesting))
-        for line in reversed(found):
-            if not attempt.is_past(line.when):
-                self._matcher.feed(LogLine(line.text, line.when, attempt.origin))
+        for block in reversed(_blocks(data, attempt.interesting)):
+            if self._deadline.passed():
+                return False
+            for line in reversed(list(pod_log_lines.lines(block, attempt.interesting))):
+                if not attempt.is_past(line.when):
+                    self._matcher.feed(LogLine(line.text, line.when, attempt.origin))
+        return True
 
     def _stop(self, stopped: str) -> None:
         self._scanned.stopped = max(self._scanned.stopped, stopped, key=_STOPS.index)
@@ -204,10 +218,16 @@ def _last_time(data: bytes) -> Optional[float]:
     return None
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    """Blocks of whole lines."""
+def _blocks(data: bytes, interesting: Interesting) -> list[bytes]:
+    """Blocks of whole lines that have to be looked at, in their order; all of it where lines may be in pieces."""
+    if pod_log_lines.may_hold_pieces(data):
+        return [data]
+    return [block for block in _cut(data) if interesting(block)] if interesting(data) else []
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
     begin = 0
     while begin < len(data):
-        end = data.find(b"\n", begin + _PIECE) + 1 or len(data)
+        end = data.find(b"\n", begin + _BLOCK) + 1 or len(data)
         yield data[begin:end]
         begin = end

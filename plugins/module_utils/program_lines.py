@@ -70,19 +70,24 @@ class Program:
 
     def lines(self) -> Iterator[bytes]:
         """Each line without its end, as it comes. The last one of a run that was cut short is dropped: it is not whole."""
-        carry = b""
+        begun: list[bytes] = []
+        held = 0
         skipping = False
         for block in self._blocks():
-            *whole, carry = (carry + block).split(b"\n")
-            for line in whole:
+            head, *more = block.split(b"\n")
+            if not skipping:
+                begun.append(head)
+                held += len(head)
+            if more:
                 if not skipping:
-                    yield line
-                skipping = False
-            if len(carry) > self._longest_line:
-                self.long_lines += not skipping
-                skipping, carry = True, b""
-        if carry and not skipping and self.stopped is None:
-            yield carry
+                    yield b"".join(begun)
+                yield from more[:-1]
+                skipping, begun, held = False, more[-1:], len(more[-1])
+            if held > self._longest_line:
+                self.long_lines += 1
+                skipping, begun, held = True, [], 0
+        if held and self.stopped is None:
+            yield b"".join(begun)
 
     def errors(self) -> list[str]:
         """What it wrote to standard error, line by line; empty lines are left out."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container, stale_names
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, NotApplicable, Unknown
 
 DOCKER, CONTAINERD, CRIO = "docker", "containerd", "cri-o"
 RUNTIMES = (DOCKER, CONTAINERD, CRIO)
@@ -144,6 +145,14 @@ def kubelet_is_away(node: NodeView) -> bool:
     host = node["host"]
     hidden = host["missing"] or host.get("host_pid_namespace") is False
     return not hidden and _WITH_KUBELET.isdisjoint(host["components"])
+
+
+def left_open(node: NodeView, containers: Containers, whys: Iterable[str]) -> Iterator[Answer]:
+    """What these gaps leave open; nothing on a machine that has neither a kubelet nor a runtime, and need not have their logs."""
+    if kubelet_is_away(node) and not containers.gaps() and not containers.runtime_names():
+        yield NotApplicable("neither a kubelet nor a container runtime runs on this host")
+    else:
+        yield from map(Unknown, whys)
 
 
 def is_of_the_system(namespace: str, pod_uid: str) -> bool:

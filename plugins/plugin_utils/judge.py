@@ -31,7 +31,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 
-SCHEMA = 2  # 1 had no survey
+SCHEMA = 3  # 1 had no survey, 2 no survey.scans
 CLUSTER = None  # the host of findings that belong to no single node
 
 

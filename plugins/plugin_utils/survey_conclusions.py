@@ -13,7 +13,9 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
-GROUPS = frozenset({"containers", "host", "tcp"})  # the rules of which it is told, too, that they are fine and what they explain
+GROUPS = frozenset(
+    {"containers", "host", "tcp"}
+)  # the rules of which it is told, too, that they are fine and what they explain
 # What a rule looks at, for the sentence that lists what is fine.
 TOPICS = {
     "accept-queue-overflow": "overflows of accept queues",
@@ -211,5 +213,9 @@ def _unknown(
             by_hosts.setdefault(frozenset(hosts[name]), []).append(name)
     for where, names in by_hosts.items():
         every = len(names) == len(surveyed)
-        text = "nothing is known of TCP, of the host's load, of its containers and its logs" if every else f"not known: {_topics(names)}"
+        text = (
+            "nothing is known of TCP, of the host's load, of its containers and its logs"
+            if every
+            else f"not known: {_topics(names)}"
+        )
         yield _conclusion("unknown", names, text, where, asked)

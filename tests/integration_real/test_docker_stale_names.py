@@ -704,8 +704,11 @@ def test_random_pods(engine, tried, seed):
 
 
 @pytest.fixture(scope="module")
-def tried():
-    """What was tried; how much that was is printed in the end."""
-    attempts_made: list[object] = []
+def tried(pytestconfig):
+    """What was tried; how much that was is told in the end."""
+    attempts_made = []
     yield attempts_made
-    print(f"\n{len(attempts_made)} ways to make docker_stale_names remove a living container were tried")  # noqa: T201
+    told = f"{len(attempts_made)} ways to make docker_stale_names remove a living container were tried"
+    plugins = pytestconfig.pluginmanager
+    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+        plugins.get_plugin("terminalreporter").write_line(f"\n{told}")

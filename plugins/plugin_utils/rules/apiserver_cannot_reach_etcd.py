@@ -15,7 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     name_trouble,
     not_created,
 )
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers, left_open
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.etcd_refused import ECHO, LAST_WORDS, LIVE, OVER, Refused
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import BESIDE_PODS, Logs
@@ -36,7 +36,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             yield _live(refused, node, containers, logs)
         if containers.unseen and refused.kind == OVER:
             yield Unknown(containers.unseen)
-    yield from map(Unknown, logs.gaps(BESIDE_PODS))
+    yield from left_open(node, containers, logs.gaps(BESIDE_PODS))
 
 
 def _in_trouble(containers: Containers, logs: Logs, context: Context) -> set[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import name_cures, name_trouble, name_words
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import DOCKER, Containers
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import DOCKER, Containers, left_open
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import Logs
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.name_trouble import Trouble
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, NotApplicable, Rule, Unknown
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, NotApplicable, Rule
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -28,7 +28,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             severity=_severity(trouble, logs),
             caused_by=("clock-set-back",) if trouble.is_inverted else (),
         )
-    yield from map(Unknown, [*containers.gaps((DOCKER,)), *logs.gaps()])
+    yield from left_open(node, containers, [*containers.gaps((DOCKER,)), *logs.gaps()])
     if DOCKER not in containers.runtime_names():
         yield NotApplicable("Docker runs no containers of Kubernetes here")
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import moments, name_cures, name_trouble, name_words
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import CONTAINERD, CRIO, Containers
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import (
+    CONTAINERD,
+    CRIO,
+    Containers,
+    left_open,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import Logs
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.name_trouble import Trouble
@@ -19,7 +24,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     NotApplicable,
     Remedy,
     Rule,
-    Unknown,
 )
 
 # Twice kubelet's --runtime-request-timeout of 2 min: a request that goes on for longer was given up by kubelet and tried anew.
@@ -31,7 +35,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     containers, logs = Containers(node), Logs(node, context.settings)
     for trouble in name_trouble.going_on(containers, logs, context.settings, *_RUNTIMES):
         yield _fail(trouble, node, context, containers, logs)
-    yield from map(Unknown, [*containers.gaps(_RUNTIMES), *logs.gaps()])
+    yield from left_open(node, containers, [*containers.gaps(_RUNTIMES), *logs.gaps()])
     if containers.runtime_names().isdisjoint(_RUNTIMES):
         yield NotApplicable("neither containerd nor CRI-O runs containers of Kubernetes here")
 

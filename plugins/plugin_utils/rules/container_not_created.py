@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, name_trouble, not_created
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers, left_open
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logged import Entry
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import Logs
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.not_created import NotCreated
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 
 _WORDS = 400  # characters of what kubelet says
 _SHOWN = 2
@@ -38,7 +38,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     explained = {trouble.subject for trouble in troubles}
     for one in not_created.found(containers, logs):
         yield _fail(one, logs, one.subject in explained)
-    yield from map(Unknown, logs.gaps())
+    yield from left_open(node, containers, logs.gaps())
 
 
 def _fail(one: NotCreated, logs: Logs, explained: bool) -> Fail:

@@ -122,7 +122,7 @@ RULE = Rule(
     id="known-error-in-log",
     group="host",
     severity="warning",
-    claim="the logs that were scanned hold no error of the catalogue that another rule does not look for",
+    claim="the logs that were scanned hold no known error (beside those that have rules of their own)",
     why="programs tell in one line of a log what else takes hours to find, and nobody reads it",
     sources=(
         "docs/signatures.md, with the source of each signature",

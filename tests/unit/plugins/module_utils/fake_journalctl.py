@@ -39,7 +39,10 @@ sys.stderr.write(told["complaint"])
 if told["hang"]:
     time.sleep(1000)
 groups, group = [], []
-for part in [part for part in arguments if not part.startswith("-")] + ["+"]:
+terms = [part for part in arguments if not part.startswith("-")]
+if "+" in terms[:1] + terms[-1:]:
+    sys.exit('"+" can only be used between terms')
+for part in terms + ["+"]:
     if part != "+":
         group.append(part.split("=", 1))
     elif group:

@@ -40,7 +40,6 @@ def test_gaps_are_told_once():
     ("when", "words"),
     [
         (1795000000.75, "2026-11-18 11:06:40 UTC"),
-        (None, "an unknown time"),
         (1e18, "second 1000000000000000000"),
     ],
 )

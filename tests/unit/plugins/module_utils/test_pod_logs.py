@@ -248,6 +248,20 @@ def test_no_time_is_left(node, monkeypatch):
     assert told.scanned[0].stopped == "budget"
 
 
+def test_the_time_is_over_in_the_middle_of_a_log(node):
+    data = b"".join(cri(f"{ERROR} {number} " + "x" * 1000, NOW - number) for number in range(100, 0, -1))
+    place = node.log(data)
+    deadline = Deadline(60)
+    listener, told = Listener(), Told()
+    listener.feed = lambda line: (listener.lines.append(line), setattr(deadline, "_end", 0))
+    pod_logs.collect(chosen(()), listener, Wanted(NOW, 1000, MUCH), deadline, told, str(node.root))
+    # The block that was begun is ended; it holds the newest lines.
+    assert 0 < len(listener.lines) < 20
+    assert listener.texts[0].startswith(ERROR + " 1 ")
+    assert told.scanned[0].stopped == "budget"
+    assert told.missing == [{"what": "pod logs", "why": f"there was no time to read {place} in full: raise timeout"}]
+
+
 RUBBISH = bytes(range(256)) * 40
 
 

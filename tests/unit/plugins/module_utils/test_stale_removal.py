@@ -364,21 +364,17 @@ class InMemory:
         return self._containers[id_].inspected()
 
 
-STATES = (
-    "exited",
-    "exited",
-    "exited",
-    "running",
-    "running",
-    "paused",
-    "restarting",
-    "created",
-    "dead",
-    "removing",
-    "odd",
+# More of what makes a conflict than of what does not, or hardly anything would be removable.
+STATES = (*("exited",) * 8, *("running",) * 4, "paused", "restarting", "created", "created", "dead", "removing", "odd")
+SECONDS_AGO = (*range(100, 112), None, 61, 60, 59, 0, -1)
+ODDITIES = " " * 12 + "nlu"
+RANDOM = st.tuples(
+    st.integers(20, 24),
+    st.sampled_from(STATES),
+    st.sampled_from(SECONDS_AGO),
+    st.sampled_from(SECONDS_AGO),
+    st.sampled_from(ODDITIES),
 )
-SECONDS_AGO = st.sampled_from([None, 0, 30, 59, 60, 61, 100, 100, 101, 102, -1])
-RANDOM = st.tuples(st.integers(0, 5), st.sampled_from(STATES), SECONDS_AGO, SECONDS_AGO, st.sampled_from("  nlu"))
 
 
 def random_container(number, attempt, state, created, finished, oddity):

@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     Scene,
     captured,
     captured_section,
+    changed,
     kubernetes_136,
 )
 
@@ -194,6 +195,12 @@ def on_node(made, **options):
 def scene(containers, *entries, said=None, **options):
     """The captured node with these containers and entries of logs."""
     return on_node(snapshot(containers, *entries, said=said), **options)
+
+
+def no_node(*, components=(), gaps=(("journal", "there is none"), ("pod logs", "there is no /var/log/pods"))):
+    """A machine without a runtime, whose logs are not there; ``components`` are the programs that run."""
+    made = snapshot(no_runtime(), said=logs(gaps=gaps))
+    return on_node(changed(made, "host.components", list(components)))
 
 
 def lost(what, why="the budget of 20 s ended before it"):

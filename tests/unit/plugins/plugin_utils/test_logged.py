@@ -110,6 +110,7 @@ CUT = ("kubelet.service", "limit", 3600.0)
     [
         (logs(), []),
         (missing("journal", "no journalctl"), ["journal: no journalctl"]),
+        (missing("times of kernel messages", "the machine was suspended for 7 s"), []),
         (logs(other=OTHER), ["logs: more different messages were found than are told"]),
         (
             logs(cut=[CUT]),

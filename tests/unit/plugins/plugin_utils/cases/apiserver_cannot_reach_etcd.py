@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     inversion,
     logs,
     lost,
+    no_node,
     not_created,
     on_node,
     pod_log,
@@ -361,6 +362,14 @@ CASES = [
         ),
         HOST,
         "critical",
+    ),
+    Case("no node at all: neither a kubelet nor a runtime, and no log of them", "not_applicable", no_node(), HOST),
+    Case(
+        "a kubelet runs, and nothing of it could be seen",
+        "unknown",
+        no_node(components=["kubelet"]),
+        HOST,
+        words=("there is n",),
     ),
     *unknowns(("logs",)),
 ]

@@ -17,6 +17,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     logged,
     logs,
     lost,
+    no_node,
     no_runtime,
     on_node,
     scene,
@@ -517,4 +518,12 @@ CASES = [
         absent=("docker rm x",),
     ),
     *(case for case in unknowns(("containers", "logs"))),
+    Case("no node at all: neither a kubelet nor a runtime, and no log of them", "not_applicable", no_node(), HOST),
+    Case(
+        "a kubelet runs, and nothing of it could be seen",
+        "unknown",
+        no_node(components=["kubelet"]),
+        HOST,
+        words=("there is n",),
+    ),
 ]

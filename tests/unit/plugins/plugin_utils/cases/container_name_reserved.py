@@ -16,6 +16,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     logs,
     lost,
     name_of,
+    no_node,
     no_runtime,
     reserved,
     scene,
@@ -326,6 +327,14 @@ CASES = [
         "fail",
         refused_24(BEHIND, entry=reserved(API, 24, holder=HOSTILE, sample=HOSTILE, **LASTING)),
         HOST,
+    ),
+    Case("no node at all: neither a kubelet nor a runtime, and no log of them", "not_applicable", no_node(), HOST),
+    Case(
+        "a kubelet runs, and nothing of it could be seen",
+        "unknown",
+        no_node(components=["kubelet"]),
+        HOST,
+        words=("there is n",),
     ),
     *unknowns(("containers", "logs")),
 ]

@@ -15,6 +15,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     inversion,
     logs,
     lost,
+    no_node,
     not_created,
     reserved,
     sandbox_not_created,
@@ -242,6 +243,14 @@ CASES = [
         alone({**not_created(), "fields": {}}),
         HOST,
         words=("kubelet cannot create ?/? ?",),
+    ),
+    Case("no node at all: neither a kubelet nor a runtime, and no log of them", "not_applicable", no_node(), HOST),
+    Case(
+        "a kubelet runs, and nothing of it could be seen",
+        "unknown",
+        no_node(components=["kubelet"]),
+        HOST,
+        words=("there is n",),
     ),
     *unknowns(("logs",)),
 ]
