@@ -211,11 +211,10 @@ class _Reading:
         """What these files do not hold."""
         gaps = self._files.missing("files of containerd")
         if self.strangers:
-            why = f"of {len(self.strangers)} containers and sandboxes that do not run or never ran, only containerd's database has them"
+            why = "of some containers and sandboxes that do not run or never ran, only containerd's database has them"
             gaps.append({"what": "names", "why": f"{why}: {_CURE}"})
-        unknown = sum(identity.attempt is None for identity, _one in self.found)
-        if unknown:
-            why = f"of {unknown} sandboxes and containers, only containerd's database has them"
+        if any(identity.attempt is None for identity, _one in self.found):
+            why = "of sandboxes, and of some containers, only containerd's database has them"
             gaps.append({"what": "attempts", "why": f"{why}: {_CURE}"})
         return gaps
 

@@ -64,7 +64,7 @@ def _reason(keepers: list[str], silent: bool) -> str:
         return "These take the time from the hypervisor and tell the kernel nothing of it, so the clock may well be right; ask the hypervisor's."
     if keepers:
         return "A daemon that reaches none of its servers, or trusts none of them, leaves the clock as it is; UDP port 123 may be shut."
-    return "Whoever keeps a clock tells the kernel how far it may be off. Here nobody has for hours."
+    return "Whoever keeps a clock tells the kernel how far it may be off. Here nobody has since the start of the machine, or not for hours."
 
 
 def _evidence(clock: dict[str, Any], hidden: str) -> Iterator[str]:
