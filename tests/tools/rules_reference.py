@@ -19,6 +19,7 @@ if __name__ == "__main__":
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Rule
+from ansible_collections.kubenode.doctor.tests.tools.written import write_or_check
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
 _HEAD = """\
@@ -104,17 +105,8 @@ def _cell(text: str) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Write or check. Returns the exit status."""
-    text = render(catalogue.rules())
-    if list(words) == ["--check"]:
-        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write("docs/rules.md is not what the rules say: run python tests/tools/rules_reference.py\n")
-        return 1
-    if words:
-        sys.stderr.write(str(__doc__))
-        return 2
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    outdated = "docs/rules.md is not what the rules say: run python tests/tools/rules_reference.py"
+    return write_or_check(words, str(__doc__), TARGET, render(catalogue.rules()), outdated)
 
 
 if __name__ == "__main__":

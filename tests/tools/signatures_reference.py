@@ -19,6 +19,7 @@ if __name__ == "__main__":
 from ansible_collections.kubenode.doctor.plugins.module_utils import signatures
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL, KERNEL, POD
 from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import Signature
+from ansible_collections.kubenode.doctor.tests.tools.written import write_or_check
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "signatures.md"
 _HEAD = """\
@@ -82,19 +83,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Write or check. Returns the exit status."""
-    text = render(signatures.SIGNATURES)
-    if list(words) == ["--check"]:
-        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(
-            "docs/signatures.md is not what the catalogue says: run python tests/tools/signatures_reference.py\n"
-        )
-        return 1
-    if words:
-        sys.stderr.write(str(__doc__))
-        return 2
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    outdated = "docs/signatures.md is not what the catalogue says: run python tests/tools/signatures_reference.py"
+    return write_or_check(words, str(__doc__), TARGET, render(signatures.SIGNATURES), outdated)
 
 
 if __name__ == "__main__":
