@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError, is_id, plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import (
     LABEL_SANDBOX_ID,
+    LABEL_TYPE,
     SANDBOX,
     Identity,
     UnclearError,
@@ -136,11 +137,17 @@ def _sort(listed: Mapping[str, Details]) -> tuple[list[list[_Member]], list[Cont
     for family in found.values():
         # kubelet tells pods apart by uid alone.
         if len({(member.identity.namespace, member.identity.pod) for member in family}) == 1:
-            families.append(family)
+            families.append(_as_kubelet_sees_it(family, listed))
         else:
             why = "containers with the uid of its pod name different pods"
             strangers += [_stranger(member.id, listed[member.id], why) for member in family]
     return families, strangers, others
+
+
+def _as_kubelet_sees_it(family: list[_Member], listed: Mapping[str, Details]) -> list[_Member]:
+    """Where one has the label of its type, the shim gives that label, and lists for kubelet only what has it."""
+    typed = {member.id for member in family if LABEL_TYPE in listed[member.id].labels}
+    return [member._replace(own=member.own and (not typed or member.id in typed)) for member in family]
 
 
 def _in_order(family: list[_Member], listed: Mapping[str, Details]) -> bool:

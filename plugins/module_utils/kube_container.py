@@ -31,6 +31,8 @@ LABEL_POD_UID = "io.kubernetes.pod.uid"
 LABEL_CONTAINER = "io.kubernetes.container.name"
 # cri-dockerd core/docker_service.go, libdocker/helpers.go: annotations become labels with this prefix.
 LABEL_RESTARTS = "annotation.io.kubernetes.container.restartCount"
+# cri-dockerd core/docker_service.go: what its lists for kubelet filter by. kubelet 1.6 and older gave no such label.
+LABEL_TYPE = "io.kubernetes.docker.type"
 LABEL_SANDBOX_ID = "io.kubernetes.sandbox.id"
 
 _LABELS = (LABEL_POD_UID, LABEL_CONTAINER, LABEL_POD, LABEL_NAMESPACE)
@@ -90,8 +92,8 @@ def wanted_name(runtime: str, identity: Identity) -> str:
 def identify(name: str, labels: Mapping[str, str]) -> Optional[tuple[Identity, bool]]:
     """Whose container it is, and whether kubelet takes it for its own; None for a container of no Kubernetes.
 
-    Labels come first. The shims for Docker show kubelet only what has its labels and a name of the form above (cri-dockerd
-    core/container_list.go, core/convert.go), so one that lacks either is none of its own. Raises UnclearError for labels that
+    Labels come first. The shims for Docker show kubelet only what has its labels, the right type among them, and a name of the
+    form above (cri-dockerd core/container_list.go, core/convert.go), so one that lacks any is none of its own. Raises UnclearError for labels that
     are incomplete, and for a name that contradicts them.
     """
     named = parse_name(name)
@@ -105,7 +107,7 @@ def identify(name: str, labels: Mapping[str, str]) -> Optional[tuple[Identity, b
             raise UnclearError(f"its name contradicts its label {label}")
     if labelled.attempt not in (None, named.attempt):
         raise UnclearError(f"its name contradicts its label {LABEL_RESTARTS}")
-    return named, True
+    return named, labels.get(LABEL_TYPE) in (None, "podsandbox" if named.container == SANDBOX else "container")
 
 
 def _parts(identity: Identity) -> tuple[str, str, str, str]:

@@ -94,7 +94,7 @@ def _conflict(group: Group, occupied: frozenset[str], now_ns: int, min_age_secon
     remove = _candidates(group, living) if living and kind == CLOCK_INVERSION else [holder]
     why_not = (
         _why_none(latest, holder, kind)
-        or next((why for why in (_why_not(one, occupied, now_ns, min_age_seconds) for one in remove) if why), "")
+        or next(filter(None, (_why_not(one, living, occupied, now_ns, min_age_seconds) for one in remove)), "")
         or _why_not_enough(group, remove, kind)
     )
     return {
@@ -160,19 +160,28 @@ def _why_none(latest: Container, holder: Container, kind: str) -> str:
     return ""
 
 
-def _why_not(one: Container, occupied: frozenset[str], now_ns: int, min_age_seconds: float) -> str:
+def _why_not(
+    one: Container, living: Optional[Container], occupied: frozenset[str], now_ns: int, min_age_seconds: float
+) -> str:
     """Why this one must stay, although it is in the way; empty when nothing speaks for it."""
     if one["state"] not in SETTLED:
         return f"{_short(one)} is {one['state']}"
     if one["id"] in occupied:
         return f"{_short(one)} is the sandbox of a living container, or of one whose sandbox is not known"
-    times = [one[key] for key in ("created_ns", "started_ns", "finished_ns") if one[key] is not None]
+    times = _times(one)
+    if max(times) > now_ns and living:
+        # Such times are from before the clock was set back. It was dead when the living one was created, after that.
+        times = [time for time in times if time <= now_ns] + _times(living)
     age = (now_ns - max(times)) / 1e9
     if age < 0:
-        return f"{_short(one)} has a time that is {-age:.0f} s in the future: set the clock right first"
+        return f"{_short(one)} has a time that is {-age:.0f} s in the future, so how old it is is not known: set the clock right first"
     if age < min_age_seconds:
-        return f"{_short(one)} is only {age:.0f} s old, and at least {min_age_seconds:g} s are asked for"
+        return f"{_short(one)} is only {age:.0f} s old, as far as is known, and at least {min_age_seconds:g} s are asked for"
     return ""
+
+
+def _times(one: Container) -> list[int]:
+    return [one[key] for key in ("created_ns", "started_ns", "finished_ns") if one[key] is not None]
 
 
 def _why_not_enough(group: Group, remove: Sequence[Container], kind: str) -> str:

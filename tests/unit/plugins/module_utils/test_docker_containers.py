@@ -145,6 +145,21 @@ def test_seed_002():
     ]
 
 
+@pytest.mark.parametrize(
+    ("types", "own"),
+    [
+        (("container", "container"), [True, True]),
+        (("podsandbox", "container"), [False, True]),
+        (("container", None), [True, False]),  # the shim that gave the label lists only what has it
+        ((None, None), [True, True]),  # of a kubelet that gave no such label
+    ],
+)
+def test_kubelet_sees_what_has_the_label_of_its_type(types, own):
+    typed = [{} if type_ is None else {"io.kubernetes.docker.type": type_} for type_ in types]
+    listing = collected(fake(made(24, labels=labels(**typed[0])), made(23, labels=labels(**typed[1]))))
+    assert [instances(listing)[number]["own"] for number in (24, 23)] == own
+
+
 def test_only_one_instance_is_not_inspected():
     engine = fake(made(3), sandbox(17), Made(1, "registry"))
     listing = collected(engine)

@@ -21,6 +21,7 @@ LABELS = {
     "io.kubernetes.pod.uid": UID,
     "io.kubernetes.container.name": "kube-apiserver",
 }
+TYPE = "io.kubernetes.docker.type"
 RESTARTS = "annotation.io.kubernetes.container.restartCount"
 
 
@@ -89,6 +90,13 @@ def test_a_name_is_made_as_it_is_read(name):
             SANDBOX,
             {**LABELS, "io.kubernetes.container.name": "POD"},
             (IDENTITY._replace(container="POD", attempt=17), True),
+        ),
+        (APISERVER, {**LABELS, TYPE: "container"}, (IDENTITY, True)),
+        (APISERVER, {**LABELS, TYPE: "podsandbox"}, (IDENTITY, False)),
+        (
+            SANDBOX,
+            {**LABELS, "io.kubernetes.container.name": "POD", TYPE: "container"},
+            (IDENTITY._replace(container="POD", attempt=17), False),
         ),
         (APISERVER, {}, (IDENTITY, False)),
         (APISERVER, {"maintainer": "me"}, (IDENTITY, False)),
