@@ -14,6 +14,7 @@ enum by its name. CRI tells no names, no exit codes and no times but that of the
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -237,7 +238,7 @@ def _ask(program: str, socket: str, words: tuple[str, ...], deadline: Deadline) 
     except OSError as error:
         raise CrictlError(f"{program} could not be started: {error.strerror or error}") from error
     if run.stopped is not None:
-        limit = f"{seconds:.3g} s" if run.stopped == BUDGET else f"{_LARGEST_ANSWER >> 20} MiB"
+        limit = f"{math.ceil(seconds * 10) / 10:g} s" if run.stopped == BUDGET else f"{_LARGEST_ANSWER >> 20} MiB"
         raise CrictlError(f"{_shown(words)} did not come to an end within {limit}")
     if run.long_lines:
         raise CrictlError(f"{_shown(words)} printed a line of more than {_LONGEST_LINE >> 20} MiB")

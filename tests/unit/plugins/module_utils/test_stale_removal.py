@@ -391,11 +391,11 @@ def random_container(number, attempt, state, created, finished, oddity):
     return one
 
 
-def hides(one, other):
-    """Whether kubelet takes the one for a later instance of the same container than the other, though its number is lower."""
-    if one.labels.get("io.kubernetes.pod.uid") != other.labels.get("io.kubernetes.pod.uid"):
+def hides(front, behind):
+    """Whether kubelet takes the front one for a later instance of the same container than the other, though its number is lower."""
+    if front.labels.get("io.kubernetes.pod.uid") != behind.labels.get("io.kubernetes.pod.uid"):
         return False
-    return attempt_of(one) < attempt_of(other) and one.created >= other.created
+    return attempt_of(front) < attempt_of(behind) and front.created >= behind.created
 
 
 def attempt_of(one):
