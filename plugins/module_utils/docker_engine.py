@@ -39,7 +39,7 @@ _QUOTED = 300  # characters of an engine's words in a message
 _HERE = "run the module on the node itself, where docker_host is a Unix socket"
 _NOT_SUPPORTED = {
     "https": "TLS is not supported",
-    "http": "write it as tcp:// (without TLS)",
+    "http": "plain HTTP is written as tcp://, where it has to be",
     "ssh": "SSH is not supported, since Ansible itself connects to the node",
     "npipe": "named pipes of Windows are not supported",
     "fd": "that is how a daemon is told to listen, not how it is reached",

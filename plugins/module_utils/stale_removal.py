@@ -87,6 +87,12 @@ def choose(view: View, names: Optional[Sequence[str]]) -> list[str]:
     return [id_ for id_ in removable if id_ in chosen]
 
 
+def not_found(view: View, names: Sequence[str]) -> list[str]:
+    """Those of the names and ids that no container has."""
+    there = {known for one in view.all() for known in (one["id"], one["name"])}
+    return [given for given in names if _bare(given) not in there]
+
+
 def remove(engine: Engine, deadline: Deadline, min_age: float, view: View, chosen: Collection[str]) -> Outcome:
     """Remove what was chosen from a view, as far as it is still what it was. Raises RemovalError when the engine fails."""
     run = _Run(engine, deadline, min_age, view)
@@ -101,7 +107,7 @@ def remove(engine: Engine, deadline: Deadline, min_age: float, view: View, chose
 
 def _named(view: View, given: str) -> list[str]:
     """The id of the removable container that is named so, as a list; an empty one where there is no such container."""
-    bare = given[1:] if given.startswith("/") else given
+    bare = _bare(given)
     shown = plain(given)
     for one in view.kept:
         if bare in (one["id"], one["name"]):
@@ -109,6 +115,11 @@ def _named(view: View, given: str) -> list[str]:
     if _PART_OF_ID.fullmatch(bare) and any(one["id"].startswith(bare) for one in view.all()):
         raise ChoiceError(f"names: {shown} is the beginning of an id: give the full one, or the name")
     return [one["id"] for one in view.removable if bare in (one["id"], one["name"])]
+
+
+def _bare(given: str) -> str:
+    """Without the "/" that Docker puts before names."""
+    return given[1:] if given.startswith("/") else given
 
 
 def _refuse_gaps(conflict: Conflict, chosen: Collection[str]) -> None:

@@ -273,6 +273,12 @@ left_alone:
   type: list
   elements: dict
   contains: *told
+not_found:
+  description: Those of O(names) that no container has, such as one that was removed before. A name that was mistyped is among them.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 engine:
   description: Who was asked.
   returned: always
@@ -314,7 +320,7 @@ missing:
       type: str
 """
 
-from typing import Any, Collection, Optional
+from typing import Any, Collection, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -366,7 +372,7 @@ def _run(params: dict[str, Any], check_mode: bool) -> tuple[dict[str, Any], Opti
     engine = Engine(params["docker_host"], deadline)
     engine.begin()
     view = stale_removal.look(engine, deadline, params["min_age"])
-    result = _told(engine, view)
+    result = _told(engine, view, params["names"] or ())
     if params["state"] != "absent":
         return {"changed": False, **result, **Outcome([], [])._asdict()}, None
     chosen = stale_removal.choose(view, params["names"])
@@ -379,7 +385,7 @@ def _run(params: dict[str, Any], check_mode: bool) -> tuple[dict[str, Any], Opti
     return {"changed": bool(gone), **result, **outcome._asdict()}, diff
 
 
-def _told(engine: Engine, view: View) -> dict[str, Any]:
+def _told(engine: Engine, view: View, names: Sequence[str]) -> dict[str, Any]:
     return {
         "groups": view.listing.groups,
         "conflicts": view.conflicts,
@@ -388,6 +394,7 @@ def _told(engine: Engine, view: View) -> dict[str, Any]:
         "engine": {"host": engine.host, "version": engine.version, "api_version": engine.api_version},
         "complete": not view.listing.missing,
         "missing": view.listing.missing,
+        "not_found": stale_removal.not_found(view, names),
     }
 
 

@@ -154,7 +154,7 @@ def test_nothing_but_a_full_id_gets_into_a_path(call, container_id):
             "https://a:2376: TLS is not supported: run the module on the node itself, where docker_host is a Unix socket",
         ),
         ("tcp://a:2376", "port 2376 is for TLS, which is not supported: run the module on the node itself"),
-        ("http://a:2375", "write it as tcp:// (without TLS)"),
+        ("http://a:2375", "plain HTTP is written as tcp://, where it has to be: run the module on the node itself"),
         ("ssh://root@a", "SSH is not supported, since Ansible itself connects to the node"),
         ("npipe:////./pipe/docker_engine", "named pipes of Windows are not supported"),
         ("fd://", "that is how a daemon is told to listen, not how it is reached"),
