@@ -141,7 +141,9 @@ def test_what_containerd_tells_is_what_is_told(node: ContainerdNode) -> None:
     ]
     assert both[0][ids["dead"]] == both[1][ids["dead"]]
     started, finished, code = both[0][ids["dead"]]
-    assert all_of_it[ids["dead"]][5] < started < finished < all_of_it[ids["living"]][5]
+    # containerd notes the start when it is told of it: one that ends at once may have ended before.
+    assert all_of_it[ids["dead"]][5] < min(started, finished)
+    assert max(started, finished) < all_of_it[ids["living"]][5]
     assert code == 0
 
 
