@@ -5,7 +5,8 @@
 
 One list tells of all. What it cannot tell (nanoseconds, exit codes) is asked one by one, of containers that have several instances.
 kubelet compares their creation times in nanoseconds (cri-dockerd core/container_status.go), and the list has whole seconds: where
-one of several could not be asked about, none of them has a time, so that the two are never compared.
+one of several could not be asked about, none of them has a time, so that the two are never compared. Of sandboxes it knows whole
+seconds only, but keeps those of one second in the engine's order, the last created first (Go sorts up to 12 by insertion).
 """
 
 from __future__ import annotations

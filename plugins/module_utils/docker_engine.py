@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import socket
@@ -150,7 +151,7 @@ class Engine:
         """What happened, and what to do about it."""
         template = next(template for kinds, template in _IN_WORDS if isinstance(error, kinds))
         happened = template.format(
-            seconds=f"{self._deadline.seconds:g}",
+            seconds=f"{math.ceil(self._deadline.seconds * 10) / 10:g}",
             limit=_LARGEST_ANSWER >> 20,
             refused=_why_refused(self._path),
             said=plain(getattr(error, "strerror", None) or str(error)),

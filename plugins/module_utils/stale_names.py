@@ -93,7 +93,7 @@ def _conflict(group: Group, occupied: frozenset[str], now_ns: int, min_age_secon
     kind = _kind(holder, living)
     remove = _candidates(group, living) if living and kind == CLOCK_INVERSION else [holder]
     why_not = (
-        _why_none(latest, holder, kind)
+        _why_none(group, latest, holder, kind)
         or next(filter(None, (_why_not(one, living, occupied, now_ns, min_age_seconds) for one in remove)), "")
         or _why_not_enough(group, remove, kind)
     )
@@ -145,17 +145,23 @@ def _candidates(group: Group, living: Container) -> list[Container]:
     return sorted(inverted, key=lambda one: int(one["attempt"]))
 
 
-def _why_none(latest: Container, holder: Container, kind: str) -> str:
+def _why_none(group: Group, latest: Container, holder: Container, kind: str) -> str:
     if kind == STRANGER:
+        lacks = f"{holder['id'][:12]} has the name, but not what kubelet knows its own by"
+        if holder["state"] in ALIVE:
+            return f"{lacks}, and it is {holder['state']}: rename it, which stops nothing"
+        return f"{lacks}: look at it, and rename or remove it by hand"
+    if kind == CLOCK_INVERSION:
+        return ""
+    beside = next((one for one in _own(group) if one["state"] in ALIVE), None)
+    if beside:
+        return f"{_short(beside)} is {beside['state']}: once the name is free, kubelet starts a second copy beside it"
+    if holder["state"] in SETTLED and (holder["started_ns"] is not None or holder["state"] == "exited"):
         return (
-            "the holder of the name lacks the labels by which kubelet knows its own: look at it, and remove it by hand"
+            f"{_short(holder)}, which has the name, is dead, but also the newest instance by its number, which kubelet needs: the shim "
+            "removes it by itself at its next try; where it does not, remove it by hand"
         )
-    if kind == DEAD_HOLDER and holder["state"] == "exited":
-        return (
-            "the holder is dead, but also the newest instance by its number, which kubelet needs: the shim removes it by itself "
-            "at its next try; where it does not, remove it by hand"
-        )
-    if kind == DEAD_HOLDER and holder["created_ns"] == latest["created_ns"]:
+    if holder["created_ns"] == latest["created_ns"]:
         return "both were created at the same time, so kubelet may take either for the latest"
     return ""
 
@@ -176,7 +182,7 @@ def _why_not(
     if age < 0:
         return f"{_short(one)} has a time that is {-age:.0f} s in the future, so how old it is is not known: set the clock right first"
     if age < min_age_seconds:
-        return f"{_short(one)} is only {age:.0f} s old, as far as is known, and at least {min_age_seconds:g} s are asked for"
+        return f"{_short(one)} is only {age:.0f} s old, and at least {min_age_seconds:g} s are asked for"
     return ""
 
 
@@ -246,7 +252,7 @@ def _why_kept(one: Container, group: Group, conflict: Optional[dict[str, Any]]) 
         warning = "; kubelet overlooks it, and removing it would stop a healthy program" if overlooked else ""
         return f"it is {one['state']}{warning}"
     if not one["own"]:
-        return "it has the name or the labels of a container of Kubernetes, but not both: kubelet does not know it"
+        return "it lacks the name, or labels, by which kubelet knows its own"
     if one["state"] not in SETTLED:
         return f"it is {one['state']}: nothing is to be done about it"
     if (
@@ -254,7 +260,7 @@ def _why_kept(one: Container, group: Group, conflict: Optional[dict[str, Any]]) 
         and conflict["why_not"]
         and one["id"] in (conflict["holder"]["id"], conflict["newest"]["id"])
     ):
-        return str(conflict["why_not"])
+        return f"nothing is removed for this conflict: {conflict['why_not']}"
     if _is_newest_dead(one, group):
         return "the newest dead instance: kubelet counts restarts by it, and shows its log as the previous one"
     return "it holds no name that kubelet wants; removing dead containers is the work of kubelet's garbage collection"

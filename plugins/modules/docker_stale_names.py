@@ -213,7 +213,7 @@ conflicts:
       type: dict
       contains: *instance
     living:
-      description: The living instance that kubelet overlooks. Null where none lives.
+      description: The living instance that kubelet overlooks. Null where no later attempt lives.
       returned: always
       type: dict
       contains: *instance

@@ -102,8 +102,8 @@ def test_seed_002():
         # the name that kubelet wants next is that of a dead one, and it would start a second copy beside the living one
         ([ALIVE, DEAD, {**DEAD, "id": "22" * 32, "attempt": 22, "created_ns": DEAD["created_ns"] + 1}], ["22", "23"]),
         # killed in the middle of being made: it never ran, and holds the name
-        ([instance(24, "created", created=-11 * DAY), DEAD], ["24"]),
-        ([instance(24, "dead", created=-11 * DAY), DEAD], ["24"]),
+        ([instance(24, "created", created=-11 * DAY, started_ns=None), DEAD], ["24"]),
+        ([instance(24, "dead", created=-11 * DAY, started_ns=None), DEAD], ["24"]),
     ],
 )
 def test_what_ends_a_conflict_is_removable(instances, order):
@@ -118,11 +118,27 @@ def test_what_ends_a_conflict_is_removable(instances, order):
         ([ALIVE, {**DEAD, "state": "removing"}], "attempt 23, 232323232323 is removing"),
         ([ALIVE, {**DEAD, "finished_ns": (NOW - 59) * 10**9}], "only 59 s old"),
         ([{**ALIVE, "created_ns": (NOW + 90) * 10**9}, AHEAD], "90 s in the future, so how old it is is not known"),
-        ([{**ALIVE, "created_ns": (NOW - 59) * 10**9}, AHEAD], "is only 59 s old, as far as is known"),
-        ([ALIVE, {**AHEAD, "finished_ns": (NOW - 9) * 10**9}], "is only 9 s old, as far as is known"),
-        ([{**ALIVE, "own": False}, DEAD], "lacks the labels by which kubelet knows its own"),
+        ([{**ALIVE, "created_ns": (NOW - 59) * 10**9}, AHEAD], "is only 59 s old, and at least"),
+        ([ALIVE, {**AHEAD, "finished_ns": (NOW - 9) * 10**9}], "is only 9 s old, and at least"),
+        ([{**ALIVE, "own": False}, DEAD], "it is running: rename it, which stops nothing"),
+        ([{**ALIVE, "own": False, "state": "exited"}, DEAD], "look at it, and rename or remove it by hand"),
         ([instance(24, created=-11 * DAY), DEAD], "the newest instance by its number"),
-        ([instance(24, "created", created=-10 * DAY + 5), DEAD], "at the same time, so kubelet may take either"),
+        (
+            [instance(24, "dead", created=-11 * DAY), DEAD],
+            "the newest instance by its number",
+        ),  # it ran; a removal failed
+        (
+            [instance(24, "created", created=-10 * DAY + 5, started_ns=None), DEAD],
+            "at the same time, so kubelet may take either",
+        ),
+        (
+            [
+                instance(24, "created", created=-12 * DAY, started_ns=None),
+                DEAD,
+                instance(22, "running", created=-11 * DAY),
+            ],
+            "attempt 22, 222222222222 is running: once the name is free, kubelet starts a second copy beside it",
+        ),
         ([instance(24, "removing", created=-11 * DAY), DEAD], "attempt 24, 242424242424 is removing"),
         # 25 died, and would be the latest once 23 is gone
         ([instance(25, created=-10 * DAY + 3), ALIVE, DEAD], "could start a second copy beside the living one"),
