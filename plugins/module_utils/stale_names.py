@@ -146,13 +146,20 @@ def _candidates(group: Group, living: Container) -> list[Container]:
 
 
 def _why_none(group: Group, latest: Container, holder: Container, kind: str) -> str:
+    """Why this conflict is none that a removal here may end; empty when it is one."""
     if kind == STRANGER:
-        lacks = f"{holder['id'][:12]} has the name, but not what kubelet knows its own by"
-        if holder["state"] in ALIVE:
-            return f"{lacks}, and it is {holder['state']}: rename it, which stops nothing"
-        return f"{lacks}: look at it, and rename or remove it by hand"
-    if kind == CLOCK_INVERSION:
-        return ""
+        return _why_strange(holder)
+    return _why_dead_stays(group, latest, holder) if kind == DEAD_HOLDER else ""
+
+
+def _why_strange(holder: Container) -> str:
+    lacks = f"{holder['id'][:12]} has the name, but not what kubelet knows its own by"
+    if holder["state"] in ALIVE:
+        return f"{lacks}, and it is {holder['state']}: rename it, which stops nothing"
+    return f"{lacks}: look at it, and rename or remove it by hand"
+
+
+def _why_dead_stays(group: Group, latest: Container, holder: Container) -> str:
     beside = next((one for one in _own(group) if one["state"] in ALIVE), None)
     if beside:
         return f"{_short(beside)} is {beside['state']}: once the name is free, kubelet starts a second copy beside it"
