@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, report_text, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    bundle,
+    container_cures,
+    judge,
+    report_text,
+    settings,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
 # Of a host and group of rules; the report tells all of them.
 _HEADLINES = 5
 _HOSTS = 10
+# The rules that each fix is for: whether it is needed, and whether it helped, is what these say.
+_FIXES = {container_cures.FIX: ("container-name-conflict",)}
 
 
 class ActionModule(LocalAction):
@@ -51,6 +60,7 @@ class ActionModule(LocalAction):
             "failing": failing,
             "told": _told(failing),
             "cures": _cures(document),
+            "fix_findings": _fix_findings(document),
         }
 
 
@@ -84,6 +94,26 @@ def _cures(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             if remedy["fix"]:
                 cures.setdefault(finding["host"], {}).setdefault(remedy["fix"], []).extend(remedy["targets"])
     return cures
+
+
+def _fix_findings(document: dict[str, Any]) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """``{host: {fix: {"open": [line], "waived": [line], "unknown": [line]}}}`` of the rules that the fixes are for."""
+    told: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for finding in document["findings"]:
+        for fix in (fix for fix, rules in _FIXES.items() if finding["rule"] in rules and finding["host"]):
+            state, line = _state(finding)
+            states = told.setdefault(finding["host"], {}).setdefault(fix, {"open": [], "waived": [], "unknown": []})
+            states[state].append(line)
+    return {
+        host: {fix: {state: _bounded(lines) for state, lines in states.items()} for fix, states in fixes.items()}
+        for host, fixes in told.items()
+    }
+
+
+def _state(finding: dict[str, Any]) -> tuple[str, str]:
+    if finding["status"] == "unknown":
+        return "unknown", f"not known: {clean(finding['explanation'])} [{finding['rule']}]"
+    return "waived" if finding["waived"] else "open", report_text.headline(finding)
 
 
 def _bounded(lines: list[str]) -> list[str]:

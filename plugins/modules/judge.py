@@ -117,4 +117,10 @@ cures:
     - For C(container-name-conflict), the full ids of the containers to remove, in this order.
   returned: when O(bundle) is given
   type: dict
+fix_findings:
+  description:
+    - By host and name of a fix, what the rules say that it is for, whatever the severity and whether or not the fix is offered.
+    - Lines in lists C(open), C(waived) and C(unknown), the last with the reasons; of more than five in one, how many more.
+  returned: when O(bundle) is given
+  type: dict
 """

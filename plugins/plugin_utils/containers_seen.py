@@ -45,6 +45,8 @@ class Containers:
         self.unseen = section_gaps.gap(node.sections, "containers")
         self._section: dict[str, Any] = {} if self.unseen else node["containers"]
         self.groups: list[Group] = self._section.get("groups", [])
+        # Neither a kubelet nor a runtime runs there: a line in a log is all that there is of containers.
+        self.is_of_no_node = kubelet_is_away(node) and not self.gaps() and not self.runtime_names()
 
     def gaps(self, runtimes: Collection[str] = RUNTIMES, but_not: Collection[str] = ()) -> list[str]:
         """Why containers of these runtimes may be missing, one reason each; ``but_not`` are gaps of no interest."""
@@ -73,6 +75,12 @@ class Containers:
         if self.unseen or any(self._section["truncated"].values()):
             return False
         return any(entry["name"] == runtime and entry["complete"] for entry in self._section["runtimes"])
+
+    def has_lost(self, pod_uid: str) -> bool:
+        """True where all containers were listed, and none is of this pod."""
+        if self.gaps() or not self._section["runtimes"] or any(self._section["truncated"].values()):
+            return False
+        return all(group["pod_uid"] != pod_uid for group in self.groups)
 
     def group(self, pod_uid: str, container: str) -> Group | None:
         """All instances of one container of one pod; None where none is listed."""
@@ -127,6 +135,11 @@ def subject_of(group: Group) -> str:
     return subject(group["namespace"], group["pod"], group["container"])
 
 
+def sandbox_of(subject: str) -> str:
+    """The subject of the sandbox in which the container of this subject is."""
+    return f"{subject.rpartition(' ')[0]} {kube_container.SANDBOX}"
+
+
 def running(group: Group | None) -> Container | None:
     """The instance that runs; of several, the one with the highest attempt."""
     alive = [one for one in (group or {"instances": []})["instances"] if one["state"] == "running"]
@@ -138,6 +151,11 @@ def is_alive(container: Container) -> bool:
     return container["state"] in stale_names.ALIVE
 
 
+def never_ran(container: Container) -> bool:
+    """True for what was created, and no more."""
+    return container["state"] == "created" and container.get("started_ns") is None
+
+
 def kubelet_is_away(node: NodeView) -> bool:
     """True where all programs of a host were seen, and none is a kubelet."""
     if section_gaps.gap(node.sections, "host"):
@@ -147,9 +165,9 @@ def kubelet_is_away(node: NodeView) -> bool:
     return not hidden and _WITH_KUBELET.isdisjoint(host["components"])
 
 
-def left_open(node: NodeView, containers: Containers, whys: Iterable[str]) -> Iterator[Answer]:
+def left_open(containers: Containers, whys: Iterable[str]) -> Iterator[Answer]:
     """What these gaps leave open; nothing on a machine that has neither a kubelet nor a runtime, and need not have their logs."""
-    if kubelet_is_away(node) and not containers.gaps() and not containers.runtime_names():
+    if containers.is_of_no_node:
         yield NotApplicable("neither a kubelet nor a container runtime runs on this host")
     else:
         yield from map(Unknown, whys)

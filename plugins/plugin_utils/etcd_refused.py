@@ -20,7 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import L
 SIGNATURE = "etcd-dial-refused"
 API_SERVER = "kube-apiserver"
 LIVE = "live"  # the instance that runs now, lately
-LAST_WORDS = "last words"  # no instance runs, and the last one ended with it
+LAST_WORDS = "last words"  # no instance runs, and the last one that said anything like it ended since
 ECHO = "echo"  # an instance that is dead, or before the one that runs was started
 OVER = "over"  # the instance that runs now, and not lately
 
@@ -41,7 +41,7 @@ def found(containers: Containers, logs: Logs) -> Iterator[Refused]:
     by_server: dict[str, list[Entry]] = {}
     for entry in logs.entries(SIGNATURE):
         subject = _subject(entry)
-        if subject:
+        if subject and not (entry["pod"] and containers.is_of_no_node):
             by_server.setdefault(subject, []).append(entry)
     for subject, entries in by_server.items():
         yield _refused(subject, entries, containers, logs)
@@ -74,12 +74,12 @@ def _kind(entry: Entry, entries: list[Entry], containers: Containers, logs: Logs
         if not _is_of(entry, running):
             return ECHO
         return LIVE if recent else OVER
-    if group is None:
+    if group is None or any(map(containers_seen.is_alive, group["instances"])):
         return LIVE if recent else OVER
     newest = max(one["attempt"] or 0 for one in group["instances"])
     if _attempt(entry) not in (None, newest) and any(_attempt(other) == newest for other in entries):
         return ECHO
-    return LIVE if recent else LAST_WORDS
+    return LAST_WORDS
 
 
 def _is_of(entry: Entry, running: Container) -> bool:

@@ -29,11 +29,12 @@ class Place(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Who listens at a place now: ``text`` for people, ``listens`` None where it could not be seen, or is not for this host to say."""
+    """Who listens at a place now: ``text`` for people, ``listens`` None where it could not be seen, or is not ``here``, on this host."""
 
     listens: bool | None
     text: str
     gap: str = ""
+    here: bool = True
 
 
 def groups(containers: Containers) -> list[Group]:
@@ -58,7 +59,7 @@ def listens(node: NodeView, where: Place) -> Answer:
     """Whether a program of this host listens at a place of this host."""
     own = _own(node, where.host)
     if own is False:
-        return Answer(None, f"{where.host} is no address of this host: look there")
+        return Answer(None, f"{where.host} is no address of this host: look there", here=False)
     gap = section_gaps.gap(node.sections, "listen_ports")
     if gap:
         return Answer(None, f"whether something listens there now could not be seen ({gap})", gap)

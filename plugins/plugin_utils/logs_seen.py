@@ -44,8 +44,12 @@ class Logs:
 
     def has_ended(self, entries: Iterable[Entry]) -> bool:
         """True when kubelet, which would have logged it again by now, has not."""
+        return self.silence(entries) > _TRIED_AGAIN_SECONDS
+
+    def silence(self, entries: Iterable[Entry]) -> float:
+        """For how many seconds none of it was logged; 0 where nobody knows when it was."""
         last = latest(entries)["last"]
-        return last is not None and bool(self._section["now"] - last > _TRIED_AGAIN_SECONDS)
+        return 0.0 if last is None else float(self._section["now"] - last)
 
     def told(self, entry: Entry, about: str = "") -> str:
         """One line of evidence: where, when and what it said; of a long message the part around ``about``."""

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container, stale_names
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import container_cures, container_words, name_trouble
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    container_cures,
+    container_words,
+    containers_seen,
+    name_trouble,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import DOCKER, Container, Containers
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.name_trouble import Trouble
@@ -24,6 +29,7 @@ class _Case:
     node: NodeView
     context: Context
     endpoint: str | None
+    living: Container | None  # an instance of the same container
 
     @property
     def runtime(self) -> str:
@@ -46,7 +52,10 @@ class _Case:
 
 def remedies(trouble: Trouble, node: NodeView, context: Context, containers: Containers) -> Iterator[Remedy]:
     """Cures in the order in which to try them."""
-    yield from _CURES[trouble.kind](_Case(trouble, node, context, containers.endpoint(trouble.runtime)))
+    group = containers.group(trouble.identity.pod_uid, trouble.identity.container) or {"instances": ()}
+    living = next((one for one in group["instances"] if one["own"] and containers_seen.is_alive(one)), None)
+    case = _Case(trouble, node, context, containers.endpoint(trouble.runtime), living)
+    yield from _CURES[trouble.kind](case)
 
 
 def _inverted(case: _Case) -> Iterator[Remedy]:
@@ -58,12 +67,18 @@ def _inverted(case: _Case) -> Iterator[Remedy]:
 
 def _dead(case: _Case) -> Iterator[Remedy]:
     holder = case.trouble.holder or {}
+    first = container_cures.clock_first(case.node, case.context) if case.trouble.is_by_clock else None
+    if first:
+        yield first
     if case.trouble.conflict and case.trouble.conflict["remove"]:
         yield from _verdict(case, "then wait for kubelet's next sync, in which it creates its own")
+    elif case.living:
+        why = f"{container_words.short(case.living)} is {case.living['state']}, and kubelet would start a second one beside it"
+        yield Remedy(f"remove nothing: {why}", case.listing(), "none")
     elif holder.get("state") in stale_names.SETTLED:
         yield case.remove(
             [holder["id"]],
-            f"where the refusals go on for minutes: look that the holder is still dead, then remove {_named(holder)}, and nothing else",
+            f"where the refusals go on for minutes: look that the holder still does not run, then remove {_named(holder)}, and nothing else",
         )
     else:
         yield Remedy("wait: it is being removed, and frees its name with that", case.listing(), "none")
@@ -80,7 +95,7 @@ def _verdict(case: _Case, then: str) -> Iterator[Remedy]:
         yield Remedy(f"remove nothing now ({conflict['why_not']}); look again", case.listing(), "none")
         return
     gone = [one for one in (conflict["newest"], conflict["holder"]) if one["id"] in ids]
-    names = _named(gone[0]) if len(ids) == 1 and gone else f"these {len(ids)} dead containers, in this order"
+    names = _named(gone[0]) if len(ids) == 1 and gone else f"these {len(ids)} containers that do not run, in this order"
     made = case.remove(ids, f"remove {names}, and nothing else; {then}")
     if case.runtime == DOCKER and made.commands:
         made = replace(made, fix=container_cures.FIX, targets=tuple(ids))
@@ -106,6 +121,12 @@ def _stranger(case: _Case) -> Iterator[Remedy]:
         )
 
 
+def _elsewhere(case: _Case) -> Iterator[Remedy]:
+    yield Remedy(
+        "remove nothing; look what instances the pod has, and whose words the line holds", case.listing(), "none"
+    )
+
+
 def _unlisted(case: _Case) -> Iterator[Remedy]:
     if case.runtime == DOCKER:
         yield Remedy("look whether Docker still does not know it", case.inspection(case.trouble.holder_id), "none")
@@ -126,14 +147,16 @@ def _unseen(case: _Case) -> Iterator[Remedy]:
 
 
 def _named(one: Container) -> str:
-    return f"the dead {container_words.named(one)}"
+    return f"the {'never started' if containers_seen.never_ran(one) else 'dead'} {container_words.named(one)}"
 
 
 _CURES: Mapping[str, Callable[[_Case], Iterator[Remedy]]] = {
     name_trouble.INVERTED: _inverted,
     name_trouble.ALIVE: _alive,
     name_trouble.DEAD: _dead,
+    name_trouble.NEVER_RAN: _dead,
     name_trouble.STRANGER: _stranger,
+    name_trouble.ELSEWHERE: _elsewhere,
     name_trouble.UNLISTED: _unlisted,
     name_trouble.UNSEEN: _unseen,
 }

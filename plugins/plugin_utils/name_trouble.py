@@ -22,6 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen im
     DOCKER,
     Container,
     Containers,
+    Found,
     Group,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logged import Entry
@@ -42,7 +43,9 @@ SIGNATURES: Mapping[str, str] = {
 INVERTED = "inverted"  # a dead attempt looks later than a living one
 ALIVE = "alive"  # the holder lives, and nothing dead looks later
 DEAD = "dead"
+NEVER_RAN = "never ran"  # the holder was created, and no more
 STRANGER = "stranger"  # kubelet does not take the holder for its own
+ELSEWHERE = "elsewhere"  # the runtime has the id that was logged under another name
 UNLISTED = "unlisted"  # the runtime lists no such container
 UNSEEN = "unseen"  # whether it does could not be seen
 
@@ -52,6 +55,7 @@ class Trouble:
     """One name that is wanted in vain. ``entries`` are what the logs say of it, ``conflict`` is what stale_names says, if anything.
 
     ``holder`` is the container that has the name, ``holder_id`` its id ("" where no log tells it and no container has it).
+    ``other_name`` is what the container with that id is called, where that is not the name.
     """
 
     runtime: str
@@ -62,6 +66,7 @@ class Trouble:
     conflict: dict[str, Any] | None
     holder: Container | None
     holder_id: str
+    other_name: str = ""
 
     @property
     def subject(self) -> str:
@@ -72,6 +77,14 @@ class Trouble:
     def is_inverted(self) -> bool:
         """True where creation times that contradict attempts, and with them the clock, are the cause."""
         return self.kind == INVERTED
+
+    @property
+    def is_by_clock(self) -> bool:
+        """True where the clock is the cause: kubelet takes one for the latest that has a lower number than the holder."""
+        if self.is_inverted or not self.conflict:
+            return self.is_inverted
+        holder, newest = self.conflict["holder"], self.conflict["newest"]
+        return bool(holder["own"] and newest["created_ns"] > holder["created_ns"])
 
     @property
     def count(self) -> int:
@@ -107,7 +120,15 @@ def going_on(containers: Containers, logs: Logs, settings: Settings, *runtimes: 
             yield trouble
 
 
+def refused(containers: Containers, logs: Logs, settings: Settings) -> frozenset[str]:
+    """The subjects of all containers whose name is taken, as far as one can see."""
+    found = going_on(containers, logs, settings, *containers_seen.RUNTIMES)
+    return frozenset(trouble.subject for trouble in found if trouble.kind != ELSEWHERE)
+
+
 def _all(containers: Containers, logs: Logs, runtimes: tuple[str, ...]) -> Iterator[Trouble]:
+    if containers.is_of_no_node:
+        return
     logged = _logged(logs, runtimes)
     conflicts = {(conflict["runtime"], conflict["wanted"]): conflict for conflict in containers.conflicts(runtimes)}
     for place, conflict in conflicts.items():
@@ -140,7 +161,9 @@ def _identity_of(conflict: Mapping[str, Any]) -> Identity:
 
 
 def _is_over(identity: Identity, entries: list[Entry], containers: Containers, logs: Logs) -> bool:
-    """True where the containers show that kubelet has got on since: with this attempt, a later one, or under another name."""
+    """True where kubelet has got on since, with this attempt, a later one, or under another name; or where the pod is gone."""
+    if containers.has_lost(identity.pod_uid) and logs.has_ended(entries):
+        return True
     group = None if containers.unseen else containers.group(identity.pod_uid, identity.container)
     if group is None:
         return False
@@ -164,23 +187,44 @@ def _trouble(
 ) -> Trouble:
     runtime, wanted = place
     told = next((entry["fields"]["holder"] for entry in entries if entry["fields"].get("holder")), "")
-    holder = conflict["holder"] if conflict else _holder(told, identity, containers)
-    kind = _kind(holder, conflict, runtime, containers)
-    return Trouble(runtime, wanted, identity, kind, tuple(entries), conflict, holder, holder["id"] if holder else told)
+    holder, other_name = conflict["holder"] if conflict else None, ""
+    if not conflict and not containers.unseen:
+        found = containers.find(told) if told else None
+        if found and not _has(found, place, identity):
+            other_name = _name(found)
+        else:
+            holder = found.container if found else None if told else _by_attempt(identity, containers)
+    kind = ELSEWHERE if other_name else _kind(holder, conflict, runtime, containers)
+    id_ = holder["id"] if holder else told
+    return Trouble(runtime, wanted, identity, kind, tuple(entries), conflict, holder, id_, other_name)
 
 
-def _holder(id_: str, identity: Identity, containers: Containers) -> Container | None:
-    """By the id that was logged; where none was, by the attempt."""
-    if containers.unseen:
-        return None
-    if id_:
-        found = containers.find(id_)
-        return found.container if found else None
+def _has(found: Found, place: tuple[str, str], identity: Identity) -> bool:
+    """True where a container has the name; where the runtime tells no names, where it is this very attempt."""
+    one, group = found
+    if one["name"] is not None:
+        return bool(one["name"] == place[1])
+    mine = (place[0], identity.pod_uid, identity.container)
+    return bool(group and (group["runtime"], group["pod_uid"], group["container"]) == mine) and _is(one, identity)
+
+
+def _name(found: Found) -> str:
+    """A container's name; where the runtime does not tell it, the one that it was asked to give."""
+    one, group = found
+    if one["name"] is not None or group is None:
+        return str(one["name"] or "one that was not told")
+    pod = Identity(group["pod_uid"], group["namespace"], group["pod"], group["container"], one["attempt"])
+    return kube_container.wanted_name(group["runtime"], pod)
+
+
+def _by_attempt(identity: Identity, containers: Containers) -> Container | None:
+    """The holder where no log tells its id."""
     group: Group | None = containers.group(identity.pod_uid, identity.container)
-    instances = group["instances"] if group else ()
-    return next(
-        (one for one in instances if (one["attempt"], one["suffix"]) == (identity.attempt, identity.suffix)), None
-    )
+    return next((one for one in (group["instances"] if group else ()) if _is(one, identity)), None)
+
+
+def _is(one: Container, identity: Identity) -> bool:
+    return (one["attempt"], one["suffix"]) == (identity.attempt, identity.suffix)
 
 
 def _kind(holder: Container | None, conflict: dict[str, Any] | None, runtime: str, containers: Containers) -> str:
@@ -190,4 +234,6 @@ def _kind(holder: Container | None, conflict: dict[str, Any] | None, runtime: st
         return UNLISTED if containers.lists_all_of(runtime) else UNSEEN
     if not holder.get("own", False):
         return STRANGER
-    return ALIVE if containers_seen.is_alive(holder) else DEAD
+    if containers_seen.is_alive(holder):
+        return ALIVE
+    return NEVER_RAN if containers_seen.never_ran(holder) else DEAD

@@ -20,22 +20,24 @@ _LOGGED = 3  # lines of logs that are shown
 _HELD = {
     name_trouble.ALIVE: "its name is held by its living instance",
     name_trouble.DEAD: "its name is held by a dead container",
+    name_trouble.NEVER_RAN: "its name is held by a container that was created and never ran",
     name_trouble.STRANGER: "its name is held by a container that kubelet does not take for its own",
     name_trouble.UNLISTED: "its name is kept for a container that {runtime} does not list",
     name_trouble.UNSEEN: "its name is taken, and whether the holder lives could not be seen",
 }
+_HELD_BY_NOBODY = "its name is reserved, and {runtime} does not say for whom"
 
 _DEAD = {
     "docker": (
-        "Docker gives a name once, to a dead container too. dockershim and cri-dockerd remove a dead holder by themselves, without force, and "
-        "their next try works: where the refusals go on, that removal fails or never comes."
+        "Docker gives a name once, whether its holder runs or not. dockershim and cri-dockerd remove a holder that does not run by themselves, "
+        "without force, and their next try works: where the refusals go on, that removal fails or never comes."
     ),
     "containerd": (
-        "containerd keeps a name until the container that has it is removed, dead or not. kubelet counts from the instance that was created "
+        "containerd keeps a name until the container that has it is removed, whether that runs or not. kubelet counts from the instance that was created "
         "last, and asks for a number that is given already."
     ),
     "cri-o": (
-        "CRI-O keeps a name until the container that has it is removed, dead or not. kubelet counts from the instance that was created last, "
+        "CRI-O keeps a name until the container that has it is removed, whether that runs or not. kubelet counts from the instance that was created last, "
         "and asks for a number that is given already."
     ),
 }
@@ -62,9 +64,19 @@ _IN_STORAGE = (
 def title(trouble: Trouble) -> str:
     """One line, without ids, counts or times: equal on all hosts that have the same."""
     if trouble.kind == name_trouble.INVERTED:
-        return f"kubelet overlooks the living instance of {trouble.subject}, because a dead one looks newer, and asks for a name that is taken"
-    held = _HELD[trouble.kind].format(runtime=container_words.RUNTIMES[trouble.runtime])
-    return f"kubelet cannot create {trouble.subject}: {held}"
+        asks = "asks" if trouble.entries else "would ask"
+        return f"kubelet overlooks the living instance of {trouble.subject}, because {_dead_one(trouble)} looks newer, and {asks} for a name that is taken"
+    runtime = container_words.RUNTIMES[trouble.runtime]
+    if trouble.kind == name_trouble.ELSEWHERE:
+        return f"a log says who holds the name of {trouble.subject}, and {runtime} has that id under another name"
+    told = trouble.holder_id or trouble.kind != name_trouble.UNLISTED
+    held = (_HELD[trouble.kind] if told else _HELD_BY_NOBODY).format(runtime=runtime)
+    return f"kubelet {'cannot' if trouble.entries else 'would fail to'} create {trouble.subject}: {held}"
+
+
+def _dead_one(trouble: Trouble) -> str:
+    never = trouble.conflict and containers_seen.never_ran(trouble.conflict["newest"])
+    return "one that never ran" if never else "a dead one"
 
 
 def explanation(trouble: Trouble, containers: Containers) -> str:
@@ -77,14 +89,20 @@ def _inverted(trouble: Trouble, _containers: Containers) -> Iterator[str]:
     newest, living = conflict["newest"], conflict["living"]
     yield (
         "kubelet takes the instance that was created last for the latest one, and creates the attempt after it. By creation times the latest is "
-        f"a dead one, {container_words.attempt(newest)}: {_why_newer(newest, living)}. So kubelet asks for a name that is taken, again and again, "
-        "and reports a container that runs as one that does not."
+        f"{_dead_one(trouble)}, {container_words.attempt(newest)}: {_why_newer(newest, living)}. {_asks(trouble)}"
     )
     yield do_not_remove(trouble, living)
     if conflict["why_not"]:
         yield f"Nothing may be removed now: {conflict['why_not']}."
     else:
-        yield "Once the dead one is gone, kubelet adopts the living one at its next sync, and nothing is restarted."
+        yield "Once that one is gone, kubelet adopts the living one at its next sync, and nothing is restarted."
+
+
+def _asks(trouble: Trouble) -> str:
+    if not trouble.entries:
+        return "So kubelet would ask for a name that is taken when it creates the container again; that it has was not seen."
+    often = ", again and again," if trouble.count > 1 else ""
+    return f"So kubelet asks for a name that is taken{often} and reports a container that runs as one that does not."
 
 
 def _why_newer(newest: Container, living: Container) -> str:
@@ -112,6 +130,12 @@ def _newest(trouble: Trouble, containers: Containers) -> Container | None:
 
 def _dead(trouble: Trouble, _containers: Containers) -> Iterator[str]:
     yield _DEAD[trouble.runtime]
+    if trouble.is_by_clock and trouble.conflict:
+        holder, newest = trouble.conflict["holder"], trouble.conflict["newest"]
+        yield (
+            f"{_capital(container_words.attempt(newest))} was created {container_words.later(newest, holder)}: the clock was set back between the "
+            "two, so kubelet takes the lower number for the latest."
+        )
     if trouble.conflict and trouble.conflict["why_not"]:
         yield f"Nothing is removed by an automatic fix: {trouble.conflict['why_not']}."
 
@@ -123,7 +147,21 @@ def _stranger(trouble: Trouble, _containers: Containers) -> Iterator[str]:
         yield do_not_remove(trouble, trouble.holder)
 
 
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _elsewhere(trouble: Trouble, _containers: Containers) -> Iterator[str]:
+    runtime = container_words.RUNTIMES[trouble.runtime]
+    yield f"{runtime} has that id under another name: {trouble.other_name}. So it is not what holds this name, and must not be removed for it."
+    yield (
+        f"Either it was renamed since, and it is over, or the line is not {runtime}'s: kubelet's log also quotes what programs of pods say."
+    )
+
+
 def _unlisted(trouble: Trouble, _containers: Containers) -> Iterator[str]:
+    if not trouble.holder_id:
+        yield f"{container_words.RUNTIMES[trouble.runtime]} lists no instance of this number."
     yield _IN_STORAGE if trouble.is_in_storage else _UNLISTED[trouble.runtime]
 
 
@@ -140,7 +178,9 @@ _EXPLAIN = {
     name_trouble.INVERTED: _inverted,
     name_trouble.ALIVE: _alive,
     name_trouble.DEAD: _dead,
+    name_trouble.NEVER_RAN: _dead,
     name_trouble.STRANGER: _stranger,
+    name_trouble.ELSEWHERE: _elsewhere,
     name_trouble.UNLISTED: _unlisted,
     name_trouble.UNSEEN: _unseen,
 }
@@ -162,9 +202,10 @@ def evidence(trouble: Trouble, containers: Containers, logs: Logs) -> Iterator[s
         if living and living["id"] != conflict["holder"]["id"]:
             yield f"the living instance: {container_words.instance(living)}"
         yield f"kubelet takes for the latest: {container_words.instance(newest)}"
-        if living:
-            yield f"clock inversion: {container_words.attempt(newest)} was created {container_words.later(newest, living)}"
-    elif trouble.kind in (name_trouble.ALIVE, name_trouble.DEAD):
+        if living or trouble.is_by_clock:
+            later = container_words.later(newest, living or conflict["holder"])
+            yield f"clock inversion: {container_words.attempt(newest)} was created {later}"
+    elif trouble.kind in (name_trouble.ALIVE, name_trouble.DEAD, name_trouble.NEVER_RAN):
         known = _newest(trouble, containers) is not None
         yield f"clock inversion: {'none among the instances of this container' if known else _UNDATED}"
     yield from _logged(trouble, logs)
@@ -175,6 +216,8 @@ def _holder(trouble: Trouble) -> str:
         return container_words.instance(trouble.holder)
     if not trouble.holder_id:
         return "not told by the log"
+    if trouble.other_name:
+        return f"{trouble.holder_id}, which {container_words.RUNTIMES[trouble.runtime]} has under another name: {trouble.other_name}"
     seen = "not listed by" if trouble.kind == name_trouble.UNLISTED else "not seen at"
     return f"{trouble.holder_id}, {seen} {container_words.RUNTIMES[trouble.runtime]}"
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container, stale_names
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, name_trouble
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Container, Containers
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logged import Entry
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import Logs, latest
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
 RULE, NAME_RULES = "container-not-created", ("container-name-conflict", "container-name-reserved")
 CONTAINER = "container-not-created"
@@ -44,6 +45,8 @@ class NotCreated:
 
 def found(containers: Containers, logs: Logs) -> Iterator[NotCreated]:
     """All that the log tells and the containers do not refute."""
+    if containers.is_of_no_node:
+        return
     by_place: dict[tuple[str, str, str, str], list[Entry]] = {}
     for entry in logs.entries(CONTAINER, SANDBOX):
         by_place.setdefault(_place(entry), []).append(entry)
@@ -52,15 +55,18 @@ def found(containers: Containers, logs: Logs) -> Iterator[NotCreated]:
         lives = now is not None and containers_seen.is_alive(now)
         if now and lives and (containers_seen.began_after(now, latest(entries)["last"]) or logs.has_ended(entries)):
             continue
-        if recent or not _is_gone(place[0], containers):
+        if not (containers.has_lost(place[0]) and logs.has_ended(entries)):
             yield NotCreated(*place, tuple(entries), recent, lives)
 
 
-def causes(subject: str, containers: Containers, logs: Logs) -> tuple[tuple[str, str], ...]:
-    """What a finding names as its causes that has a container's absence for its reason: the nearest one."""
-    if any(one.subject == subject for one in found(containers, logs)):
-        return ((RULE, subject),)
-    return tuple((rule, subject) for rule in NAME_RULES)
+def causes(subject: str, containers: Containers, logs: Logs, settings: Settings) -> tuple[tuple[str, str], ...]:
+    """What keeps a container away, the nearest first: that it or its sandbox is not created, else that a name of theirs is taken."""
+    places = (subject, containers_seen.sandbox_of(subject))
+    absent = {one.subject for one in found(containers, logs)}
+    if absent.intersection(places):
+        return tuple((RULE, place) for place in places if place in absent)
+    taken = name_trouble.refused(containers, logs, settings)
+    return tuple((rule, place) for place in places if place in taken for rule in NAME_RULES)
 
 
 def _place(entry: Entry) -> tuple[str, str, str, str]:
@@ -73,8 +79,3 @@ def _now(pod_uid: str, container: str, containers: Containers) -> Container | No
     """The instance that kubelet takes for the latest by now."""
     group = None if containers.unseen else containers.group(pod_uid, container)
     return stale_names.newest(group) if group else None
-
-
-def _is_gone(pod_uid: str, containers: Containers) -> bool:
-    """True where all containers were seen, and none is of this pod."""
-    return not containers.gaps() and not any(group["pod_uid"] == pod_uid for group in containers.groups)

@@ -18,7 +18,6 @@ KNOWN = "known container-name-conflict"
     ("words", "asked"),
     [
         ((), "none"),
-        (("-e", "fix="), "none"),
         (("-e", "fix= , "), "none"),
         (variable("fix", []), "none"),
         (("-e", "fix=reboot"), "reboot"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,7 +28,15 @@ from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import
 from ansible_collections.kubenode.doctor.tests.support import docker_engine_node, seed_002_node
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import IMAGE, SOCKET, EngineNode, Pod
 from ansible_collections.kubenode.doctor.tests.support.private_node import JOURNAL_WRITER, PrivateNode
-from ansible_collections.kubenode.doctor.tests.support.seed_002_node import APISERVER, DAYS, HOSTILE, WANTED, Scene
+from ansible_collections.kubenode.doctor.tests.support.seed_002_node import (
+    APISERVER,
+    DAYS,
+    HOSTILE,
+    LEFT,
+    SHOP,
+    WANTED,
+    Scene,
+)
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, host_variables, python_for_nobody
 
 COMMANDS = (*docker_engine_node.COMMANDS, JOURNAL_WRITER)
@@ -39,6 +48,7 @@ pytestmark = pytest.mark.skipif(
 ROLE = "kubenode.doctor.containers"
 FIX = ("-e", "fix=container-name-conflict")
 CONFLICT, CLOCK = "container-name-conflict", "clock-set-back"
+WAIVER = variable("waivers", [{"rule": CONFLICT, "object": f"*{LEFT.name}*", "reason": "let it be"}])
 NOT_CREATED, ETCD = "container-not-created", "apiserver-cannot-reach-etcd"
 # The chain of the seed: each rule with the severity and the rule that caused it.
 CHAIN = {
@@ -206,13 +216,21 @@ def inventory(folder: Path, hosts: Mapping[str, Mapping[str, Any]]) -> Path:
     return path
 
 
-OTHER = Pod("kube-system", "other", "0d8e6c1a-1f0b-4b2c-9e57-6a0b3d1f2c45").container_name("web", 2)
+OTHER = Pod("kube-system", "other", "0d8e6c1a-1f0b-4b2c-9e57-6a0b3d1f2c45")
 LATER_SECONDS = 3600
 # What verifying the fix would look for, and what it says of a node that is not cured.
 NOT_CURED = {
     "conflict": ({"wanted": [WANTED], "living": []}, f"The conflict is not over: {WANTED}"),
-    "stopped": ({"wanted": [], "living": ["0" * 64]}, f"Not running any more: {'0' * 64}"),
-    "logged": ({"wanted": [OTHER], "living": []}, "kubelet still cannot have the name: "),
+    "stopped": ({"wanted": [], "living": ["0" * 64]}, f"Not alive any more: {'0' * 64}"),
+    "logged": ({"wanted": [OTHER.container_name("web", 1)], "living": []}, "kubelet still cannot have the name: "),
+}
+# The same of nodes on which nothing contradicts.
+CURED = {
+    "kin": ({"wanted": [OTHER._replace(name="o.her").container_name("web", 1)]}, "the name conflict is over"),
+    "blind": (
+        {"wanted": [OTHER.container_name("web", 1)]},
+        "what held the name is gone; whether kubelet gets on is not known",
+    ),
 }
 
 
@@ -220,16 +238,17 @@ NOT_CURED = {
 def verified(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the fix's own verification prints of the node, which is not cured, as several hosts."""
     folder, node = tmp_path_factory.mktemp("verified"), nodes.scene.node
-    said = seed_002_node.refusal(node).replace(WANTED, OTHER) + HOSTILE
+    said = seed_002_node.refusal(node).replace(WANTED, OTHER.container_name("web", 2)) + HOSTILE
     journal = node.add_journal([seed_002_node.complaint(said, time.time() + LATER_SECONDS)], "later.journal")
+    found = {"living": [], "removal": {"removed": []}, "wait_seconds": 1}
     hosts = {
         name: {
             **host_variables(node.interpreter),
-            **{f"containers_fix_{key}": value for key, value in looked_for.items()},
-            "containers_fix_wait_seconds": 1,
+            **{f"containers_fix_{key}": value for key, value in {**found, **looked_for}.items()},
         }
-        for name, (looked_for, _said) in NOT_CURED.items()
+        for name, (looked_for, _said) in {**NOT_CURED, **CURED}.items()
     }
+    hosts["blind"] |= host_variables(seed_002_node.without_journal(node))
     task = {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "name_conflict_verify"}}
     (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", inventory(folder, hosts)]
@@ -246,6 +265,20 @@ def test_a_cure_that_does_not_hold_is_a_failure(verified: str, host: str):
     assert printed.removeprefix("=> changed: false msg: ").lstrip("'\"").startswith(NOT_CURED[host][1]), verified
 
 
+@pytest.mark.parametrize("host", CURED)
+def test_a_cure_is_said_to_hold_as_far_as_that_is_known(verified: str, host: str):
+    assert f"{host}: {CURED[host][1]}" in " ".join(verified.split())
+
+
+def test_without_a_journal_it_is_said_how_to_watch(verified: str):
+    _heading, _blind, told = verified.partition("blind: ")
+    told, _recap, _rest = " ".join(told.split()).partition("PLAY RECAP")
+    unknown = "not known: there is none in /var/log/journal and /run/log/journal"
+    assert f"before: refusals in the log of the last ten minutes: {unknown}" in told
+    assert f"after: {unknown}" in told
+    assert f"- kubectl --namespace {OTHER.namespace} get pod --watch {OTHER.name}" in told
+
+
 def test_nothing_of_a_node_is_a_template_or_moves_the_cursor(verified: str, diagnosed: Run, checked: Run):
     assert HOSTILE.partition("\x1b")[0] in verified
     for printed in (verified, diagnosed.printed, checked.printed):
@@ -253,16 +286,37 @@ def test_nothing_of_a_node_is_a_template_or_moves_the_cursor(verified: str, diag
         assert "\x1b" not in printed
 
 
+class Fixed(NamedTuple):
+    """The run of the fix on two names of the same node, with two more pods in trouble: one that no log tells of, one that is waived."""
+
+    run: Run
+    before: dict[str, str]
+    shop: str  # what is to be removed of the first
+    left: str  # what would be of the second
+
+
 @pytest.fixture(scope="module")
-def fixed(nodes: Nodes, before: dict[str, str]) -> Run:
-    assert nodes.scene.node.containers() == before
-    return nodes.fix()
+def fixed_all(nodes: Nodes, before: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Fixed:
+    node = nodes.scene.node
+    assert node.containers() == before
+    shop, left = seed_002_node.inverted(node, SHOP), seed_002_node.never_started(node, LEFT)
+    node.age(DAYS * 86400)
+    there = node.containers()
+    hosts = {name: host_variables(node.interpreter) for name in ("master", "next")}
+    run = nodes.fix("-l", "all", *WAIVER, inventory=inventory(tmp_path_factory.mktemp("fixed"), hosts))
+    return Fixed(run, there, shop, left)
 
 
-def test_the_fix_removes_exactly_the_dead_one(fixed: Run, nodes: Nodes, before: dict[str, str]):
-    assert fixed.status == 0, fixed.printed
-    assert fixed.recap("master")["changed"] == 1
-    after = {id_: state for id_, state in before.items() if id_ != nodes.scene.dead}
+@pytest.fixture(scope="module")
+def fixed(fixed_all: Fixed) -> Run:
+    return fixed_all.run
+
+
+def test_the_fix_removes_exactly_the_dead_ones(fixed_all: Fixed, nodes: Nodes):
+    run, before, shop, _left = fixed_all
+    assert run.status == 0, run.printed
+    assert (run.recap("master")["changed"], run.recap("next")["changed"]) == (1, 0)
+    after = {id_: state for id_, state in before.items() if id_ not in (nodes.scene.dead, shop)}
     assert nodes.scene.node.containers() == after
 
 
@@ -272,33 +326,62 @@ def test_the_fix_shows_what_it_plans_what_it_did_and_what_is_left(fixed: Run, no
         "master: set the clock right first",
         f"master: the plan is to remove container {nodes.scene.dead}",
         f"removed: container {nodes.scene.dead}",
-        f"after: still running is container {nodes.scene.living}",
+        f"after: still alive is container {nodes.scene.living}",
         "after: kubelet has not logged the conflict again within 1 s",
         "master, before and after container-name-conflict",
     ]
     assert [said.find(step) for step in steps] == sorted(said.find(step) for step in steps)
     assert min(said.find(step) for step in steps) > 0
-    _heading, told = said.rsplit(steps[-1], 1)
-    assert told.index("before: CRITICAL: ") < told.index("[container-name-conflict]") < told.index("after: nothing")
+
+
+@pytest.mark.parametrize("host", ["master", "next"])
+def test_all_that_the_fix_is_for_is_told_before_and_after(fixed: Run, host: str):
+    told = fixed.said.partition(f"{host}, before and after container-name-conflict")[2]
+    told = told.partition("next, before")[0].partition("TASK [")[0]
+    severities = [word.partition(": ")[2] for word in re.findall(r"(?:before|after): [A-Z]+(?: \(waived\))?", told)]
+    assert severities == ["CRITICAL", "WARNING", "WARNING (waived)", "WARNING (waived)"], told
+    assert told.count(LEFT.name) == 2
+    assert f"{host}: waived, and therefore left as it is - WARNING (waived)" in fixed.said
+
+
+def test_where_somebody_else_was_faster_nothing_is_claimed(fixed: Run):
+    assert fixed.said.count("next: there is no such conflict any more. Nothing was removed.") == 1
+    assert "next: the name conflict is over" not in fixed.said
+    assert "master: there is no such conflict" not in fixed.said
 
 
 def test_the_fix_leaves_two_bundles_and_the_second_one_is_cured(fixed: Run):
     first, second = sorted((fixed.folder / "audits").iterdir())
     rules = [
-        {found["rule"] for found in read(bundle / "findings.json")["findings"] if found["status"] == "fail"}
+        {
+            found["rule"]
+            for found in read(bundle / "findings.json")["findings"]
+            if found["status"] == "fail" and not found["waived"]
+        }
         for bundle in (first, second)
     ]
     assert rules[0] == set(CHAIN)
     assert not rules[1] & {CONFLICT, NOT_CREATED}
 
 
+def test_where_the_engine_could_not_be_asked_it_is_not_known_what_to_cure(nodes: Nodes):
+    run = nodes.fix("-l", "as-nobody")
+    assert run.status == 0, run.printed
+    assert "as-nobody: whether there is something to cure is not known - " in run.said
+    assert SILENT["as-nobody"] in run.said
+
+
 @pytest.mark.usefixtures("fixed")
 def test_a_second_run_changes_nothing(nodes: Nodes):
     before = nodes.scene.node.containers()
-    again = nodes.fix()
+    again = nodes.fix(*WAIVER)
     assert again.status == 0, again.printed
     assert again.recap("master")["changed"] == 0
-    assert "container-name-conflict: no host has a finding that this cures. Nothing was changed." in again.said
+    assert "master: waived, and therefore left as it is - WARNING (waived): " in again.said
+    assert (
+        "container-name-conflict: no host was seen to have an unwaived finding that this cures. Nothing was changed."
+        in again.said
+    )
     assert nodes.scene.node.containers() == before
 
 
@@ -314,3 +397,22 @@ def test_after_the_fix_kubelet_finds_the_living_one_and_the_next_name_is_free(no
     name = APISERVER.container_name("kube-apiserver", 25)
     status, _answer = node.engine("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": ["true"]})
     assert status == 201
+
+
+def test_what_is_left_without_an_offered_fix_is_a_failure(nodes: Nodes, fixed_all: Fixed):
+    node, name = nodes.scene.node, LEFT.container_name("web", 1)
+    refused = seed_002_node.complaint(seed_002_node.refusal(node, name), time.time() - 20, LEFT, "web")
+    node.add_journal([refused], "left.journal")
+    run = nodes.fix()
+    assert fixed_all.left not in node.containers()
+    (left,) = second(run)
+    assert [remedy for remedy in left["remedies"] if remedy["fix"]] == []
+    assert run.recap("master")["failed"] == 1
+    assert f"Not cured: CRITICAL: {left['title']}" in run.said
+
+
+def second(run: Run) -> list[dict[str, Any]]:
+    """What the diagnosis after the cure has found."""
+    _first, bundle = sorted((run.folder / "audits").iterdir())
+    found = read(bundle / "findings.json")["findings"]
+    return [one for one in found if one["status"] == "fail" and one["rule"] == CONFLICT]

@@ -17,10 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.kubenode.doctor.tests.support import docker_engine_node
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import IMAGE, EngineNode, Pod
+from ansible_collections.kubenode.doctor.tests.support.stage import write_interpreter
 
 APISERVER = Pod("kube-system", "kube-apiserver-pi-master1", "1403dda53affdfee1130475a6d9609da")
 ETCD = Pod("kube-system", "etcd-pi-master1", "7f3c9a1d5b2e4f60889bd4a1c35e7e02")
+SHOP = Pod("shop", "web-0", "909a2aa1-bf6a-4a8c-a274-3180ea640fb1")
+LEFT = Pod("shop", "left-0", "5b0c7f0e-3a0e-4b6f-8f61-1de1f3a9c0aa")
 DNS = Pod("kube-system", "coredns-6d56c8448f-x7k2p", "0d8e6c1a-1f0b-4b2c-9e57-6a0b3d1f2c44")
 WANTED = APISERVER.container_name("kube-apiserver", 24)
 # 60481729 appears where this was templated.
@@ -94,9 +98,30 @@ def build(node: EngineNode) -> Scene:
     return scene
 
 
-def refusal(node: EngineNode) -> str:
-    """What the engine says when it is asked for the taken name."""
-    status, answer = node.engine("POST", f"/containers/create?name={WANTED}", {"Image": IMAGE, "Cmd": ["true"]})
+def inverted(node: EngineNode, pod: Pod) -> str:
+    """Add a pod with the same fault, which no log tells of; return the dead container."""
+    sandbox = node.sandbox(pod, 0)
+    node.container(pod, "web", 1, sandbox)
+    return node.container(pod, "web", 0, sandbox, leave=True)
+
+
+def never_started(node: EngineNode, pod: Pod) -> str:
+    """Add a pod whose attempt 1 was created before attempt 0, and never started; return attempt 1."""
+    sandbox = node.sandbox(pod, 0)
+    created = node.create(pod.container_name("web", 1), docker_engine_node.container_labels(pod, "web", 1, sandbox))
+    node.container(pod, "web", 0, sandbox, leave=True)
+    return created
+
+
+def without_journal(node: EngineNode) -> Path:
+    """Write an interpreter by which Ansible finds no journal on the node."""
+    hide = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /var/log/journal && exec "$@"', "sh")
+    return write_interpreter(node.folder / "python-without-journal", (*node._namespaces.enter, *hide))
+
+
+def refusal(node: EngineNode, name: str = WANTED) -> str:
+    """What the engine says when it is asked for a taken name."""
+    status, answer = node.engine("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": ["true"]})
     assert status == 409, answer
     return str(answer["message"])
 
@@ -107,14 +132,14 @@ def started() -> dict[str, str | int]:
     return {**_at(when), **_SYSTEMD, "MESSAGE": "Started kubelet: The Kubernetes Node Agent."}
 
 
-def complaint(said: str, when: float) -> dict[str, str | int]:
+def complaint(said: str, when: float, pod: Pod = APISERVER, container: str = "kube-apiserver") -> dict[str, str | int]:
     """What kubelet logs of it: the engine's text in quotes, which escapes those that are in it."""
     quoted = f"Error response from daemon: {said}".replace('"', '\\"')
-    who = f'{APISERVER.uid} ("{APISERVER.name}_{APISERVER.namespace}({APISERVER.uid})")'
+    who = f'{pod.uid} ("{pod.name}_{pod.namespace}({pod.uid})")'
     stamp = datetime.datetime.fromtimestamp(when, datetime.UTC).strftime("%m%d %H:%M:%S.%f")
     message = (
         f"E{stamp} 1115805 pod_workers.go:191] Error syncing pod {who}, skipping: failed to "
-        f'"StartContainer" for "kube-apiserver" with CreateContainerError: "{quoted}"'
+        f'"StartContainer" for "{container}" with CreateContainerError: "{quoted}"'
     )
     return {**_at(when), **_KUBELET, "MESSAGE": message}
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kube-apiserver is refused by etcd; or its log says so, and it is long over."""
+"""etcd refuses kube-apiserver; or a log says so, and it is over."""
 
 from __future__ import annotations
 
@@ -9,51 +9,54 @@ from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     container_words,
-    containers_seen,
+    etcd_dialled,
     etcd_refused,
-    etcd_seen,
-    name_trouble,
+    moments,
     not_created,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers, left_open
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.etcd_dialled import Dialled
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.etcd_refused import ECHO, LAST_WORDS, LIVE, OVER, Refused
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logs_seen import BESIDE_PODS, Logs
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule, Unknown
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule, Unknown
+
+Causes = tuple[tuple[str, str], ...]
 
 _NO_ETCD = "etcd-not-running"
 _SHOWN = 3
+# An API server asks for etcd once a second, 60 times, before it gives up its start (kubernetes cmd/kube-apiserver/app/server.go,
+# etcdRetryLimit, etcdRetryInterval).
+_START_SECONDS = 60
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     containers, logs = Containers(node), Logs(node, context.settings)
     for refused in etcd_refused.found(containers, logs):
-        if refused.kind == ECHO:
-            if refused.subject in _in_trouble(containers, logs, context):
-                yield _echo(refused, node, containers, logs)
-        elif refused.kind != OVER:
-            yield _live(refused, node, containers, logs)
+        absent = not_created.causes(refused.subject, containers, logs, context.settings)
+        dialled = etcd_dialled.read(refused.entries, node, context)
+        if refused.kind == LIVE:
+            yield _live(refused, dialled, logs)
+        elif refused.kind == LAST_WORDS:
+            yield _last_words(refused, dialled, logs, absent)
+        elif refused.kind == ECHO and absent:
+            # Whoever looks why it cannot be created meets the words of an older instance.
+            yield _echo(refused, dialled, logs, absent)
         if containers.unseen and refused.kind == OVER:
             yield Unknown(containers.unseen)
-    yield from left_open(node, containers, logs.gaps(BESIDE_PODS))
+    yield from left_open(containers, logs.gaps(BESIDE_PODS))
 
 
-def _in_trouble(containers: Containers, logs: Logs, context: Context) -> set[str]:
-    """The containers that kubelet cannot create: whoever looks why meets the words of an older instance."""
-    troubles = name_trouble.going_on(containers, logs, context.settings, *containers_seen.RUNTIMES)
-    return {trouble.subject for trouble in troubles} | {one.subject for one in not_created.found(containers, logs)}
-
-
-def _echo(refused: Refused, node: NodeView, containers: Containers, logs: Logs) -> Fail:
+def _echo(refused: Refused, dialled: Dialled, logs: Logs, absent: Causes) -> Fail:
     return Fail(
         subject=refused.subject,
         title='"connection refused" by etcd in the log of kube-apiserver is an echo of an instance that is gone, and not the cause',
         explanation=" ".join(_of_whom(refused, logs)),
-        evidence=tuple(_evidence(refused, node, logs)),
+        evidence=tuple(_evidence(refused, dialled, logs)),
         remedies=(),
         severity="info",
-        caused_by=not_created.causes(refused.subject, containers, logs),
+        caused_by=absent,
     )
 
 
@@ -70,78 +73,79 @@ def _of_whom(refused: Refused, logs: Logs) -> Iterator[str]:
         yield f"Now {container_words.attempt(refused.running)} runs{quiet}."
 
 
-def _live(refused: Refused, node: NodeView, containers: Containers, logs: Logs) -> Fail:
-    answers = _answers(refused, node)
-    over = bool(answers) and all(answer.listens for answer in answers.values())
+def _live(refused: Refused, dialled: Dialled, logs: Logs) -> Fail:
+    lives_on = refused.running is not None and logs.silence(refused.entries) > _START_SECONDS
     return Fail(
         subject=refused.subject,
-        title=_title(refused, over),
-        explanation=(
-            "Without etcd the API server answers nothing and ends itself, and kubelet starts it anew. Nobody listened where it dialled: etcd does not "
-            "run, or is told to listen elsewhere. A certificate that is wrong, or a full disk, looks different."
-        ),
-        evidence=tuple(_evidence(refused, node, logs)),
-        remedies=tuple(_remedies(refused, over)),
-        severity="info" if over else "warning" if refused.kind == LAST_WORDS else "critical",
-        caused_by=tuple(_causes(refused, containers, logs, answers)),
+        title=_title(dialled, lives_on),
+        explanation=" ".join(_explanation(refused, dialled, logs, lives_on)),
+        evidence=tuple(_evidence(refused, dialled, logs)),
+        remedies=tuple(etcd_dialled.remedies(dialled, refused.kind == LIVE)),
+        severity=_severity(dialled, lives_on),
+        caused_by=(_NO_ETCD,) if dialled.is_etcd_of_node else (),
     )
 
 
-def _title(refused: Refused, over: bool) -> str:
-    if over:
-        return "kube-apiserver could not reach etcd, where something listens now"
-    if refused.kind == LAST_WORDS:
-        return "kube-apiserver does not run, and its last words are that etcd refuses it"
-    return "kube-apiserver cannot reach etcd: its connections are refused"
+def _title(dialled: Dialled, lives_on: bool) -> str:
+    if dialled.answers:
+        return f"{dialled.etcd} refused connections of kube-apiserver, and something listens there now"
+    if lives_on:
+        return f"{dialled.etcd} refused connections of kube-apiserver, which lives on"
+    return f"{dialled.etcd} refuses connections of kube-apiserver"
 
 
-def _answers(refused: Refused, node: NodeView) -> dict[str, etcd_seen.Answer]:
-    """Who listens now at each address that was dialled."""
-    answers = {}
-    for entry in refused.entries:
-        address = entry["fields"].get("address") or ""
-        place = etcd_seen.place(address)
-        if place:
-            answers[address] = etcd_seen.listens(node, place)
-    return answers
+def _explanation(refused: Refused, dialled: Dialled, logs: Logs, lives_on: bool) -> Iterator[str]:
+    yield f"{dialled.words} refused: nobody listened there. A certificate that is wrong, or a full disk, looks different."
+    if dialled.only_events:
+        yield "Meanwhile events are not stored; all else is kept by another etcd."
+        return
+    yield (
+        "Whether other addresses of --etcd-servers answered is not known. Where none does, the API server answers nothing and ends itself, and "
+        "kubelet starts it anew."
+    )
+    if lives_on:
+        yield (
+            f"It has lived on for {moments.span(logs.silence(refused.entries))} since, longer than a start without etcd takes: most likely it "
+            "reaches this one again, or another."
+        )
 
 
-def _causes(
-    refused: Refused, containers: Containers, logs: Logs, answers: dict[str, etcd_seen.Answer]
-) -> Iterator[str | tuple[str, str]]:
-    """What explains it: etcd of this node, when it was dialled; or that the API server itself cannot be created."""
-    if any(answer.listens is not None or answer.gap for answer in answers.values()):
-        yield _NO_ETCD
-    if refused.kind == LAST_WORDS:
-        yield from not_created.causes(refused.subject, containers, logs)
+def _severity(dialled: Dialled, lives_on: bool) -> str:
+    if dialled.answers:
+        return "info"
+    return "warning" if lives_on or dialled.only_events or dialled.is_one_elsewhere else "critical"
 
 
-def _evidence(refused: Refused, node: NodeView, logs: Logs) -> Iterator[str]:
+def _last_words(refused: Refused, dialled: Dialled, logs: Logs, absent: Causes) -> Fail:
+    recent = any(map(logs.is_recent, refused.entries))
+    return Fail(
+        subject=refused.subject,
+        title=f"kube-apiserver does not run, and its last words were that {dialled.etcd} refused it"
+        + (", where something listens now" if dialled.answers else ""),
+        explanation=" ".join(_why_it_ended(dialled, absent)),
+        evidence=tuple(_evidence(refused, dialled, logs)),
+        remedies=tuple(etcd_dialled.remedies(dialled, False)),
+        severity="info" if dialled.answers else "critical" if recent and not absent else "warning",
+        caused_by=(*absent, *([_NO_ETCD] if dialled.is_etcd_of_node else [])),
+    )
+
+
+def _why_it_ended(dialled: Dialled, absent: Causes) -> Iterator[str]:
+    yield f"{dialled.words} refused: nobody listened there. An API server without etcd ends itself."
+    if absent:
+        yield "That kubelet does not get it created anew is a finding by itself."
+    else:
+        yield "kubelet starts it anew after a pause, of five minutes at most."
+
+
+def _evidence(refused: Refused, dialled: Dialled, logs: Logs) -> Iterator[str]:
     for entry in refused.entries[:_SHOWN]:
         yield logs.told(entry)
-    for address, answer in list(_answers(refused, node).items())[:_SHOWN]:
-        yield f"{address}: {answer.text}"
+    yield from dialled.evidence
     if refused.of:
         yield f"said by: {container_words.instance(refused.of)}"
     if refused.running and (refused.of or {}).get("id") != refused.running["id"]:
         yield f"runs now: {container_words.instance(refused.running)}"
-
-
-def _remedies(refused: Refused, over: bool) -> Iterator[Remedy]:
-    if over:
-        yield Remedy("look whether it goes on; etcd that comes and goes has its reason in its own log", (), "none")
-        return
-    yield Remedy(
-        "look who listens on etcd's port, and what etcd's own log says",
-        (f"ss -tlnp sport = :{etcd_seen.CLIENT_PORT}",),
-        "none",
-    )
-    if refused.kind == LIVE:
-        yield Remedy(
-            "compare --etcd-servers of kube-apiserver with --listen-client-urls of etcd, where etcd runs",
-            (),
-            "a static pod's manifest that is changed starts the pod anew",
-        )
 
 
 RULE = Rule(

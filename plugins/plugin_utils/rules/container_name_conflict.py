@@ -26,9 +26,9 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             evidence=tuple(name_words.evidence(trouble, containers, logs)),
             remedies=tuple(name_cures.remedies(trouble, node, context, containers)),
             severity=_severity(trouble, logs),
-            caused_by=("clock-set-back",) if trouble.is_inverted else (),
+            caused_by=("clock-set-back",) if trouble.is_by_clock else (),
         )
-    yield from left_open(node, containers, [*containers.gaps((DOCKER,)), *logs.gaps()])
+    yield from left_open(containers, [*containers.gaps((DOCKER,)), *logs.gaps()])
     if DOCKER not in containers.runtime_names():
         yield NotApplicable("Docker runs no containers of Kubernetes here")
 
@@ -36,6 +36,8 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 def _severity(trouble: Trouble, logs: Logs) -> str:
     if trouble.kind == name_trouble.ALIVE:
         return "warning"  # it runs, and nothing of what is there makes kubelet ask again
+    if trouble.kind == name_trouble.ELSEWHERE:
+        return "warning"  # what was logged and what is there contradict each other
     if not trouble.entries and not logs.gaps():
         return "warning"  # kubelet has not asked for the name: the container may be one that is not to run again
     return "critical"

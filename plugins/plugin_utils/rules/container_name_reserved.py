@@ -35,7 +35,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     containers, logs = Containers(node), Logs(node, context.settings)
     for trouble in name_trouble.going_on(containers, logs, context.settings, *_RUNTIMES):
         yield _fail(trouble, node, context, containers, logs)
-    yield from left_open(node, containers, [*containers.gaps(_RUNTIMES), *logs.gaps()])
+    yield from left_open(containers, [*containers.gaps(_RUNTIMES), *logs.gaps()])
     if containers.runtime_names().isdisjoint(_RUNTIMES):
         yield NotApplicable("neither containerd nor CRI-O runs containers of Kubernetes here")
 
@@ -52,7 +52,7 @@ def _fail(trouble: Trouble, node: NodeView, context: Context, containers: Contai
         evidence=tuple(name_words.evidence(trouble, containers, logs)),
         remedies=tuple(remedies),
         severity=_severity(trouble, logs),
-        caused_by=("clock-set-back",) if trouble.is_inverted else (),
+        caused_by=("clock-set-back",) if trouble.is_by_clock else (),
     )
 
 
@@ -63,7 +63,7 @@ def _lasts(trouble: Trouble) -> bool:
 def _severity(trouble: Trouble, logs: Logs) -> str:
     if not _lasts(trouble):
         return "info"
-    if trouble.kind == name_trouble.ALIVE or (not trouble.entries and not logs.gaps()):
+    if trouble.kind in (name_trouble.ALIVE, name_trouble.ELSEWHERE) or (not trouble.entries and not logs.gaps()):
         return "warning"
     return "critical"
 

@@ -34,11 +34,10 @@ _REASONS: Mapping[str, str] = {
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     containers, logs = Containers(node), Logs(node, context.settings)
-    troubles = name_trouble.going_on(containers, logs, context.settings, *containers_seen.RUNTIMES)
-    explained = {trouble.subject for trouble in troubles}
+    explained = name_trouble.refused(containers, logs, context.settings)
     for one in not_created.found(containers, logs):
         yield _fail(one, logs, one.subject in explained)
-    yield from left_open(node, containers, logs.gaps())
+    yield from left_open(containers, logs.gaps())
 
 
 def _fail(one: NotCreated, logs: Logs, explained: bool) -> Fail:
@@ -54,7 +53,7 @@ def _fail(one: NotCreated, logs: Logs, explained: bool) -> Fail:
         evidence=tuple(_evidence(one, logs)),
         remedies=tuple(_remedies(one, explained)),
         severity=_severity(one, explained),
-        caused_by=tuple((rule, one.subject) for rule in not_created.NAME_RULES),
+        caused_by=tuple((rule, one.subject) for rule in not_created.NAME_RULES if explained),
     )
 
 

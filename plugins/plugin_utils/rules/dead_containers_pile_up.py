@@ -98,20 +98,21 @@ def _lived_in(sandboxes: Group, containers: Containers) -> frozenset[str]:
 def _fail(piles: list[_Pile], node: NodeView, containers: Containers, most: int) -> Fail:
     return Fail(
         subject="dead containers",
-        title="dead containers pile up: kubelet does not remove them",
+        title=f"dead containers pile up: of some, more than {most} dead {'instance is' if most == 1 else 'instances are'} left",
         explanation=(
-            f"kubelet looks every minute, and keeps {most} dead {'instance' if most == 1 else 'instances'} of each container, for its restart count and "
-            "kubectl logs --previous. When more of them stay, its garbage collection fails or does not run: kubelet is away or hung, or the runtime "
-            "answers removals too late or not at all. They take disk space and slow down every listing, which makes the time-outs worse."
+            "kubelet looks every minute, and keeps as many dead instances of each container as --maximum-dead-containers-per-container says, 1 by "
+            "default, for its restart count and kubectl logs --previous. When more of them stay, its garbage collection fails or does not run: "
+            "kubelet is away or hung, or the runtime answers removals too late or not at all. They take disk space and slow down every listing, "
+            "which makes the time-outs worse."
         ),
-        evidence=tuple(_evidence(piles, containers)),
+        evidence=tuple(_evidence(piles, containers, most)),
         remedies=tuple(_remedies(node)),
     )
 
 
-def _evidence(piles: list[_Pile], containers: Containers) -> Iterator[str]:
+def _evidence(piles: list[_Pile], containers: Containers, most: int) -> Iterator[str]:
     total = sum(len(pile.dead) for pile in piles)
-    yield f"{total} dead instances of {len(piles)} containers, each with more than kubelet keeps"
+    yield f"{total} dead instances of {len(piles)} containers, each with more than {most}"
     for pile in piles[:_SHOWN]:
         first = pile.dead[0]
         since = (containers.now_ns - (_ended(first) or 0)) / 1e9
@@ -134,6 +135,12 @@ def _remedies(node: NodeView) -> Iterator[Remedy]:
         "do not sweep them away (docker container prune, docker rm of all that exited): of each container kubelet needs the newest dead instance",
     )
     yield Remedy("see whether the disk is what is slow", ("cat /proc/pressure/io",), "none")
+    yield Remedy(
+        "where kubelet runs with a larger --maximum-dead-containers-per-container, nothing is wrong: set the threshold "
+        "dead_containers_per_container to the same number",
+        (),
+        "none",
+    )
 
 
 RULE = Rule(

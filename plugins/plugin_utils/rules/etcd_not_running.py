@@ -39,13 +39,16 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     lives = any(containers_seen.is_alive(one) for group in groups for one in group["instances"])
     if groups and not lives and not answer.listens:
         # A static pod that was changed is another pod: of several, the others are leftovers.
-        yield _fail(max(groups, key=_created), node, containers, logs, answer)
+        group = max(groups, key=_created)
+        caused_by = not_created.causes(containers_seen.subject_of(group), containers, logs, context.settings)
+        yield _fail(group, node, containers, answer, caused_by)
         if answer.gap:
             yield Unknown(answer.gap)
     elif not groups:
         pods = _logged(node) if containers.unseen else []
         if pods and answer.listens is False:
-            yield from (_fail_by_log(subject, containers, logs) for subject in pods)
+            for subject in pods:
+                yield _fail_by_log(subject, not_created.causes(subject, containers, logs, context.settings))
         yield from map(Unknown, containers.gaps())
         if not pods:
             yield NotApplicable("no etcd runs here as a static pod")
@@ -59,7 +62,13 @@ def _logged(node: NodeView) -> list[str]:
     return sorted({containers_seen.subject(pod["namespace"], pod["name"], pod["container"]) for pod in pods})
 
 
-def _fail(group: Group, node: NodeView, containers: Containers, logs: Logs, answer: etcd_seen.Answer) -> Fail:
+def _fail(
+    group: Group,
+    node: NodeView,
+    containers: Containers,
+    answer: etcd_seen.Answer,
+    caused_by: tuple[tuple[str, str], ...],
+) -> Fail:
     last = _last(group)
     return Fail(
         subject=containers_seen.subject_of(group),
@@ -75,7 +84,7 @@ def _fail(group: Group, node: NodeView, containers: Containers, logs: Logs, answ
             *_kubelet(node),
         ),
         remedies=tuple(_remedies(group, last, node, containers)),
-        caused_by=not_created.causes(containers_seen.subject_of(group), containers, logs),
+        caused_by=caused_by,
     )
 
 
@@ -103,7 +112,7 @@ def _remedies(group: Group, last: Container, node: NodeView, containers: Contain
     )
 
 
-def _fail_by_log(subject: str, containers: Containers, logs: Logs) -> Fail:
+def _fail_by_log(subject: str, caused_by: tuple[tuple[str, str], ...]) -> Fail:
     return Fail(
         subject=subject,
         title="nothing listens on the client port of this node's etcd",
@@ -115,7 +124,7 @@ def _fail_by_log(subject: str, containers: Containers, logs: Logs) -> Fail:
             f"nothing listens on port {etcd_seen.CLIENT_PORT} of this host",
         ),
         remedies=(Remedy("collect again with the containers, and read etcd's log", (), "none"),),
-        caused_by=not_created.causes(subject, containers, logs),
+        caused_by=caused_by,
     )
 
 
@@ -131,6 +140,6 @@ RULE = Rule(
     ),
     judge=_judge,
     reads=("containers", "listen_ports", "logs", "host"),
-    thresholds=("log_recent_seconds",),
+    thresholds=("log_recent_seconds", "name_reserved_count"),
     see_also=("apiserver-cannot-reach-etcd",),
 )

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import SIGNATURES, Signature
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, logged
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, log_causes, logged
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.log_causes import Cause
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logged import Entry, Section
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -38,21 +39,6 @@ ELSEWHERE = frozenset(
         "sandbox-not-created",
     }
 )
-# The rules that see the same trouble from its other end.
-CAUSES: Mapping[str, tuple[str, ...]] = {
-    "bgp-not-established": ("syn-sent-unanswered",),
-    "cannot-assign-address": ("ephemeral-destination-exhausted", "ephemeral-ports-exhausted"),
-    "certificate-expired": ("clock-set-back",),
-    "conntrack-table-full": ("conntrack-near-limit",),
-    "exec-dial-refused": ("nodeport-shadows-listener",),
-    "kube-proxy-metrics-bind-failed": ("component-port-taken",),
-    "nodeport-bind-failed": ("nodeport-cannot-open", "health-check-nodeport-cannot-open"),
-    "syn-flooding": ("accept-queue-overflow",),
-    "tcp-out-of-memory": ("tcp-memory-pressure",),
-    "time-wait-overflow": ("time-wait-near-limit",),
-    "too-many-open-files": ("file-handles-near-limit",),
-    "too-many-orphans": ("orphans-near-limit",),
-}
 _SHOWN = 6  # entries of one signature
 
 
@@ -64,7 +50,8 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
             found.setdefault(entry["signature"], []).append(entry)
     for name, entries in sorted(found.items()):
         if name in known:
-            yield _fail(known[name], entries, logs, context.settings)
+            causes = log_causes.of(name, entries, node, context)
+            yield _fail(known[name], entries, logs, context.settings, causes)
         else:
             yield Unknown("the logs hold messages of a kind that this version of the collection does not know", name)
     yield from map(Unknown, _unread(node))
@@ -83,7 +70,9 @@ def _unread(node: NodeView) -> Iterator[str]:
 _OF_NODES = ("kubelet:", "pod")  # as journal and pod_logs name their gaps
 
 
-def _fail(signature: Signature, entries: Sequence[Entry], logs: Section, settings: Settings) -> Fail:
+def _fail(
+    signature: Signature, entries: Sequence[Entry], logs: Section, settings: Settings, causes: tuple[Cause, ...]
+) -> Fail:
     recent = any(logged.is_recent(logs, entry, settings) for entry in entries)
     return Fail(
         subject=signature.id,
@@ -94,7 +83,7 @@ def _fail(signature: Signature, entries: Sequence[Entry], logs: Section, setting
         evidence=tuple(_evidence(entries, logs)),
         remedies=(Remedy(signature.cure),),
         severity=signature.level if recent else "info",
-        caused_by=CAUSES.get(signature.id, ()),
+        caused_by=causes,
     )
 
 

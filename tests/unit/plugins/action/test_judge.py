@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.action import judge
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, container_cures
 
 
 def document(count, group="tcp"):
@@ -47,6 +48,47 @@ def test_of_many_hosts_the_first_are_told(count, more):
     told = judge._told(failing)
     assert told.pop("and more", None) == more
     assert list(told) == sorted(failing)[:10]
+
+
+def test_what_is_said_in_the_matter_of_a_fix_whatever_the_severity():
+    fault = {"rule": "container-name-conflict", "host": "a", "status": "fail", "severity": "critical", "waived": None}
+    findings = [
+        {**fault, "title": "1"},
+        {**fault, "title": "2", "severity": "warning"},
+        {**fault, "title": "3", "waived": {"reason": "let it be"}},
+        {**fault, "title": "4", "rule": "leak"},
+        {**fault, "title": "5", "host": "b", "status": "unknown", "explanation": "no\x1bjournal"},
+    ]
+    of = judge._fix_findings({"findings": findings})
+    rule = "[container-name-conflict]"
+    assert of == {
+        "a": {
+            "container-name-conflict": {
+                "open": [f"CRITICAL: 1 {rule}", f"WARNING: 2 {rule}"],
+                "waived": [f"CRITICAL (waived): 3 {rule}"],
+                "unknown": [],
+            }
+        },
+        "b": {
+            "container-name-conflict": {
+                "open": [],
+                "waived": [],
+                "unknown": [f"not known: no\\x1bjournal {rule}"],
+            }
+        },
+    }
+
+
+def test_in_the_matter_of_a_fix_the_report_tells_the_rest_too():
+    fault = {"rule": "container-name-conflict", "host": "a", "status": "fail", "severity": "warning", "waived": None}
+    told = judge._fix_findings({"findings": [{**fault, "title": str(number)} for number in range(7)]})
+    assert told["a"]["container-name-conflict"]["open"][5:] == ["and 2 more: see the report"]
+
+
+def test_every_fix_is_for_rules_that_there_are():
+    known = {rule.id for rule in catalogue.rules()}
+    assert container_cures.FIX in judge._FIXES
+    assert all(rules and set(rules) <= known for rules in judge._FIXES.values())
 
 
 def test_what_fixes_are_to_act_on():

@@ -13,9 +13,21 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import signatures
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL, LogLine, Origin
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_matcher import Matcher
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, name_trouble, not_created
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, name_trouble, not_created
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.etcd_refused import SIGNATURE
-from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.container_scene import NOW, scene, section
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.container_scene import (
+    API,
+    NOW,
+    UID,
+    attempt,
+    group,
+    id_of,
+    logged,
+    refused,
+    reserved,
+    scene,
+    section,
+)
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.container_scene import logs as section_logs
 
 # kubernetes/kubernetes issue 97153
@@ -134,3 +146,21 @@ def test_the_rules_ask_for_signatures_and_fields_that_there_are():
     assert {"pod", "namespace", "uid"} <= known[not_created.SANDBOX]
     assert "address" in known[SIGNATURE]
     assert {not_created.RULE, *not_created.NAME_RULES} <= {rule.id for rule in catalogue.rules()}
+
+
+def test_one_chain_from_the_name_of_a_sandbox_to_the_api_server():
+    """etcd's sandbox cannot have its name, so etcd does not run, so the API server is refused."""
+    etcd, lasting = {"pod": "etcd-node-a"}, {"count": 40, "first": 700, "last": 10}
+    containers = section(
+        group(API, attempt(24, "running", created=9000), runtime="containerd"),
+        group("etcd", attempt(3, created=9000, ended=800), runtime="containerd", **etcd),
+        group("POD", attempt(1, created=9001, ended=799), runtime="containerd", **etcd),
+        runtime="containerd",
+    )
+    no_sandbox = logged("sandbox-not-created", {**etcd, "namespace": "kube-system", "uid": UID}, **lasting)
+    document = scene(containers, reserved("POD", 2, id_of(55), who=etcd, **lasting), no_sandbox, refused(24)).judged()
+    chain = ["container-name-reserved", "container-not-created", "etcd-not-running", "apiserver-cannot-reach-etcd"]
+    walked = [
+        (depth, finding["rule"]) for depth, finding in judge.walk(document["findings"]) if finding["rule"] in chain
+    ]
+    assert walked == list(enumerate(chain))

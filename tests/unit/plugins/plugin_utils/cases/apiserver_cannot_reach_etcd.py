@@ -15,25 +15,33 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     logs,
     lost,
     no_node,
+    no_runtime,
     not_created,
     on_node,
     pod_log,
     refused,
     reserved,
+    sandbox_not_created,
     scene,
     section,
     snapshot,
 )
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     Case,
+    Scene,
+    captured,
     changed,
+    kubernetes_136,
     live,
     unknowns,
     with_socket,
 )
 
 HOST = "node-a"
-CANNOT = "kube-apiserver cannot reach etcd: its connections are refused"
+REFUSES = "etcd refuses connections of kube-apiserver"
+LIVES_ON = "etcd refused connections of kube-apiserver, which lives on"
+LAST_WORDS = "kube-apiserver does not run, and its last words were that etcd refused it"
+NOT_KNOWN = "Whether other addresses of --etcd-servers answered is not known."
 ECHO = '"connection refused" by etcd in the log of kube-apiserver is an echo of an instance that is gone, and not the cause'
 NOBODY = "127.0.0.1:2379: nothing listens there now"
 RUNS = attempt(24, "running", created=9000)
@@ -46,11 +54,20 @@ def api(*instances, others=()):
     return section(group(API, *instances), *others)
 
 
+def beside(*entries):
+    """node-a, and node-b, which has another address."""
+    names = ("host.hostname", "node-b", "host.addresses.0.address", "192.0.2.3")
+    return Scene({HOST: snapshot(api(RUNS), *entries), "node-b": changed(captured("node-a"), *names)}, kubernetes_136())
+
+
 def listening(containers, *entries, **fields):
     """The same, and etcd listens."""
     socket = {"address": "127.0.0.1", "port": 2379, "state": "listen", **fields}
     return on_node(with_socket(snapshot(containers, *entries), "etcd", **socket))
 
+
+# The dead attempt 24 was created before the dead attempt 23, which kubelet takes for the latest.
+NAME_TAKEN = api(attempt(23, created=900, ended=300), attempt(24, created=1200, ended=1000))
 
 CASES = [
     # It goes on
@@ -61,8 +78,9 @@ CASES = [
         HOST,
         "critical",
         words=(
-            CANNOT,
+            REFUSES,
             NOBODY,
+            NOT_KNOWN,
             f"the log of {SUBJECT} (attempt 24), 80 times, 2026-11-21T07:55:00Z to 2026-11-21T07:59:30Z (30 s before the look)",
             f"said by: attempt 24, {id_of(24)}, running since",
             "compare --etcd-servers",
@@ -96,9 +114,94 @@ CASES = [
         "fail",
         scene(api(RUNS, others=[DEAD_ETCD]), refused(24, "192.0.2.77:2379")),
         HOST,
-        "critical",
-        words=("192.0.2.77:2379: 192.0.2.77 is no address of this host: look there",),
+        "warning",
+        words=(
+            REFUSES,
+            "Connections to 1 address (192.0.2.77:2379) were refused",
+            NOT_KNOWN,
+            "192.0.2.77:2379: 192.0.2.77 is no address of this host: look there",
+            "look on the machine that has 192.0.2.77 who listens on port 2379",
+        ),
+        absent=("on this host",),
         causes=(),
+    ),
+    Case(
+        "an etcd of another audited host",
+        "fail",
+        beside(refused(24, "192.0.2.3:2379")),
+        HOST,
+        "warning",
+        words=("(it is an address of node-b)", "look on node-b who listens on port 2379"),
+        absent=("that has 192.0.2.3",),
+    ),
+    Case(
+        "several etcds of other machines",
+        "fail",
+        scene(api(RUNS), *(refused(24, f"192.0.2.{number}:2379") for number in (77, 78, 79, 80))),
+        HOST,
+        "critical",
+        words=(
+            "Connections to 4 addresses (192.0.2.77:2379, 192.0.2.78:2379, 192.0.2.79:2379 and 1 more) were refused",
+        ),
+        causes=(),
+    ),
+    Case(
+        "one of several members was refused a while ago, and the API server lives on",
+        "fail",
+        scene(api(RUNS), refused(24, "192.0.2.77:2379", last=200, count=3)),
+        HOST,
+        "warning",
+        words=(LIVES_ON, "It has lived on for 3 min since, longer than a start without etcd takes", NOT_KNOWN),
+    ),
+    Case(
+        "just longer than a start", "fail", scene(api(RUNS), refused(24, last=61)), HOST, "warning", words=(LIVES_ON,)
+    ),
+    Case("just a start", "fail", scene(api(RUNS), refused(24, last=60)), HOST, "critical", words=(REFUSES,)),
+    Case(
+        "the only etcd of kops, which listens on another port",
+        "fail",
+        scene(api(RUNS, others=[DEAD_ETCD]), refused(24, "127.0.0.1:4001")),
+        HOST,
+        "critical",
+        words=("look on this host who listens on port 4001",),
+        commands=("ss -tlnp sport = :4001",),
+        absent=("2379",),
+        causes=(),
+    ),
+    Case(
+        "the etcd of kops for events",
+        "fail",
+        scene(api(RUNS), refused(24, "127.0.0.1:4002")),
+        HOST,
+        "warning",
+        words=("the etcd for events refuses connections of kube-apiserver", "Meanwhile events are not stored"),
+        absent=("answers nothing",),
+        commands=("ss -tlnp sport = :4002",),
+    ),
+    Case(
+        "the etcd for events, and the other one",
+        "fail",
+        scene(api(RUNS), refused(24, "127.0.0.1:4002"), refused(24, "127.0.0.1:4001")),
+        HOST,
+        "critical",
+        words=(REFUSES, "to 2 addresses (127.0.0.1:4002, 127.0.0.1:4001) were"),
+        commands=("ss -tlnp sport = :4001", "ss -tlnp sport = :4002"),
+    ),
+    Case(
+        "because the sandbox of etcd cannot be created",
+        "fail",
+        scene(
+            section(
+                group(API, RUNS, runtime="containerd"),
+                group("etcd", attempt(3, created=9000, ended=800), runtime="containerd", **ETCD),
+                group("POD", attempt(1, created=9001, ended=799), runtime="containerd", **ETCD),
+                runtime="containerd",
+            ),
+            reserved("POD", 2, id_of(55), who=ETCD, count=40, first=700, last=10),
+            refused(24),
+        ),
+        HOST,
+        causes=("etcd-not-running",),
     ),
     Case(
         "an address of the node",
@@ -136,7 +239,7 @@ CASES = [
         scene(api(), refused(0, log=None, unit="k3s.service")),
         HOST,
         "critical",
-        words=(CANNOT, "k3s.service, once"),
+        words=(REFUSES, "k3s.service, once"),
         causes=(),
     ),
     Case(
@@ -154,7 +257,7 @@ CASES = [
         scene(lost("containers"), refused(24)),
         HOST,
         "critical",
-        words=(CANNOT, NOBODY),
+        words=(REFUSES, NOBODY),
         absent=("said by",),
     ),
     Case(
@@ -179,7 +282,7 @@ CASES = [
         HOST,
         "info",
         words=(
-            "kube-apiserver could not reach etcd, where something listens now",
+            "etcd refused connections of kube-apiserver, and something listens there now",
             "127.0.0.1:2379: something listens there now: socket 127.0.0.1:2379/tcp LISTEN, held by etcd",
         ),
     ),
@@ -206,7 +309,8 @@ CASES = [
         "fail",
         scene(api(RUNS), refused(24, last=700), thresholds={"log_recent_seconds": 700}),
         HOST,
-        "critical",
+        "warning",
+        words=(LIVES_ON,),
     ),
     # No instance runs
     Case(
@@ -215,7 +319,65 @@ CASES = [
         scene(api(attempt(24, created=300, ended=20)), refused(24)),
         HOST,
         "critical",
-        words=(CANNOT,),
+        words=(LAST_WORDS, "kubelet starts it anew after a pause"),
+        absent=("refuses", "where something listens"),
+        causes=(),
+    ),
+    Case(
+        "the last words of the last instance, lately, of an etcd that has ended",
+        "fail",
+        scene(api(attempt(24, created=300, ended=20), others=[DEAD_ETCD]), refused(24)),
+        HOST,
+        "critical",
+        words=(LAST_WORDS,),
+        causes=("etcd-not-running",),
+    ),
+    Case(
+        "the last words of five minutes ago, while the name of the next instance is taken",
+        "fail",
+        scene(NAME_TAKEN, conflict(API, 24), not_created(), refused(23, last=301)),
+        HOST,
+        "warning",
+        words=(LAST_WORDS, "is a finding by itself"),
+        causes=("container-not-created",),
+    ),
+    Case(
+        "the same, and etcd listens",
+        "fail",
+        listening(NAME_TAKEN, conflict(API, 24), not_created(), refused(23, last=301)),
+        HOST,
+        "info",
+        words=(f"{LAST_WORDS}, where something listens now",),
+        causes=("container-not-created",),
+    ),
+    Case(
+        "the last words, while the sandbox of the next instance is not created",
+        "fail",
+        scene(api(attempt(24, created=9000, ended=400)), sandbox_not_created(), refused(24, last=401)),
+        HOST,
+        "warning",
+        words=(LAST_WORDS,),
+        causes=("container-not-created",),
+    ),
+    Case(
+        "the last words, while the sandbox's name is taken",
+        "fail",
+        scene(
+            api(attempt(24, created=9000, ended=400), others=[group("POD", attempt(1, created=9001, ended=399))]),
+            conflict("POD", 2, id_of(55)),
+            refused(24, last=401),
+        ),
+        HOST,
+        "warning",
+        causes=("container-name-conflict",),
+    ),
+    Case(
+        "an instance that is restarted",
+        "fail",
+        scene(api(attempt(24, "restarting", created=300)), refused(24)),
+        HOST,
+        "critical",
+        words=(REFUSES,),
     ),
     Case(
         "the last words of the last instance, long ago",
@@ -223,7 +385,7 @@ CASES = [
         scene(api(attempt(24, created=9000, ended=8000)), refused(24, last=8000)),
         HOST,
         "warning",
-        words=("kube-apiserver does not run, and its last words are that etcd refuses it",),
+        words=(LAST_WORDS,),
     ),
     Case(
         "the last words of an instance that cannot be followed by another",
@@ -332,6 +494,25 @@ CASES = [
         HOST,
     ),
     # Other voices
+    Case(
+        "a log of a pod on a machine that is no node",
+        "not_applicable",
+        on_node(changed(snapshot(no_runtime(), refused(24)), "host.components", [])),
+        HOST,
+    ),
+    Case(
+        "an API server that is a unit, on a machine that is no node",
+        "fail",
+        on_node(
+            changed(
+                snapshot(no_runtime(), refused(0, log=None, unit="kube-apiserver.service")),
+                "host.components",
+                ["kube-apiserver"],
+            )
+        ),
+        HOST,
+        "critical",
+    ),
     Case("another program's log", "pass", scene(api(RUNS), refused(24, log=pod_log("calico", 24))), HOST),
     Case("another unit", "pass", scene(api(RUNS), refused(24, log=None, unit="kubelet.service")), HOST),
     Case("no unit", "pass", scene(api(RUNS), refused(24, log=None, unit=None)), HOST),

@@ -17,6 +17,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     logged,
     logs,
     lost,
+    name_of,
     no_node,
     no_runtime,
     on_node,
@@ -30,7 +31,9 @@ HOST = "node-a"
 LISTING = f"docker ps --all --no-trunc --filter label=io.kubernetes.pod.uid={UID}"
 DO_NOT = f"DO NOT remove attempt 24, {id_of(24)}: it is running, and removing it stops a healthy kube-apiserver."
 OVERLOOKED = f"kubelet overlooks the living instance of {SUBJECT}, because a dead one looks newer, and asks for a name that is taken"
+WOULD = OVERLOOKED.replace("and asks for", "and would ask for")
 CANNOT = f"kubelet cannot create {SUBJECT}: its name"
+OTHER_UID = "6f1a2b3c-1111-2222-3333-444455556666"
 SHOP = {"pod": "web-0", "namespace": "shop", "uid": UUID}
 
 
@@ -75,7 +78,7 @@ def wrong_clock(*groups):
 STRANGER = {
     "runtime": "docker",
     "id": id_of(24),
-    "name": "web",
+    "name": name_of(API, 24),
     "state": "running",
     "why": "its name contradicts its label io.kubernetes.pod.uid",
     "sandbox_id": None,
@@ -141,7 +144,7 @@ CASES = [
             "the living instance of kube-system/kube-apiserver-node-a POD, because a dead one looks newer",
             f"DO NOT remove attempt 17, {id_of(17)}: it is running, and removing it stops the pod's living sandbox",
             f"the living instance: attempt 17, {id_of(17)}",
-            "remove these 2 dead containers, in this order",
+            "remove these 2 containers that do not run, in this order",
         ),
         absent=("docker logs",),
         commands=(f"docker rm {id_of(16)}", f"docker rm {id_of(15)}"),
@@ -173,7 +176,13 @@ CASES = [
         docker(inversion()),
         HOST,
         "warning",
-        words=(OVERLOOKED, DO_NOT, "no refusal was logged in the last 24 h"),
+        words=(
+            WOULD,
+            "So kubelet would ask for a name that is taken when it creates the container again; that it has was not seen.",
+            DO_NOT,
+            "no refusal was logged in the last 24 h",
+        ),
+        absent=("again and again",),
         commands=removal(23),
     ),
     Case(
@@ -182,7 +191,7 @@ CASES = [
         docker(inversion(), said=lost("logs")),
         HOST,
         "critical",
-        words=(OVERLOOKED, "the logs could not be read whole (logs: the budget of 20 s ended before it)"),
+        words=(WOULD, "the logs could not be read whole (logs: the budget of 20 s ended before it)"),
         commands=removal(23),
     ),
     Case(
@@ -275,14 +284,72 @@ CASES = [
         HOST,
         "critical",
         words=(
-            f"{CANNOT} is held by a dead container",
+            f"{CANNOT} is held by a container that was created and never ran",
             f"its holder: attempt 24, {id_of(24)}, created, created 2026-11-21T05:30:00Z",
-            f"remove the dead attempt 24, {id_of(24)}",
+            "Attempt 23 was created 16 min after attempt 24: the clock was set back between the two",
+            "clock inversion: attempt 23 was created 16 min after attempt 24",
+            f"remove the never started attempt 24, {id_of(24)}",
             "in which it creates its own",
         ),
-        absent=("DO NOT", "restart dockerd"),
+        absent=("DO NOT", "restart dockerd", "dead container"),
+        commands=removal(24),
+        causes=("clock-set-back",),
+    ),
+    Case(
+        "a dead holder, while an earlier instance lives",
+        "fail",
+        refused_24(
+            attempt(24, created=9000, ended=8500),
+            attempt(23, created=8000, ended=7000),
+            attempt(22, "running", created=9500),
+        ),
+        HOST,
+        "critical",
+        words=(f"remove nothing: attempt 22, {id_of(22)} is running, and kubelet would start a second one beside it",),
+        absent=("docker rm ",),
+    ),
+    Case(
+        "a holder that was started, and is not told as such",
+        "fail",
+        refused_24(attempt(24, "created", created=9000, started=8990)),
+        HOST,
+        words=("is held by a dead container",),
+    ),
+    Case(
+        "a holder that never ran, without one before it",
+        "fail",
+        refused_24(attempt(24, "created", created=9000)),
+        HOST,
+        "critical",
+        words=("created and never ran", "look that the holder still does not run, then remove the never started"),
+        absent=("dead",),
         commands=removal(24),
         causes=(),
+    ),
+    Case(
+        "a dead holder, while nothing keeps the clock right",
+        "fail",
+        wrong_clock(group(API, attempt(24, created=9000, ended=8500), attempt(23, created=8000, ended=7000))),
+        HOST,
+        words=("first of all, synchronise the clock",),
+        commands=removal(24),
+    ),
+    Case(
+        "a dead holder that was created at the same moment, which tells nothing of the clock",
+        "fail",
+        refused_24(attempt(24, created=8000, ended=7900), attempt(23, created=8000, ended=7000)),
+        HOST,
+        "critical",
+        absent=("clock",),
+        causes=(),
+    ),
+    Case(
+        "one that never ran and looks newer than the living one",
+        "fail",
+        docker(group(API, attempt(24, "running", created=9000), attempt(23, "created", created=8000))),
+        HOST,
+        words=("because one that never ran looks newer", f"remove the never started attempt 23, {id_of(23)}"),
+        absent=("dead",),
     ),
     Case(
         "a holder that has exited, which the shim removes by itself",
@@ -292,12 +359,22 @@ CASES = [
         "critical",
         words=(
             f"{CANNOT} is held by a dead container",
-            "dockershim and cri-dockerd remove a dead holder by themselves",
-            "Nothing is removed by an automatic fix: the holder is dead",
-            "where the refusals go on for minutes: look that the holder is still dead, then remove the dead attempt 24",
+            "dockershim and cri-dockerd remove a holder that does not run by themselves",
+            "Nothing is removed by an automatic fix: attempt 24, 000000000024, which has the name, is dead",
+            "where the refusals go on for minutes: look that the holder still does not run, then remove the dead attempt 24",
         ),
         absent=("restart dockerd",),
         commands=removal(24),
+        causes=("clock-set-back",),
+    ),
+    Case(
+        "a holder that has exited, and nothing was logged",
+        "fail",
+        docker(group(API, attempt(24, created=9000, ended=8500), attempt(23, created=8000, ended=7000))),
+        HOST,
+        "warning",
+        words=(f"kubelet would fail to create {SUBJECT}: its name is held by a dead container",),
+        absent=("cannot create",),
     ),
     Case(
         "a holder whose removal has failed",
@@ -337,9 +414,65 @@ CASES = [
             OVERLOOKED,
             f"DO NOT remove attempt 25, {id_of(25)}: it is running",
             f"the living instance: attempt 25, {id_of(25)}",
-            "these 2 dead containers, in this order",
+            "these 2 containers that do not run, in this order",
         ),
         commands=(f"docker rm {id_of(24)}", f"docker rm {id_of(23)}"),
+    ),
+    # A line that names somebody else's container
+    Case(
+        "the id of a dead container of another pod",
+        "fail",
+        docker(
+            group(API, attempt(24, "running", created=9000)),
+            group("migrate", attempt(77, created=9000, ended=8000), pod="db-0", namespace="prod", uid=OTHER_UID),
+            entries=[conflict("app", 3, id_of(77), who={**SHOP, "pod": "evil"}, count=30)],
+        ),
+        HOST,
+        "warning",
+        words=(
+            "a log says who holds the name of shop/evil app, and Docker has that id under another name",
+            f"Docker has that id under another name: k8s_migrate_db-0_prod_{OTHER_UID}_77.",
+            "must not be removed for it",
+            "remove nothing;",
+        ),
+        absent=("docker rm", "docker rename", "clock inversion", "exited"),
+        causes=(),
+    ),
+    Case(
+        "the id of a living container of another pod",
+        "fail",
+        docker(
+            group("etcd", attempt(3, "running", created=9000), pod="etcd-node-a", uid="e" * 32),
+            entries=[conflict("app", 3, id_of(3), who=SHOP)],
+        ),
+        HOST,
+        "warning",
+        words=(f"under another name: k8s_etcd_etcd-node-a_kube-system_{'e' * 32}_3",),
+        absent=("living instance", "docker rm"),
+    ),
+    Case(
+        "the id of another attempt of the same container",
+        "fail",
+        refused_24(BEHIND, entry=conflict(API, 24, id_of(23))),
+        HOST,
+        "warning",
+        words=("under another name: k8s_kube-apiserver_",),
+        absent=("docker rm",),
+    ),
+    Case(
+        "the id of a container of no Kubernetes",
+        "fail",
+        refused_24(BEHIND, strangers=[{**STRANGER, "name": "web"}]),
+        HOST,
+        "warning",
+        words=("Docker has that id under another name: web.",),
+        absent=("docker rename",),
+    ),
+    Case(
+        "a line on a machine that has neither a kubelet nor a runtime",
+        "not_applicable",
+        on_node(changed(snapshot(no_runtime(), conflict(API, 24)), "host.components", [])),
+        HOST,
     ),
     # A holder that is not kubelet's, or that nobody finds
     Case(
@@ -459,6 +592,21 @@ CASES = [
         words=("logs: the budget of 20 s ended before it",),
     ),
     # Over
+    Case(
+        "of a pod that is gone, and kubelet is silent",
+        "pass",
+        docker(entries=[conflict("web", 24, who=SHOP, last=61)]),
+        HOST,
+    ),
+    Case(
+        "of a pod that is gone since just now", "fail", docker(entries=[conflict("web", 24, who=SHOP, last=60)]), HOST
+    ),
+    Case(
+        "of a pod that is not among those that were listed, which are not all",
+        "fail",
+        docker(entries=[conflict("web", 24, who=SHOP, last=61)], truncated=1),
+        HOST,
+    ),
     Case("a line of a minute ago, and a holder that lives", "pass", alive(conflict(API, 24, last=61)), HOST),
     Case("an old line, and a dead holder", "pass", refused_24(attempt(24), entry=conflict(API, 24, last=601)), HOST),
     Case(

@@ -53,6 +53,11 @@ def storage(**fields):
     return logged("crio-storage-name-in-use", told, **{"unit": "crio.service", **fields})
 
 
+def unnamed(made):
+    """A group of a runtime that does not tell names."""
+    return {**made, "instances": [{**one, "name": None} for one in made["instances"]]}
+
+
 BEHIND = attempt(23, created=864000, ended=863000)
 
 CASES = [
@@ -193,7 +198,11 @@ CASES = [
         refused_24(BEHIND, runtime="cri-o"),
         HOST,
         "critical",
-        words=(f"{CANNOT} is kept for a container that CRI-O does not list", "its holder: not told by the log"),
+        words=(
+            f"{CANNOT} is reserved, and CRI-O does not say for whom",
+            "CRI-O lists no instance of this number.",
+            "its holder: not told by the log",
+        ),
         absent=("6095",),
         commands=("systemctl restart crio.service",),
     ),
@@ -214,6 +223,44 @@ CASES = [
         "critical",
         words=("whether the holder lives could not be seen", "DO NOT remove the holder before"),
         commands=(f"crictl inspect {id_of(24)}",),
+    ),
+    Case(
+        "a dead holder of a lower creation time",
+        "fail",
+        refused_24(attempt(24, created=9000, ended=8900), attempt(23, created=8000, ended=7000)),
+        HOST,
+        "critical",
+        words=("Attempt 23 was created 16 min after attempt 24: the clock was set back between the two",),
+        causes=("clock-set-back",),
+    ),
+    Case(
+        "the id of a container of another pod, whose name is not told",
+        "fail",
+        scene(
+            section(
+                group(API, BEHIND, runtime="containerd"),
+                unnamed(group("etcd", attempt(3), runtime="containerd", pod="etcd-node-a", uid="e" * 32)),
+                runtime="containerd",
+            ),
+            reserved(API, 24, id_of(3), **LASTING),
+        ),
+        HOST,
+        "warning",
+        words=(f"containerd has that id under another name: etcd_etcd-node-a_kube-system_{'e' * 32}_3.",),
+        absent=("--keep-logs",),
+    ),
+    Case(
+        "a dead holder whose name is not told",
+        "fail",
+        scene(
+            section(
+                unnamed(group(API, attempt(24, created=9000, ended=8000), runtime="containerd")), runtime="containerd"
+            ),
+            reserved(API, 24, **LASTING),
+        ),
+        HOST,
+        "critical",
+        words=("is held by a dead container",),
     ),
     # For how long
     Case(

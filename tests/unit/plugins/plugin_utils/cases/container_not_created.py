@@ -12,17 +12,21 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     attempt,
     conflict,
     group,
+    id_of,
     inversion,
     logs,
     lost,
     no_node,
+    no_runtime,
     not_created,
+    on_node,
     reserved,
     sandbox_not_created,
     scene,
     section,
+    snapshot,
 )
-from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import Case, live, unknowns
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import Case, changed, live, unknowns
 
 HOST = "node-a"
 SHOP = {"pod": "web-0", "namespace": "shop", "uid": UUID}
@@ -204,6 +208,36 @@ CASES = [
         "pass",
         alone(not_created(last=601), group(API, attempt(24, "running", created=9000))),
         HOST,
+    ),
+    Case("a minute ago, and the pod is gone", "pass", alone(not_created(last=61)), HOST),
+    Case("the sandbox of a pod that is gone", "pass", alone(sandbox_not_created(last=61)), HOST),
+    Case("just now, and nothing of the pod is there", "fail", alone(not_created(last=60)), HOST, "critical"),
+    Case(
+        "a minute ago, and no runtime was found",
+        "fail",
+        scene(no_runtime(), not_created(last=61)),
+        HOST,
+        "critical",
+    ),
+    Case(
+        "a line on a machine that has neither a kubelet nor a runtime",
+        "not_applicable",
+        on_node(changed(snapshot(no_runtime(), not_created()), "host.components", [])),
+        HOST,
+    ),
+    Case(
+        "a line that names somebody else's container explains nothing",
+        "fail",
+        scene(
+            section(group(API, DEAD), group("web", attempt(7), pod="web-0", uid=UUID)),
+            not_created(),
+            conflict(API, 24, id_of(7)),
+        ),
+        HOST,
+        "critical",
+        absent=("is a finding by itself",),
+        commands=(DESCRIBE,),
+        causes=(),
     ),
     Case("some time ago, and the pod is gone", "pass", alone(not_created(last=601)), HOST),
     Case(

@@ -55,8 +55,9 @@ CASES = [
         HOST,
         "warning",
         words=(
-            "dead containers pile up: kubelet does not remove them",
-            "keeps 1 dead instance of each container",
+            "dead containers pile up: of some, more than 1 dead instance is left",
+            "as many dead instances of each container as --maximum-dead-containers-per-container says, 1 by default",
+            "set the threshold dead_containers_per_container to the same number",
             "2 dead instances of 1 containers",
             "kube-system/kube-apiserver-node-a kube-apiserver (Docker): 2 dead, the first for 116 min",
             "do not sweep them away",

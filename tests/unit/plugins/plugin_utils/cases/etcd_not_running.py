@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.container_scene import (
     HOSTILE,
+    UID,
     UUID,
     attempt,
     conflict,
@@ -17,6 +18,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.contain
     not_created,
     on_node,
     pod_log,
+    reserved,
     scene,
     section,
     snapshot,
@@ -59,6 +61,12 @@ def by_log(containers, *sockets):
         made = listening(made, port)
     return on_node(made)
 
+
+WITHOUT_SANDBOX = section(
+    etcd(attempt(3, created=9000, ended=800), runtime="containerd"),
+    group("POD", attempt(1, created=9001, ended=799), runtime="containerd", pod=ETCD),
+    runtime="containerd",
+)
 
 CASES = [
     Case(
@@ -122,6 +130,24 @@ CASES = [
         dead(containers=section(etcd(attempt(4, "created", created=200), attempt(3, created=150, ended=140)))),
         HOST,
         causes=("container-name-conflict",),
+    ),
+    Case(
+        "the name of its sandbox is reserved",
+        "fail",
+        dead(reserved("POD", 2, id_of(55), who=WHO, count=40, first=700, last=10), containers=WITHOUT_SANDBOX),
+        HOST,
+        causes=("container-name-reserved",),
+    ),
+    Case(
+        "its sandbox cannot be created, because its name is reserved",
+        "fail",
+        dead(
+            reserved("POD", 2, id_of(55), who=WHO, count=40, first=700, last=10),
+            logged("sandbox-not-created", {**WHO, "namespace": "kube-system", "uid": UID}),
+            containers=WITHOUT_SANDBOX,
+        ),
+        HOST,
+        causes=("container-not-created",),
     ),
     Case(
         "another program listens on another port",

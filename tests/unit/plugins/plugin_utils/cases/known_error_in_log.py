@@ -14,6 +14,8 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     live,
     seed,
     unknowns,
+    with_socket,
+    without_sockets,
 )
 
 FULL = "nf_conntrack: nf_conntrack: table full, dropping packet"
@@ -34,6 +36,42 @@ def bind_failed(port, **fields):
     )
     pod = {**POD, "name": "kube-proxy-62sgn", "container": "kube-proxy", "attempt": 0}
     return message("nodeport-bind-failed", sample, pod=pod, port=str(port), service="default/web", **fields)
+
+
+def certificate(words, unit="kubelet.service"):
+    told = "x509: certificate has expired or is not yet valid: current time 2021-03-12T03:19:06Z is"
+    return message("certificate-expired", f"{told} {words}", unit=unit)
+
+
+BEFORE, AFTER = "before 2026-11-21T07:00:00Z", "after 2020-03-12T00:00:00Z"
+STEP_BACK = message("clock-stepped", "System clock was stepped by -3.5 seconds", unit="chronyd.service", seconds="-3.5")
+SHADOWED = 31999  # hostnet's, in the captured node, which a Service has as well
+
+
+def flooded(port):
+    flood = message("syn-flooding", f"Possible SYN flooding on port {port}.", unit=None, port=str(port))
+    return tcp_scene.alone(changed(tcp_scene.sick(), "logs", logs(flood)))
+
+
+def no_source(destination):
+    sample = f"dial tcp {destination}: connect: cannot assign requested address"
+    said = logs(message("cannot-assign-address", sample, destination=destination))
+    return tcp_scene.alone(changed(tcp_scene.sick(), "logs", said))
+
+
+def metrics_failed(port, *taken):
+    sample = f"starting metrics server failed: listen tcp 127.0.0.1:{port}: {BUSY}"
+    made = with_socket(without_sockets(captured("node-a"), *taken), "java", port=taken[0])
+    return live(
+        "logs", logs(message("kube-proxy-metrics-bind-failed", sample, address=f"127.0.0.1:{port}")), snapshot=made
+    )
+
+
+def files(sample, *changes, unit="kubelet.service"):
+    return live("logs", logs(message("too-many-open-files", sample, unit=unit)), *changes)
+
+
+MACHINE_FULL = ("host_pressure.files", {"open": 1000, "max": 1000})
 
 
 def exec_failed(port=36527):
@@ -132,13 +170,96 @@ CASES = [
             changed(
                 tcp_scene.sick(),
                 "logs",
-                logs(message("syn-flooding", "Possible SYN flooding on port 8080.", unit=None)),
+                logs(message("syn-flooding", "Possible SYN flooding on port 8080.", unit=None, port="8080")),
             )
         ),
         "node-a",
         "warning",
         words=("a listening port gets more new connections than its queue holds",),
         causes=("accept-queue-overflow",),
+    ),
+    # What explains it names the same
+    Case("of another port than the one whose queue overflows", "fail", flooded(8081), "node-a", causes=()),
+    Case(
+        "of another port than the one that a Service takes",
+        "fail",
+        logged(exec_failed(37403)),
+        "node-a",
+        absent=("31999",),
+        causes=(),
+    ),
+    Case(
+        "of the port that a Service takes",
+        "fail",
+        logged(exec_failed(SHADOWED)),
+        "node-a",
+        causes=("nodeport-shadows-listener",),
+    ),
+    Case(
+        "a certificate that is not yet valid, of a clock that was set back",
+        "fail",
+        logged(certificate(BEFORE), STEP_BACK),
+        "node-a",
+        "warning",
+        causes=("clock-set-back",),
+    ),
+    Case(
+        "a certificate that is not yet valid, of a clock that nobody keeps right",
+        "fail",
+        live(
+            "logs",
+            logs(certificate(BEFORE)),
+            "host_pressure.clock.synchronized",
+            False,
+            "host_pressure.clock.max_error_seconds",
+            16.0,
+        ),
+        "node-a",
+        causes=("clock-unsynchronized",),
+    ),
+    Case(
+        "a certificate that has expired, and a clock that was set back",
+        "fail",
+        logged(certificate(AFTER), STEP_BACK),
+        "node-a",
+        causes=(),
+    ),
+    Case(
+        "one certificate that has expired, and one that is not yet valid",
+        "fail",
+        logged(certificate(AFTER), certificate(BEFORE, unit="etcd.service"), STEP_BACK),
+        "node-a",
+        causes=(),
+    ),
+    Case(
+        "a certificate of which it is not told which of both",
+        "fail",
+        logged(message("certificate-expired", "certificate has expired or is not yet valid"), STEP_BACK),
+        "node-a",
+        causes=(),
+    ),
+    Case(
+        "of the metrics port that another program holds",
+        "fail",
+        metrics_failed(10249, 10249),
+        "node-a",
+        causes=("component-port-taken",),
+    ),
+    Case("of another metrics port", "fail", metrics_failed(10349, 10249), "node-a", causes=()),
+    Case("of a metrics port that is none", "fail", metrics_failed("x", 10249), "node-a", causes=()),
+    Case(
+        "of a machine that has opened all files",
+        "fail",
+        files("accept: too many open files in system", *MACHINE_FULL),
+        "node-a",
+        causes=("file-handles-near-limit",),
+    ),
+    Case(
+        "of a program that has opened all of its files, on a machine that has as well",
+        "fail",
+        files("accept4: too many open files", *MACHINE_FULL),
+        "node-a",
+        causes=(),
     ),
     Case("a note is a note", "fail", logged(message("time-wait-overflow", "x", unit=None)), "node-a", "info"),
     Case(
