@@ -176,6 +176,13 @@ def test_check_mode_shows_the_plan_and_changes_nothing(checked: Run, nodes: Node
     assert len(list((checked.folder / "audits").iterdir())) == 1  # nothing changed, so nothing is diagnosed again
 
 
+def test_a_wait_that_is_none_is_refused_before_anything_is_removed(nodes: Nodes, before: dict[str, str]):
+    run = nodes.fix(*variable("containers_fix_wait_seconds", -5))
+    assert run.status != 0
+    assert "containers_fix_wait_seconds: -5: 0 or more expected" in run.said
+    assert nodes.scene.node.containers() == before
+
+
 # The first call of Python on the node collects, the second one plans, the third one removes.
 @pytest.mark.parametrize("call", [2, 3], ids=["before the plan", "after the plan"])
 def test_one_that_was_started_since_the_diagnosis_is_left_alone(nodes: Nodes, tmp_path: Path, call: int):
