@@ -60,6 +60,11 @@ _DROPPED = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e"
 _ABOUT = "_PID=1"  # systemd's own entries
 # journald-rate-limit.c: "Suppressed 2034 messages from kubelet.service"; before systemd 239 "from /system.slice/kubelet.service"
 _SUPPRESSED = re.compile(r"Suppressed ([0-9]{1,12}) messages from (?:/\S*/)?(\S+)")
+# Of the window: where a unit says so much that nothing was found when its time was over, this newest part is read by itself.
+_NEWEST_PART = 16
+# Services that nothing here is named after, which are asked all at once for what any program may say.
+_OTHERS_LIMIT = 250
+OTHERS = "other services"  # in the section's ``scanned``
 # One unit that talks without end leaves something to the others: half of the bytes and of the time that are left.
 _SHARE = 2
 
@@ -124,6 +129,7 @@ class _Search:
         self._told = told
         self._bytes_left = source.wanted.max_bytes
         self._origins: dict[Origin, Origin] = {}
+        self._present_units: Collection[str] = ()
         folders = journal_files.FOLDERS if source.folder is None else (source.folder,)
         if not journal_files.look(folders, told):
             places = " and ".join(folders)
@@ -138,7 +144,8 @@ class _Search:
             return
         oldest = self._journal.oldest([*_by_unit(list(present)), "+", _ABOUT])
         looks = [self._look(unit, newest, oldest) for unit, newest in present.items()]
-        self._look_at([look for look in looks if look.anchors])
+        others = self._others(present)
+        self._look_at([look for look in (*looks, *others) if look.anchors])
         self._suppressed(present)
 
     def kernel(self) -> bool:
@@ -168,6 +175,24 @@ class _Search:
             if newest is not None:
                 found[unit] = newest
         return {unit: found[unit] for unit in units if unit in found}
+
+    def _others(self, present: Collection[str]) -> list[_Look]:
+        """One look for all other services, and for systemd itself: some signatures are of no unit."""
+        anchors = self._anchors([Origin(JOURNAL, "")])
+        if not anchors:
+            return []
+        if self._deadline.passed():
+            self._told.miss(OTHERS, "there was no time left to ask them: raise timeout")
+            return []
+        self._present_units = frozenset(present)
+        names = [unit for unit in self._journal.units() if unit.endswith(".service") and unit not in present]
+        if len(names) > _OTHERS_LIMIT:
+            self._told.miss(OTHERS, f"{len(names) - _OTHERS_LIMIT} of {len(names)} were not asked: they are too many")
+        matches = [_ABOUT, *(part for unit in names[:_OTHERS_LIMIT] for part in ("+", f"_SYSTEMD_UNIT={unit}"))]
+        newest = self._journal.newest(matches)
+        if newest is None:
+            return []
+        return [self._within_window(OTHERS, anchors, matches, newest, self._journal.oldest(matches))]
 
     def _anchors(self, origins: Sequence[Origin]) -> Collection[str]:
         """What every line of a signature from there holds: one of these."""
@@ -217,16 +242,14 @@ class _Search:
 
     def _read(self, look: _Look, scanned: Scanned, share: int) -> None:
         """Hand one unit's entries to the matcher, within the ``share`` (1 is all) of what is left."""
-        reading, oldest = Reading(), None
-        deadline, max_bytes = Deadline(self._deadline.left() / share), self._bytes_left // share
-        for entry in self._journal.read(look.matches, look.since, look.anchors, deadline, max_bytes, reading):
-            # One object for all entries of an origin: the matcher asks but once what applies to it.
-            origin = self._origins.setdefault(entry.origin, entry.origin)
-            self._source.matcher.feed(LogLine(entry.message, entry.when, origin))
-            scanned.lines += 1
-            oldest = entry.when
-        self._bytes_left -= reading.bytes
-        scanned.bytes = reading.bytes
+        reading, oldest = self._feed(look, look.since, share, scanned)
+        if reading.stopped == BUDGET and not scanned.lines:
+            # Nothing is kept of what journalctl has found and not yet written, so that less is asked for.
+            now = self._source.wanted.now
+            newest = now if look.newest is None else min(now, look.newest)
+            begin = max(look.since, newest - self._source.wanted.since / _NEWEST_PART)
+            again, oldest = self._feed(look, begin, share, scanned)
+            oldest = begin if again.stopped is None else oldest
         scanned.begin, scanned.stopped = look.begin, look.stopped
         if look.stopped != WINDOW and look.newest is not None and look.newest < look.begin:
             scanned.begin = None  # the clock was set back since then
@@ -235,6 +258,22 @@ class _Search:
             cure = "raise timeout" if reading.stopped == BUDGET else "raise max_bytes"
             part = "it was not read in full" if oldest is None else f"only what is newer than {moment(oldest)} was read"
             self._told.miss(look.name, f"{part}: {cure}")
+
+    def _feed(self, look: _Look, since: float, share: int, scanned: Scanned) -> tuple[Reading, Optional[float]]:
+        """Hand what is not older than ``since`` to the matcher; returns how that ended, and when the last of it was said."""
+        reading, oldest = Reading(), None
+        deadline, max_bytes = Deadline(self._deadline.left() / _SHARE), self._bytes_left // share
+        for entry in self._journal.read(look.matches, since, look.anchors, deadline, max_bytes, reading):
+            # One object for all entries of an origin: the matcher asks but once what applies to it.
+            if look.name == OTHERS and entry.unit in self._present_units:
+                continue  # systemd's words about a unit that was read by itself
+            origin = self._origins.setdefault(entry.origin, entry.origin)
+            self._source.matcher.feed(LogLine(entry.message, entry.when, origin))
+            scanned.lines += 1
+            oldest = entry.when
+        self._bytes_left -= reading.bytes
+        scanned.bytes += reading.bytes
+        return reading, oldest
 
     def _suppressed(self, present: Collection[str]) -> None:
         """What journald itself has thrown away, because a unit said too much at once."""

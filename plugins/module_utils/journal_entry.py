@@ -81,9 +81,9 @@ def _when(value: Any) -> Optional[float]:
 
 
 def _message(value: Any) -> str:
-    """The words of an entry; one that has several messages has them on lines of their own, one that has none has no words."""
-    if isinstance(value, list) and not _is_bytes(value):
-        return "\n".join(_words(one) for one in value)
+    """The words of an entry; of one that has several messages the first, in which alone journalctl searches; perhaps none."""
+    if isinstance(value, list) and value and not _is_bytes(value):
+        return _words(value[0])
     return _words(value)
 
 

@@ -20,7 +20,7 @@ from typing import Optional
 from ansible_collections.kubenode.doctor.plugins.module_utils import journal_entry, program_lines, search_pattern
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.journal_entry import Entry
-from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import BUDGET, Told
+from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import BUDGET, LIMIT, Told
 from ansible_collections.kubenode.doctor.plugins.module_utils.program_lines import Program
 
 WHAT = "journal"  # in the gaps
@@ -73,14 +73,24 @@ class Journalctl:
             self._options.append(f"--directory={folder}")
 
     def newest(self, matches: Sequence[str]) -> Optional[Entry]:
-        """The newest entry that matches."""
-        entries = list(self._entries(["--lines=1", *matches], self._deadline, _ONE_ENTRY, Reading()))
-        return entries[0] if entries else None
+        """The newest entry that matches. Raises JournalctlError for one that does not do as it is asked."""
+        with contextlib.closing(
+            self._entries(["--lines=1", *matches], self._deadline, _ONE_ENTRY, Reading())
+        ) as entries:
+            newest = next(entries, None)
+            if newest is not None and next(entries, None) is not None:
+                raise JournalctlError("journalctl prints more than the one entry that it was asked for")
+        return newest
 
     def oldest(self, matches: Sequence[str]) -> Optional[Entry]:
         """The oldest entry that matches."""
         with contextlib.closing(self._entries(matches, self._deadline, _ONE_ENTRY, Reading())) as entries:
             return next(entries, None)
+
+    def units(self) -> list[str]:
+        """The units that have ever written, sorted: an index holds them. It is no gap where that cannot be told."""
+        with self._run([*self._options, "--field=_SYSTEMD_UNIT"], self._deadline, _LONGEST_ENTRY) as program:
+            return sorted({line.decode("utf-8", "replace") for line in program.lines()})
 
     def read(
         self,
@@ -125,6 +135,12 @@ class Journalctl:
         self, arguments: Sequence[str], deadline: Deadline, max_bytes: int, reading: Reading
     ) -> Generator[Entry, None, None]:
         garbage = 0
+        searched = any(argument.startswith("--grep=") for argument in arguments)
+        if deadline.passed():
+            reading.stopped = BUDGET
+            if not searched:
+                self._told.miss(WHAT, "there was no time left to ask for all that is needed: raise timeout")
+            return
         with self._run([*self._options, *arguments], deadline, max_bytes) as program:
             for line in program.lines():
                 try:
@@ -134,7 +150,9 @@ class Journalctl:
                     continue
                 yield entry
         reading.bytes, reading.stopped = reading.bytes + program.bytes, program.stopped
-        self._judge(program, garbage, searched=any(argument.startswith("--grep=") for argument in arguments))
+        if program.stopped == LIMIT and max_bytes == _ONE_ENTRY:
+            raise JournalctlError(f"journalctl prints more than {_ONE_ENTRY >> 20} MiB when it is asked for one entry")
+        self._judge(program, garbage, searched)
 
     def _judge(self, program: Program, garbage: int, searched: bool) -> None:
         """Remember what kept a run from telling everything."""
@@ -152,7 +170,7 @@ class Journalctl:
         if program.long_lines:
             size = _LONGEST_ENTRY >> 20
             self._told.miss(WHAT, f"{program.long_lines} entries of more than {size} MiB were left out")
-        if program.stopped == BUDGET and not program.bytes and not searched:
+        if program.stopped == BUDGET and not program.bytes and not errors and not searched:
             self._told.miss(
                 WHAT, "journalctl has said nothing in the time that it was given: it hangs, or the disk is slow"
             )

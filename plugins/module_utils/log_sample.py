@@ -26,9 +26,24 @@ _ESCAPES = re.compile(
 )
 _SPACES = re.compile(" {2,}")
 
-_SEPARATOR = r"[\"'\\]{0,16}\s{0,3}[=:]\s{0,3}"
-_VALUE = r"(?:\\{0,15}[\"'][^\"'\\]{0,4096}|[^\s\"'\\,;&)}\]]{1,4096})"
-_TELLTALE = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|(?:api|access|private|signing)[_-]?key)"
+# Also as it is in the query of an address: %22 is a quote, %5C a backslash, %3D and %3A are = and :.
+_QUOTES = r"(?:[\"'\\]|%22|%27|%5[Cc]){0,16}"
+_SEPARATOR = rf"{_QUOTES}\s{{0,3}}(?:[=:]|%3[AaDd])\s{{0,3}}"
+# A list or an object, and what is in lists and objects inside it.
+_LIST = r"\[[^\[\]]{0,2048}(?:\[[^\[\]]{0,2048}\][^\[\]]{0,2048}){0,16}\]?"
+_OBJECT = r"\{[^{}]{0,2048}(?:\{[^{}]{0,2048}\}[^{}]{0,2048}){0,16}\}?"
+_WORD = r"[^\s\"'\\,;&)}\]]{1,4096}"
+_VALUE = rf"(?:\\{{0,15}}[\"'][^\"'\\]{{0,4096}}|{_LIST}|{_OBJECT}|{_WORD})"
+_TELLTALE = (
+    r"(?:passw(?:or)?d|passphrase|(?<!by)pass(?![A-Za-z])|(?<![A-Za-z])psk(?![A-Za-z])|pwd|secret|token|credentials?|"
+    r"(?:api|access|private|signing)[_-]?key)"
+)
+# Words that follow "password" where that is not one: password authentication failed, password is required
+_NOT_ONE = (
+    r"(?!(?:authentication|auth|and|are|as|at|by|can|cannot|change|expired|expires|failed|fails|file|for|from|has|have|in|incorrect|"
+    r"invalid|is|mismatch|missing|must|no|not|of|on|or|policy|prompt|provided|required|reset|set|should|to|too|verification|was|will|"
+    r"with|wrong)\b)"
+)
 _SECRETS = (
     # -----BEGIN PRIVATE KEY----- ... ; certificates as well: they are long and tell nothing
     (re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.DOTALL), REDACTED),
@@ -51,6 +66,40 @@ _SECRETS = (
         rf"\1{REDACTED}",
     ),
     (re.compile(rf"(?i)(--[a-z0-9-]{{0,32}}{_TELLTALE}\s{{1,3}}){_VALUE}"), rf"\1{REDACTED}"),
+    # password hunter2, password is "hunter2"
+    (
+        re.compile(
+            rf"(?i)\b(pass(?:word|wd|phrase)[\"'\\]{{0,16}}\s{{1,3}}(?:(?:is|was)\s{{1,3}})?){_NOT_ONE}{_VALUE}",
+        ),
+        rf"\1{REDACTED}",
+    ),
+    # -e NAME=..., --env NAME=...
+    (
+        re.compile(rf"(?<![\w-])((?:-e|--env)[\s=]{{1,3}}[\"']?[A-Za-z_][A-Za-z0-9_]{{0,128}}=){_VALUE}"),
+        rf"\1{REDACTED}",
+    ),
+    # Cookie: name=...; name=..., "Set-Cookie": "..."
+    (
+        re.compile(
+            rf"(?i)\b(cookies?{_SEPARATOR}[\"'\\\[]{{0,16}})[^\s\"'\\,;\]]{{1,4096}}(?:;\s?[^\s\"'\\,;\]]{{1,4096}}){{0,64}}"
+        ),
+        rf"\1{REDACTED}",
+    ),
+    # ?sig=..., &X-Amz-Signature=...
+    (
+        re.compile(r"(?i)(?<![a-z])((?:sig|signature|x-(?:amz|goog)-[a-z-]{1,40})(?:=|%3d))[^\s\"'\\,;&)}\]]{1,4096}"),
+        rf"\1{REDACTED}",
+    ),
+    # what docker login leaves: "auth": "..."
+    (re.compile(r"(\"auth\\{0,15}\"\s?:\s?\\{0,15}\")[^\"\\]{1,4096}"), rf"\1{REDACTED}"),
+    # tokens of GitHub, GitLab, Slack, and the ids of keys of AWS
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:gh[opsur]_[A-Za-z0-9]{16,255}|github_pat_[A-Za-z0-9_]{16,255}|glpat-[A-Za-z0-9_-]{16,255}|"
+            r"xox[a-z]-[A-Za-z0-9-]{8,255}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
+        ),
+        REDACTED,
+    ),
     # JSON web tokens, kubeadm's bootstrap tokens, long base64; the ids of containers and images are hexadecimal
     (
         re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import journal as journal_source
-from ansible_collections.kubenode.doctor.plugins.module_utils import journal_files, kernel_ring, pod_logs
+from ansible_collections.kubenode.doctor.plugins.module_utils import journal_files, kernel_ring, log_files, pod_logs
 from ansible_collections.kubenode.doctor.plugins.module_utils import signatures as catalogue
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_matcher import Matcher
@@ -76,12 +76,13 @@ class _Scan:
         self._journal = journal_source.Source(
             self._signatures, self._matcher, self._wanted, folder or journal_files.saved(root)
         )
+        self._elsewhere = folder is not None
         self._told = Told()
 
     def source(self, name: str) -> None:
         """Read one source, whatever happens."""
         readers: dict[str, Callable[[], None]] = {
-            "journal": lambda: journal_source.collect(self._journal, self._share(), self._told),
+            "journal": self._units,
             "kernel": self._kernel,
             "pods": lambda: pod_logs.collect(
                 self._signatures, self._matcher, self._wanted, self._deadline, self._told, self._root
@@ -109,6 +110,14 @@ class _Scan:
 
     def _share(self) -> Deadline:
         return Deadline(self._deadline.left() / _SHARE_OF_TIME)
+
+    def _units(self) -> None:
+        """The journal, and the files that take its place for programs of RKE2 and k3s; not where the journal is from elsewhere."""
+        journal_source.collect(self._journal, self._share(), self._told)
+        if self._elsewhere:
+            log_files.left_out(self._told)
+        else:
+            log_files.collect(self._matcher, self._wanted, self._share(), self._told, self._root)
 
     def _kernel(self) -> None:
         """The ring, or what journald took over from it where the ring cannot be read."""

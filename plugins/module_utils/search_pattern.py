@@ -4,8 +4,8 @@
 """A regular expression that finds texts which hold one of many literals, and that is quick to say that one does not.
 
 A matcher that goes back and forth, as PCRE2's does, tries every alternative at every place of the text. So each literal is cut down to an
-end of it that begins with a rare character, and what begins alike is tried together. On kubelet's entries that takes half of the time
-of a plain list. The pattern may match a little more than the literals, never less.
+end of it that begins with a rare character, and what begins alike is tried together; and at most places a look at three characters tells that
+none begins there. On kubelet's entries that takes a fifth of the time of a plain list. The pattern may match a little more than the literals, never less.
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ from collections.abc import Collection
 
 # The most frequent first. What is not here is taken for rare: capitals, digits.
 _FREQUENT = " etaoinsrldcupmhgfbvykwxjqz:./-\"'=,_"
-_SHORTEST = 12  # of what is left of a literal: shorter ends are in too many texts
+_SHORTEST = 7  # of what is left of a literal: shorter ends are in too many texts
+_GLANCE = 3  # characters that are looked at before any alternative is tried
 
 
 def any_of(literals: Collection[str]) -> str:
     """The pattern, in the common syntax of Python and PCRE2, for literals of ASCII that are not empty."""
-    return _tried_together({_rare_end(literal) for literal in literals})
+    ends = {_rare_end(literal) for literal in literals}
+    return _glance(ends) + _tried_together(ends)
+
+
+def _glance(ends: Collection[str]) -> str:
+    """That each of the next characters is one that some end has there; nothing where that would tell too little."""
+    if len(ends) == 1 or min(map(len, ends)) < _GLANCE:
+        return ""
+    columns = ["".join(sorted({end[place] for end in ends})) for place in range(_GLANCE)]
+    return f"(?={''.join(f'[{re.escape(column)}]' for column in columns)})"
 
 
 def _rare_end(literal: str) -> str:

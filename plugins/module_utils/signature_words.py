@@ -26,6 +26,25 @@ REFUSED = r"(?:getsockopt: |connect: )?connection refused"
 # kubelet repeats its errors as Events: one failure is not to be counted twice.
 EVENT = (r"Event\((?:v1|api)\.ObjectReference", r"Event occurred")
 
+# Where kubelet and runtimes print what a pod said, or what its author wrote: it may hold any words.
+QUOTED = (
+    # prober.go:107] "Probe failed" probeType="Readiness" pod="default/web" … output="what the probe said"
+    r"\bprober\.go:[0-9]",
+    r"\b[Pp]robe (?:failed|errored|warning)\b",
+    r"\b(?:[Rr]eadiness|[Ll]iveness|[Ss]tartup) probe\b",
+    # handlers.go:55] "Exec lifecycle hook for Container in Pod failed" … message="what the hook said"; PostStartHookError: …
+    r"\b(?:lifecycle hook|(?:PostStart|PreStop) ?[Hh]ook)",
+    # "ExecSync cmd from runtime service failed" err="…" containerID="…" cmd=["what the pod's author wrote"]
+    r"\bExecSync\b",
+    # container &Container{Name:web,Command:[…],Env:[…]} start failed in pod …: the other lines on it hold the error as well
+    r"\bContainer\{Name:",
+    # klog (kubernetes/klog internal/serialize) writes what has several lines as output=<, then each behind a tab
+    r"^\s",
+)
+NOT_KUBELETS_WORDS = (*EVENT, *QUOTED)
+# exec: "what the pod's author wrote": executable file not found in $PATH
+COMMAND = r"\bexec: \\{0,31}\""
+
 # Units by what runs in them. k3s, k0s, MicroK8s, MicroShift and RKE2 run several programs in one.
 _SERVERS = ("k0scontroller", "k3s", "microshift", "rke2-server", "snap.microk8s.daemon-kubelite")
 _AGENTS = ("k0sworker", "k3s-agent", "rke2-agent")

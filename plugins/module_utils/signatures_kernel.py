@@ -84,6 +84,12 @@ NEIGHBOUR_TABLE_OVERFLOW = Signature(
             versions="Linux 3.10 and newer",
             link=f"{_LINUX}/net/core/neighbour.c",
         ),
+        Wording(
+            anchor="Neighbour table overflow",
+            pattern=r"\bNeighbour table overflow",
+            versions="Linux before 3.10, for IPv4 and IPv6",
+            link="https://github.com/torvalds/linux/blob/v2.6.32/net/ipv4/route.c",
+        ),
     ),
 )
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature import Signature, Wording
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature_words import (
+    COMMAND,
     CONTAINER_ID,
     CONTAINER_NAME,
     CONTAINERD,
     CRIO,
     DOCKER,
-    EVENT,
     KUBELET,
+    NOT_KUBELETS_WORDS,
     QUOTE,
 )
 
@@ -42,7 +43,7 @@ DOCKER_NAME_CONFLICT = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *DOCKER),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="is already in use by container",
@@ -77,7 +78,7 @@ CONTAINERD_NAME_RESERVED = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *CONTAINERD),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="failed to reserve container name",
@@ -111,7 +112,7 @@ CONTAINERD_SANDBOX_NAME_RESERVED = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *CONTAINERD),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="failed to reserve sandbox name",
@@ -142,7 +143,7 @@ CRIO_NAME_RESERVED = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *CRIO),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="error reserving ",
@@ -168,7 +169,7 @@ CRIO_STORAGE_NAME_IN_USE = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *CRIO),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="You have to remove that container",
@@ -197,7 +198,7 @@ CRIO_CREATION_STAGE = Signature(
     ),
     sources=(JOURNAL,),
     units=(*KUBELET, *CRIO),
-    negatives=EVENT,
+    negatives=(*NOT_KUBELETS_WORDS, COMMAND),
     wordings=(
         Wording(
             anchor="Currently at stage",

@@ -9,6 +9,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JO
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature import Signature, Wording
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature_words import (
     API_SERVER,
+    COMMAND,
     CONTAINERD,
     CRIO,
     DOCKER,
@@ -17,6 +18,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.signature_words im
     KUBELET,
     KUBERNETES,
     PORT,
+    QUOTED,
     REFUSED,
 )
 
@@ -58,6 +60,7 @@ ETCD_DIAL_REFUSED = Signature(
     sources=(JOURNAL, POD),
     units=API_SERVER,
     containers=("kube-apiserver",),
+    negatives=(*QUOTED, COMMAND),
     # "operation was canceled" is noise of grpc (kubernetes/kubernetes#134080), and is no refusal.
     wordings=tuple(
         Wording(
@@ -99,6 +102,8 @@ BGP_NOT_ESTABLISHED = Signature(
 
 _NGINX = "https://github.com/nginx/nginx/blob/master/src/event/ngx_event_connect.c"
 
+_JDK = "https://github.com/openjdk/jdk/blob/master"
+
 CANNOT_ASSIGN_ADDRESS = Signature(
     id="cannot-assign-address",
     level="warning",
@@ -115,7 +120,12 @@ CANNOT_ASSIGN_ADDRESS = Signature(
     ),
     sources=(JOURNAL, POD),
     # Without IPv6, localhost's ::1 is tried first and gives the same error: harmless, and no port is missing.
-    negatives=(r"\[::1\]:[0-9]{1,5}: (?:(?:connect|bind): )?cannot assign",),
+    negatives=(
+        r"\[::1\]:[0-9]{1,5}: (?:(?:connect|bind): )?cannot assign",
+        r"EADDRNOTAVAIL ::1:",
+        # asyncio of Python, which has tried the other addresses of the name as well: [Errno 111] is of 127.0.0.1
+        r"Multiple exceptions: \[Errno",
+    ),
     wordings=(
         Wording(
             anchor="annot assign requested address",
@@ -143,6 +153,24 @@ CANNOT_ASSIGN_ADDRESS = Signature(
             ),
             versions="BIRD of Calico",
             link="https://github.com/projectcalico/calicoctl/issues/819",
+        ),
+        Wording(
+            anchor="Errno 99",
+            pattern=r"\[Errno 99\] (?:Cannot assign requested address|Address not available)",
+            versions="programs in Python",
+            link="https://github.com/psf/requests/issues/4664",
+        ),
+        Wording(
+            anchor="annot assign requested address",
+            pattern=r"\bjava\.net\.(?:Connect|NoRouteToHost|Socket)Exception: Cannot assign requested address",
+            versions="programs in Java",
+            link=f"{_JDK}/src/java.base/unix/native/libnet/net_util_md.c",
+        ),
+        Wording(
+            anchor="connect EADDRNOTAVAIL ",
+            pattern=rf"\bconnect EADDRNOTAVAIL (?P<destination>[0-9A-Fa-f.:]{{3,45}}:{PORT})\b",
+            versions="programs on Node.js",
+            link="https://github.com/nodejs/node/blob/main/lib/net.js",
         ),
     ),
 )

@@ -8,14 +8,16 @@ from __future__ import annotations
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature import Signature, Wording
 from ansible_collections.kubenode.doctor.plugins.module_utils.signature_words import (
-    EVENT,
     KUBELET,
     KUBERNETES,
     LABEL,
+    NOT_KUBELETS_WORDS,
     POD_NAME,
     POD_UID,
     QUOTE,
 )
+
+_K0S = "https://github.com/k0sproject/k0s/blob/main/pkg/supervisor/supervisor.go"
 
 # One line may tell of several containers of the pod.
 _CONTAINER = (
@@ -27,6 +29,16 @@ _POD_IN_TEXT = (
     rf'Error syncing pod (?P<uid>{POD_UID}) \("(?P<pod>{POD_NAME})_(?P<namespace>{LABEL})\({POD_UID}\)"\), skipping: '
 )
 _POD_IN_FIELDS = rf'" pod="(?P<namespace>{LABEL})/(?P<pod>{POD_NAME})" podUID="?(?P<uid>{POD_UID})'
+# k0s logs in logfmt what kubelet said: msg="E0619 … err=\"…\" pod=\"default/web-0\" podUID=\"…\"" component=kubelet
+_ESCAPED = r'\\{1,31}"'
+_POD_IN_WRAPPED_FIELDS = (
+    rf"{_ESCAPED} pod={_ESCAPED}(?P<namespace>{LABEL})/(?P<pod>{POD_NAME}){_ESCAPED}"
+    rf" podUID=(?:{_ESCAPED})?(?P<uid>{POD_UID})"
+)
+_POD_IN_WRAPPED_TEXT = (
+    rf"Error syncing pod (?P<uid>{POD_UID})"
+    rf" \({_ESCAPED}(?P<pod>{POD_NAME})_(?P<namespace>{LABEL})\({POD_UID}\){_ESCAPED}\), skipping: "
+)
 _POD_IN_JSON = (
     rf'"pod":\{{"name":"(?P<pod>{POD_NAME})","namespace":"(?P<namespace>{LABEL})"\}}',
     rf'"podUID":"(?P<uid>{POD_UID})"',
@@ -45,7 +57,7 @@ CONTAINER_NOT_CREATED = Signature(
     cure="Read the rest of the message: it holds the container runtime's own words.",
     sources=(JOURNAL,),
     units=KUBELET,
-    negatives=EVENT,
+    negatives=NOT_KUBELETS_WORDS,
     wordings=(
         Wording(
             anchor="Error syncing pod",
@@ -68,6 +80,20 @@ CONTAINER_NOT_CREATED = Signature(
             versions="kubelet 1.6 to 1.20",
             link=f"{KUBERNETES}/pull/37680",
         ),
+        Wording(
+            anchor="Error syncing pod",
+            pattern=_CONTAINER,
+            also=(_POD_IN_WRAPPED_FIELDS,),
+            versions="k0s with kubelet 1.21 and newer",
+            link=_K0S,
+        ),
+        Wording(
+            anchor="Error syncing pod",
+            pattern=_CONTAINER,
+            also=(_POD_IN_WRAPPED_TEXT,),
+            versions="k0s with kubelet 1.20",
+            link=_K0S,
+        ),
     ),
 )
 
@@ -86,7 +112,7 @@ SANDBOX_NOT_CREATED = Signature(
     ),
     sources=(JOURNAL,),
     units=KUBELET,
-    negatives=EVENT,
+    negatives=NOT_KUBELETS_WORDS,
     wordings=(
         Wording(
             anchor="with CreatePodSandboxError",

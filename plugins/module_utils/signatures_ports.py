@@ -27,6 +27,12 @@ _NODE_PORT = (
     rf" \((?:[0-9.]{{7,15}}|\[[0-9A-Fa-f:.]{{2,45}}\])?:(?P<port>{PORT})/(?:tcp|udp|sctp)[46]?\)"
 )
 
+# port={Description:nodePort for default/web:http IP: IPFamily:4 Port:36527 Protocol:TCP}
+_NODE_PORT_STRUCT = (
+    rf"\{{Description:nodePort for (?P<service>{LABEL}/{LABEL})(?::{LABEL})?"
+    rf" IP:[0-9A-Fa-f.:]{{0,45}} IPFamily:[46]? Port:(?P<port>{PORT}) Protocol:"
+)
+
 NODEPORT_BIND_FAILED = Signature(
     id="nodeport-bind-failed",
     level="warning",
@@ -56,8 +62,15 @@ NODEPORT_BIND_FAILED = Signature(
             anchor="open port, skipping it",
             pattern=_NODE_PORT,
             also=(_IN_USE,),
-            versions="the last kube-proxy that opened NodePorts, such as 1.23.0",
+            versions="kube-proxy and OpenShift's sdn, around 1.21",
             link=f"{KUBERNETES}/issues/107170",
+        ),
+        Wording(
+            anchor="open port, skipping it",
+            pattern=_NODE_PORT_STRUCT,
+            also=(_IN_USE,),
+            versions="the last kube-proxy that opened NodePorts, such as 1.23.0",
+            link=f"{KUBERNETES}/blob/v1.23.0/pkg/proxy/iptables/proxier.go",
         ),
     ),
 )

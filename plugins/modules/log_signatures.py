@@ -19,6 +19,9 @@ description:
   - A unit's entries in the journal are looked at back to its last start, those of units that keep the clock through the whole window.
     Of each container the logs of the newest two attempts are looked at, those of system namespaces first; their window counts
     back from each log's last line, since a dead container's last words matter however old they are.
+  - Errors that any program may have are looked for in all other services and in what systemd says as well, through the whole window.
+  - Where RKE2 or k3s let kubelet or containerd write to files of their own, the ends of these are read as the logs of V(kubelet) and
+    V(containerd).
   - Secrets in lines are blackened, as far as they can be told, and control characters are taken out.
   - Starts C(journalctl), which reads the journal, and no other program. Without root only what may be read is looked at, which
     RV(missing) then says.
@@ -34,7 +37,9 @@ options:
     type: int
     default: 86400
   sources:
-    description: Which logs to look at. V(journal) is what units wrote to it, V(kernel) the kernel's ring, V(pods) the logs of containers.
+    description:
+      - Which logs to look at. V(journal) is what units wrote to it, or to the files that RKE2 and k3s have instead, V(kernel) the kernel's
+        ring, V(pods) the logs of containers.
     type: list
     elements: str
     choices: [kernel, journal, pods]
@@ -42,13 +47,14 @@ options:
   journal:
     description:
       - A folder with files of a journal that was saved, or that is another machine's. The node's own journal when left out.
+      - With it, no files of RKE2 and k3s are read.
       - Where the kernel's ring cannot be read, its messages are taken from there as well.
     type: path
   max_bytes:
     description:
       - At most so many bytes are taken from the journal, and as many from the logs of containers.
-      - One unit gets half of what is left, the log of one attempt of a container a 64th (by default 512 KiB), or less where there
-        are many, so that all are looked at.
+      - One unit gets half of what is left, a file of RKE2 or k3s an eighth of all, the log of one attempt of a container a 64th (by default
+        512 KiB), or less where there are many, so that all are looked at.
       - Where C(journalctl) itself can search (systemd 237 and newer, built with PCRE2), only what it finds counts.
     type: int
     default: 33554432
@@ -115,7 +121,9 @@ found:
       returned: always
       sample: journal
     unit:
-      description: The unit that wrote it to the journal, or of which systemd wrote it. Null elsewhere.
+      description:
+        - The unit that wrote it to the journal, or of which systemd wrote it. Null elsewhere.
+        - V(kubelet) or V(containerd) for what these wrote to a file of RKE2 or k3s.
       type: str
       returned: always
       sample: kubelet.service
@@ -203,7 +211,8 @@ scanned:
       sample: journal
     name:
       description:
-        - The unit, V(kernel ring), or V(pod logs) for all logs of containers together.
+        - The unit, the path of a file of RKE2 or k3s, V(other services) for all that are not read by themselves, V(kernel ring), or V(pod logs)
+          for all logs of containers together.
         - V(kernel's journal) is what journald took over from the kernel, where the ring itself cannot be read.
       type: str
       returned: always

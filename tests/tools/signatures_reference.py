@@ -37,12 +37,25 @@ What the module `log_signatures`, and the section `logs` of a snapshot, look for
 
 A signature has one wording or several, since programs change their words. One that is found in a line counts once for each set of fields, such \
 as the container's name or the port; the answer holds how often, when first and last, and the newest line as a sample. A sample has at most 600 \
-characters, no control characters, and `[redacted]` in place of what looks like a secret: passwords, tokens, authorization headers, keys, the values \
-of environment variables. Of each line the first 64 Ki characters are looked at.
+characters, no control characters, and `[redacted]` in place of what looks like a secret. Of each line the first 64 Ki characters are looked at.
+
+A secret is known by what stands in front of it (a name that holds `password`, `pass`, `token`, `secret`, `credential`, `api_key` and the like, with its \
+value, list or object; authorization and cookie headers; signatures in addresses, `user:password@`; the environment as kubelet prints it, `-e NAME=`) or \
+by its form (private keys, web tokens, tokens of kubeadm, GitHub, GitLab and Slack, ids of keys of AWS, long base64). That is the best that can be done, \
+no promise: a secret that is a word like any other, such as `-p hunter2`, is shown. Treat samples as you treat the logs.
 
 A line that somebody else quotes is not counted: a signature is looked for only where the program that says it writes its log, and not in the Events \
-by which kubelet repeats its errors. Whoever can name a container or write into a log can still make a line up: a signature is a hint, which a rule holds \
-against what else is seen.
+by which kubelet repeats its errors. Signatures that name containers, their holders or etcd are not looked for where kubelet prints the words of a pod: \
+output of probes and of lifecycle hooks, commands, specifications. Whoever can name a container or write into a log can still make a line up: a \
+signature is a hint, which a rule holds against what else is seen.
+
+In the journal, the units that a signature names are read one by one, back to their last start; what a signature of no unit is about is looked for in all \
+other services (the first 250 of them that have ever written) and in systemd's own words as well, through the whole window, with the time and bytes that \
+are left. RKE2's kubelet and containerd, and k3s' containerd, write to files below `/var/lib/rancher`, whose ends are read as the logs of the units \
+`kubelet` and `containerd`; what was rotated is not.
+
+Not looked for: systemd's "Time has been changed". It is said at each change of the clock, also at that of every start, and tells neither by how much \
+nor in which direction; those who set the clock say both.
 
 The level is how bad it is where nothing more is known. Rules that know more (see [rules](rules.md)) may say something else.
 
@@ -74,6 +87,8 @@ def _section(one: Signature) -> Iterator[str]:
 def _place(one: Signature, source: str) -> str:
     names = {JOURNAL: one.units, POD: one.containers}.get(source, ())
     what = {JOURNAL: "of the units", POD: "of containers named"}.get(source, "")
+    if source == JOURNAL and not names:
+        return f"{_PLACES[source]}, of all services and of systemd"
     return f"{_PLACES[source]}, {what} {_listed(names)}" if names else _PLACES[source]
 
 

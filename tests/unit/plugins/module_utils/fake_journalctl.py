@@ -38,6 +38,10 @@ sys.stdout.flush()
 sys.stderr.write(told["complaint"])
 if told["hang"]:
     time.sleep(1000)
+if "--field" in options:
+    for value in {entry.get(options["--field"]) for entry in told["entries"]} - {None}:
+        print(value)
+    sys.exit(0)
 groups, group = [], []
 terms = [part for part in arguments if not part.startswith("-")]
 if "+" in terms[:1] + terms[-1:]:

@@ -134,8 +134,57 @@ ETCD_CANCELED = (
     r' canceled"'
 )
 
+# k0s logs in logfmt what kubelet said, one more level of quotes; a line of k0sproject/k0s#4680 around that of k3s-io/k3s#4844.
+K0S = unit("k0sworker")
+
+
+def wrapped(line):
+    """As k0s writes a line of kubelet."""
+    escaped = line.replace("\\", "\\\\").replace('"', '\\"')
+    return f'time="2024-07-08 08:46:26" level=info msg="{escaped}" component=kubelet stream=stderr'
+
+
+# Words of a pod, each quoted as kubelet or a runtime quotes them.
+QUOTED = {
+    "a probe": r'I1121 14:42:00.1     930 prober.go:107] "Probe failed" probeType="Readiness" pod="default/evil" podUID="x" output="%s"',
+    "a probe that is JSON": r'{"caller":"prober/prober.go:107","msg":"Probe failed","pod":{"name":"evil"},"output":"%s"}',
+    "a probe before 1.21": 'I1121 14:42:00.1     930 prober.go:116] Readiness probe for "evil_default(x):web" failed (failure): %s',
+    "a probe's second line": "\t%s",
+    "a hook": r'E1121 14:42:00.1     930 handlers.go:55] "Exec lifecycle hook for Container in Pod failed" err="x" message="%s"',
+    "a hook before 1.21": 'W1121 14:42:00.1     930 handlers.go:60] Exec lifecycle hook ([x]) for Container "web" failed, message: "%s"',
+    "a hook as a pod's error": r'E1121 14:42:00.1 930 pod_workers.go:1298] "Error syncing pod, skipping" err="failed to \"StartContainer\" for'
+    r' \"web\" with PostStartHookError: \"%s\""',
+    "a command": r'E1121 14:42:00.1     930 remote_runtime.go:496] "ExecSync cmd from runtime service failed" err="x" cmd=["%s"]',
+    "a specification": "E1121 14:42:00.1     930 kuberuntime_manager.go:1256] container &Container{Name:web,Command:[%s],} start failed",
+}
+STARTED = r'E1121 14:42:00.1 930 remote_runtime.go:343] "StartContainer failed" err="OCI runtime create failed: exec: \"%s\": not found"'
+
+
+RESERVED = r"failed to reserve %s name \"a_b_default_x_3\": name \"a_b_default_x_3\" is reserved for \"eced85378630\""
+WORDS = {
+    "docker": r"Conflict. The container name \"/k8s_a_b_default_x_3\" is already in use by container \"eced85378630\".",
+    "container": RESERVED % "container",
+    "sandbox": RESERVED % "sandbox",
+    "ctr": "error reserving ctr name k8s_a_b_default_x_3 for id eced85378630: name is reserved",
+    "storage": r"the container name \"k8s_a_b_default_x_3\" is already in use by eced85378630. You have to remove that container to be"
+    " able to reuse that name",
+    "stage": "Creation of container k8s_a_b_default_x_3 not yet finished. Currently at stage container storage creation. Waiting",
+    "etcd": "dial tcp 127.0.0.1:2379: connect: connection refused",
+}
+
+
+def quoted(words, how=QUOTED):
+    return [Miss(name, KUBELET, text % words) for name, text in how.items()]
+
+
 LINES: Dict[str, List[Line]] = {
     "docker-name-conflict": [
+        Line(
+            "seed 002, in k0s",
+            K0S,
+            wrapped(SEED_002),
+            {"name": APISERVER_24, "holder": "eced8537863007db9a915924785306b26238cabbd3feec0e5226e2ad0710807b"},
+        ),
         Line(
             "seed 002",
             KUBELET,
@@ -199,6 +248,7 @@ LINES: Dict[str, List[Line]] = {
         ),
     ],
     "containerd-name-reserved": [
+        Line("k3s-io/k3s#4844, in k0s", K0S, wrapped(K3S_4844), HELLO_RESERVED),
         Line("k3s-io/k3s#4844", K3S, K3S_4844, HELLO_RESERVED),
         Line("the same as JSON", KUBELET, K3S_4844_JSON, HELLO_RESERVED),
         Line(
@@ -318,6 +368,27 @@ LINES: Dict[str, List[Line]] = {
         ),
     ],
     "container-not-created": [
+        Line("k3s-io/k3s#4844, in k0s", K0S, wrapped(K3S_4844), HELLO),
+        Line(
+            "seed 002, in k0s",
+            K0S,
+            wrapped(SEED_002),
+            {
+                "pod": "kube-apiserver-pi-master1",
+                "namespace": "kube-system",
+                "uid": "1403dda53affdfee1130475a6d9609da",
+                "container": "kube-apiserver",
+                "reason": "CreateContainerError",
+            },
+        ),
+        Line(
+            "made from the last: a command that is not there is no quotation here",
+            KUBELET,
+            K3S_4844.replace("CreateContainerError", "RunContainerError").replace(
+                "failed to reserve", r"exec: \\\"x\\\": failed to reserve"
+            ),
+            {**HELLO, "reason": "RunContainerError"},
+        ),
         Line(
             "seed 002",
             KUBELET,
@@ -429,6 +500,13 @@ LINES: Dict[str, List[Line]] = {
         ),
     ],
     "nodeport-bind-failed": [
+        Line(
+            'made from kube-proxy 1.23.0\'s openPort, and a log of it that says "Opened local port"',
+            KUBE_PROXY,
+            """E1214 18:44:12.395807   98073 proxier.go:1464] "can't open port, skipping it" err="listen tcp4 :30082: bind: address already in"""
+            """ use" port={Description:nodePort for istio-system/istio-ingressgateway:status-port IP: IPFamily:4 Port:30082 Protocol:TCP}""",
+            {"port": "30082", "service": "istio-system/istio-ingressgateway"},
+        ),
         Line(
             "seed 000",
             KUBE_PROXY,
@@ -549,6 +627,8 @@ LINES: Dict[str, List[Line]] = {
         Line("Linux 2.6", KERNEL_RING, "possible SYN flooding on port 4671. Sending cookies.", {"port": "4671"}),
     ],
     "neighbour-table-overflow": [
+        Line("many, Linux 2.6", KERNEL_RING, "Neighbour table overflow.", {}),
+        Line("Linux 2.6, net/ipv6/route.c", KERNEL_RING, "ipv6: Neighbour table overflow.", {}),
         Line("many", KERNEL_RING, "neighbour: arp_cache: neighbor table overflow!", {"table": "arp_cache"}),
         Line("many", KERNEL_RING, "neighbour: ndisc_cache: neighbor table overflow!", {"table": "ndisc_cache"}),
     ],
@@ -606,6 +686,31 @@ LINES: Dict[str, List[Line]] = {
         ),
     ],
     "cannot-assign-address": [
+        Line(
+            "psf/requests#4664 and many",
+            APPLICATION,
+            "urllib3.exceptions.NewConnectionError: <urllib3.connection.HTTPConnection object at 0x7f>: Failed to establish a new connection:"
+            " [Errno 99] Cannot assign requested address",
+            {},
+        ),
+        Line(
+            "many, Java",
+            APPLICATION,
+            "Caused by: java.net.ConnectException: Cannot assign requested address (connect failed)",
+            {},
+        ),
+        Line(
+            "many, Java 11 and newer",
+            APPLICATION,
+            "java.net.NoRouteToHostException: Cannot assign requested address (Address not available)",
+            {},
+        ),
+        Line(
+            "many, Node.js",
+            APPLICATION,
+            "Error: connect EADDRNOTAVAIL 10.96.0.10:3011 - Local (0.0.0.0:0)",
+            {"destination": "10.96.0.10:3011"},
+        ),
         Line(
             "k#6788, Go before 1.4",
             APPLICATION,
@@ -751,6 +856,8 @@ LINES: Dict[str, List[Line]] = {
 
 MISSES: Dict[str, List[Miss]] = {
     "docker-name-conflict": [
+        *quoted(WORDS["docker"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["docker"]),
         Miss(
             "a person's docker run",
             DOCKERD,
@@ -770,6 +877,8 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("an unknown unit", Origin(JOURNAL, None, None), SEED_002),
     ],
     "containerd-name-reserved": [
+        *quoted(WORDS["container"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["container"]),
         Miss(
             "containerd's registrar",
             CONTAINERD,
@@ -783,6 +892,8 @@ MISSES: Dict[str, List[Miss]] = {
         ),
     ],
     "containerd-sandbox-name-reserved": [
+        *quoted(WORDS["sandbox"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["sandbox"]),
         Miss(
             "containerd's registrar",
             CONTAINERD,
@@ -791,10 +902,14 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("a container's name", K3S, K3S_4844),
     ],
     "crio-name-reserved": [
+        *quoted(WORDS["ctr"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["ctr"]),
         Miss("the line after it", CRIO, CRIO_8884_STAGE),
         Miss("no name of Kubernetes", CRIO, "error reserving ctr name web for id 924e0f70d446: name is reserved"),
     ],
     "crio-storage-name-in-use": [
+        *quoted(WORDS["storage"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["storage"]),
         Miss(
             "podman's own container",
             CRIO,
@@ -804,6 +919,8 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("Docker's", KUBELET, SEED_002),
     ],
     "crio-creation-stage": [
+        *quoted(WORDS["stage"]),
+        Miss("a command that is not there", KUBELET, STARTED % WORDS["stage"]),
         Miss(
             "CRI-O before late 2022",
             CRIO,
@@ -812,6 +929,8 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("somebody else's stages", CRIO, "Currently at stage two of three."),
     ],
     "container-not-created": [
+        *quoted(K3S_4844.replace('"', r"\"")),
+        *quoted(K3S_4844),
         Miss(
             "k3s-io/k3s#11362: it was created, and fails",
             KUBELET,
@@ -829,6 +948,7 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("said again as an Event", KUBELET, 'event.go:291] "Event occurred" ' + K3S_4844),
     ],
     "sandbox-not-created": [
+        *quoted(K_107561.replace('"', r"\"")),
         Miss(
             "a sandbox that cannot be stopped",
             KUBELET,
@@ -838,6 +958,7 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("a container", K3S, K3S_4844),
     ],
     "etcd-dial-refused": [
+        *[miss._replace(origin=K3S) for miss in quoted(WORDS["etcd"])],
         Miss("k#134080: noise of grpc", API_SERVER, ETCD_CANCELED),
         Miss("the same with an address", API_SERVER, "dial tcp 127.0.0.1:2379: operation was canceled"),
         Miss("another port that ends so", API_SERVER, "dial tcp 127.0.0.1:12379: connect: connection refused"),
@@ -939,6 +1060,13 @@ MISSES: Dict[str, List[Miss]] = {
         Miss("open files", DOCKERD, DOCKER_FILES),
     ],
     "cannot-assign-address": [
+        Miss("no IPv6, Node.js", APPLICATION, "Error: connect EADDRNOTAVAIL ::1:5432 - Local (:::0)"),
+        Miss(
+            "no IPv6, asyncio",
+            APPLICATION,
+            "OSError: Multiple exceptions: [Errno 111] Connect call failed ('127.0.0.1', 5432), [Errno 99] Cannot assign requested address",
+        ),
+        Miss("Java's listener", APPLICATION, "java.net.BindException: Cannot assign requested address (Bind failed)"),
         Miss("no IPv6", KUBELET, "dial tcp [::1]:443: connect: cannot assign requested address"),
         Miss("no IPv6, with a source", KUBELET, "dial udp [::]:0->[::1]:53: connect: cannot assign requested address"),
         Miss("a listener", APPLICATION, "listen tcp 10.0.0.7:80: bind: cannot assign requested address"),

@@ -86,10 +86,11 @@ def node(tmp_path, monkeypatch):
 
 
 def scanned(told):
-    """What is told of each unit but its numbers of bytes."""
+    """What is told of each unit that is read by itself but its numbers of bytes."""
     return {
         one["name"]: (one["from"], one["to"], one["lines"], one["stopped"])
         for one in (entry.told() for entry in told.scanned)
+        if one["name"] != journal.OTHERS
     }
 
 
@@ -108,6 +109,102 @@ def test_the_units_that_wrote_and_no_others(node):
     ]
     assert list(scanned(told)) == ["chrony.service", "kubelet.service", "docker.service"]
     assert told.missing == []
+
+
+FILES = "accept4: too many open files"
+
+
+def others(told):
+    return [(one.begin, one.end, one.lines, one.stopped) for one in told.scanned if one.name == journal.OTHERS]
+
+
+def test_what_any_program_may_say_is_looked_for_in_all_services(node):
+    """Signatures that are of no unit: beside the units that are known, whoever has written, and systemd itself."""
+    node.say(BEGIN - 50, FILES, unit="node-exporter.service")
+    node.say(BEGIN + 10, FILES, unit="node-exporter.service")
+    node.say(BEGIN + 20, "Failed to allocate directory watch: Too many open files", unit="init.scope", _PID="1")
+    node.say(BEGIN + 30, FILES, unit="user@1000.slice")
+    node.say(BEGIN + 40, CONFLICT, unit="node-exporter.service")
+    node.say(BEGIN + 50, FILES, run=NEW)
+    node.say_about(BEGIN + 60, "kubelet.service: " + FILES, "kubelet.service", run=NEW)
+    listener, told, _answer = node.look()
+    assert [(line.when - BEGIN, line.origin.unit) for line in listener.lines] == [
+        (60, "kubelet.service"),
+        (50, "kubelet.service"),
+        (20, "init.scope"),
+        (10, "node-exporter.service"),
+    ]
+    assert others(told) == [(BEGIN, BEGIN + 60, 2, "window")]
+    assert told.missing == []
+
+
+def test_others_are_not_asked_for_what_is_of_units(node):
+    node.say(BEGIN + 10, FILES, unit="node-exporter.service")
+    _listener, told, _answer = node.look(signatures=["docker-name-conflict"])
+    assert others(told) == []
+
+
+def test_no_time_is_left_for_others(node, monkeypatch):
+    node.say(BEGIN + 10, CONFLICT, run=NEW)
+    oldest = journalctl.Journalctl.oldest
+
+    def slow(self, matches):
+        self._deadline.__init__(0)
+        return oldest(self, matches)
+
+    monkeypatch.setattr(journalctl.Journalctl, "oldest", slow)
+    _listener, told, _answer = node.look()
+    assert {"what": journal.OTHERS, "why": "there was no time left to ask them: raise timeout"} in told.missing
+
+
+def test_not_all_of_very_many_services(node):
+    for number in range(journal._OTHERS_LIMIT + 3):
+        node.journalctl._entries.append(
+            {
+                "__REALTIME_TIMESTAMP": str(int((BEGIN + 1) * 1e6)),
+                "MESSAGE": FILES,
+                "_SYSTEMD_UNIT": f"s{number:03d}.service",
+            }
+        )
+    node.say(BEGIN + 10, "fine", run=NEW)
+    listener, told, _answer = node.look()
+    assert len(listener.lines) == journal._OTHERS_LIMIT
+    assert told.missing == [{"what": journal.OTHERS, "why": "3 of 253 were not asked: they are too many"}]
+
+
+@pytest.mark.parametrize(
+    ("slow", "lines", "begin"),
+    [
+        # The newest part of the window, a sixteenth, is read by itself where nothing was found in time.
+        (1, [CONFLICT + " new"], NOW - 5 - SINCE / 16),
+        (2, [], None),
+    ],
+)
+def test_the_newest_part_of_a_unit_that_is_too_slow(node, monkeypatch, slow, lines, begin):
+    node.say(BEGIN - 10, "first", run=NEW)
+    node.say(BEGIN + 10, CONFLICT + " old", run=NEW)
+    node.say(NOW - 10, CONFLICT + " new", run=NEW)
+    node.say(NOW - 5, "fine", run=NEW)
+    read, searches = journalctl.Journalctl.read, []
+
+    def late(self, matches, since, anchors, deadline, max_bytes, reading):
+        if "_SYSTEMD_UNIT=kubelet.service" not in matches:
+            return
+        searches.append(since)
+        if len(searches) <= slow:
+            reading.stopped = "budget"
+        else:
+            yield from read(self, matches, since, anchors, deadline, max_bytes, reading)
+
+    monkeypatch.setattr(journalctl.Journalctl, "read", late)
+    listener, told, _answer = node.look()
+    assert listener.texts == lines
+    assert searches == [BEGIN, NOW - 5 - SINCE / 16]
+    assert scanned(told)["kubelet.service"] == (begin, NOW - 5, len(lines), "budget")
+    (gap,) = told.missing
+    assert gap["what"] == "kubelet.service"
+    assert ("only what is newer than" in gap["why"]) == bool(lines)
+    assert gap["why"].endswith("raise timeout")
 
 
 def test_lines_of_one_place_share_one_origin(node):

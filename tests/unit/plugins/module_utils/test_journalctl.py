@@ -187,6 +187,34 @@ def test_one_that_hangs(fake):
 @pytest.mark.parametrize(
     ("script", "why"),
     [
+        ('yes \'{"MESSAGE":"x"}\'', "journalctl prints more than the one entry that it was asked for"),
+        ("cat /dev/zero", "journalctl prints more than 1 MiB when it is asked for one entry"),
+    ],
+)
+def test_one_that_floods(tmp_path, monkeypatch, script, why):
+    """That is no hang, and no empty journal either."""
+    monkeypatch.setattr(journalctl, "_ONE_ENTRY", 1 << 20)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    version = 'case "$*" in *--version*) echo "systemd 252"; echo +PCRE2; exit 0;; esac'
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\n{version}\n{script}\n")
+    (tmp_path / "journalctl").chmod(0o755)
+    asked, _told = begin()
+    with pytest.raises(JournalctlError, match=f"^{why}$"):
+        asked.newest(KUBELET)
+
+
+def test_no_time_is_not_a_hang(fake):
+    fake.say(10, "name is taken")
+    asked, told = begin(seconds=60.0)
+    asked._deadline = Deadline(0)
+    assert asked.newest(KUBELET) is None
+    why = "there was no time left to ask for all that is needed: raise timeout"
+    assert told.missing == [{"what": "journal", "why": why}]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
         (None, "there is no journalctl: this node has no systemd, or is a container without it"),
         ("exit 0", "journalctl does not tell its version: it says nothing"),
         (r"printf 'BusyBox \033[1m'", "journalctl does not tell its version: BusyBox ?[1m"),

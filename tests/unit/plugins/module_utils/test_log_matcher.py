@@ -236,9 +236,9 @@ def test_rubbish():
     anchors = [wording.anchor for signature in signatures.SIGNATURES for wording in signature.wordings]
     origins = [KUBELET, CHRONY, KERNEL_RING, pod(1), pod(2, "kube-apiserver"), Origin(JOURNAL, None, None)]
     matcher = Matcher(signatures.SIGNATURES)
-    for _ in range(500):
-        pieces = [bytes(chance.randrange(256) for _ in range(chance.randrange(60))).decode("utf-8", "surrogateescape")]
-        pieces += [chance.choice(anchors), "\ud800", "".join(chr(chance.randrange(0x10000)) for _ in range(20))]
+    for _count in range(500):
+        pieces = [bytes(chance.randrange(256) for _count in range(chance.randrange(60))).decode("utf-8", "surrogateescape")]
+        pieces += [chance.choice(anchors), "\ud800", "".join(chr(chance.randrange(0x10000)) for _count in range(20))]
         chance.shuffle(pieces)
         matcher.feed(LogLine("".join(pieces), chance.choice([None, 1.0]), chance.choice(origins)))
     for entry in matcher.found(10_000)[0]:
@@ -322,6 +322,26 @@ PEM_BODY = "MIIEowIBAAKCAQEAwJ0b7Zc5y3h1Zk5uY2F0ZWQgZm9yIHRoZSB0ZXN0IG9ubHk="
         rf"key: -----BEGIN PRIVATE KEY-----\n{HIDDEN}\n-----END PRIVATE KEY-----\n",
         f"Bea\x1b[0mrer {HIDDEN}",
         f"pass\u200bword={HIDDEN}",
+        f"DB_PASS={HIDDEN}",
+        f"dbpass: {HIDDEN}",
+        f"PASSWD {HIDDEN}",
+        f"password {HIDDEN}",
+        f'the password is "{HIDDEN}"',
+        f"docker run -e KEY={HIDDEN} -e OTHER={HIDDEN}",
+        f"--env='KEY={HIDDEN}'",
+        f'{{"password":["{HIDDEN}", "x {HIDDEN}"]}}',
+        f'{{"password": {{"value": "{HIDDEN}"}}}}',
+        f'{{"secret": {{"data": {{"a": "{HIDDEN}"}}, "b": "{HIDDEN}"}}}}',
+        f'{{"tokens": [["{HIDDEN}"], ["{HIDDEN}"]]}}',
+        f"Cookie: session={HIDDEN}; other={HIDDEN}",
+        f'"Set-Cookie":["sid={HIDDEN}; Path=/"]',
+        f"https://h/x?sig={HIDDEN}&se=1",
+        f"signature={HIDDEN}",
+        f"&X-Amz-Signature={HIDDEN}&X-Amz-Security-Token={HIDDEN}",
+        f"client_secret%3D{HIDDEN}%26x",
+        f"%22password%22%3A%22{HIDDEN}%22",
+        f"psk={HIDDEN}",
+        f'{{"auths":{{"r.example":{{"auth":"{HIDDEN}"}}}}}}',
     ],
 )
 def test_secrets_are_redacted(text):
@@ -333,7 +353,19 @@ def test_secrets_are_redacted(text):
 
 
 @pytest.mark.parametrize(
-    "secret", [JWT, PEM_BODY, "abcdef.0123456789abcdef"], ids=["web token", "base64", "bootstrap token"]
+    "secret",
+    [
+        JWT,
+        PEM_BODY,
+        "abcdef.0123456789abcdef",
+        "ghp_" + "aB3d" * 9,
+        "gho_" + "aB3d" * 9,
+        "github_pat_" + "11ABCDEFG0_" * 4,
+        "glpat-" + "aB3d" * 5,
+        "AKIAIOSFODNN7EXAMPLE",
+        "ASIAIOSFODNN7EXAMPLE",
+        "xoxb-123456789012-abcdef",
+    ],
 )
 def test_secrets_are_known_by_their_form(secret):
     assert sample_of(f"got {secret}: too many open files") == f"got {log_sample.REDACTED}: too many open files"
@@ -357,6 +389,7 @@ def test_what_is_no_secret_is_shown():
     text = (
         f'Conflict. The container name "/{"k8s_" + "a" * 60}_kube-system_1403dda53affdfee1130475a6d9609da_24" is already in use by'
         f' container "{HOLDER}". invalid bearer token, token not found, secret "db" not found,'
+        " password authentication failed, password is required, all checks passed: 3, bypass=true, kernel -e x,"
         " image sha256:4958a2396b164958a2396b164958a2396b164958a2396b164958a2396b164958: too many open files"
     )
     assert sample_of(text) == text
@@ -372,6 +405,16 @@ def test_many_secrets_cost_no_more_than_their_length():
         "Authorization:",
         "\x1b]",
         "A" * 59 + "=",
+        "password=[",
+        "password={",
+        "secret={" + "{a}" * 17,
+        "Cookie: ",
+        "cookie=a;b",
+        "--env A=",
+        "password is ",
+        "x-amz-a",
+        "%22" * 16 + "password",
+        '"' * 16,
     ):
         text = piece * (5000 // len(piece)) + ": too many open files"
         assert len(sample_of(text)) <= log_sample.LIMIT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import journalctl, kernel_ring, log_scan
+from ansible_collections.kubenode.doctor.plugins.module_utils import journalctl, kernel_ring, log_files, log_scan
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import KERNEL, LogLine, Origin
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.fake_journalctl import FakeJournalctl
@@ -98,6 +98,22 @@ def test_a_journal_of_somewhere_else(node, tmp_path):
     (node.root / "var/log/journal/system.journal").rename(tmp_path / "system.journal")
     assert brief(node.look(sources=["journal"])) == []
     assert brief(node.look(sources=["journal"], journal=str(tmp_path))) == EVERYTHING[1:2]
+
+
+def test_files_that_take_the_journals_place(node):
+    """Of RKE2 and k3s; they are this node's, and say nothing of a journal that is from elsewhere."""
+    place = node.root / log_files.PLACES[1].path.lstrip("/")
+    place.parent.mkdir(parents=True)
+    name = f"etcd_etcd-a_kube-system_{UID}_2"
+    said = rf"failed to reserve container name \"{name}\": name \"{name}\" is reserved for \"{HOLDER}\""
+    place.write_text(f'time="2026-11-18T11:00:00.5Z" level=error msg="CreateContainer failed" error="{said}"\n')
+    section = node.look(sources=["journal"])
+    assert brief(section) == [EVERYTHING[1], ("containerd-name-reserved", "journal", 1)]
+    assert section["found"][1]["unit"] == "containerd"
+    assert [one["name"] for one in section["scanned"]] == ["kubelet.service", log_files.PLACES[1].path]
+    assert section["missing"] == []
+    elsewhere = str(node.root / "var/log/journal")
+    assert brief(node.look(sources=["journal"], journal=elsewhere)) == EVERYTHING[1:2]
 
 
 @pytest.mark.parametrize(

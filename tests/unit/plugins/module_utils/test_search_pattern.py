@@ -20,7 +20,8 @@ ANCHORS = sorted({wording.anchor for signature in SIGNATURES for wording in sign
     [
         (["abc"], "abc"),
         (["a.c("], r"a\.c\("),
-        (["abx", "abz"], "ab(?:x|z)"),
+        (["abx", "abz"], "(?=[a][b][xz])ab(?:x|z)"),
+        (["ax", "abz"], "a(?:bz|x)"),
         # One that another begins with finds that as well.
         (["ab", "abz"], "ab"),
         # "z" is rare and still leaves enough to be recognised; "k" does not.

@@ -13,7 +13,12 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import signatures
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import JOURNAL, SOURCES, LogLine, Origin
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_matcher import Matcher
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils import regex_work
-from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.signature_lines import LINES, MISSES
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.signature_lines import (
+    K3S,
+    LINES,
+    MISSES,
+    WORDS,
+)
 
 BY_ID = {signature.id: signature for signature in signatures.SIGNATURES}
 # Rules read these.
@@ -73,6 +78,12 @@ def test_a_line_of_it(name, line):
 @pytest.mark.parametrize(("name", "miss"), cases(MISSES))
 def test_a_line_that_is_not_it(name, miss):
     assert name not in found(miss.text, miss.origin), miss.known_from
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_words_that_are_no_ones_when_they_are_quoted_are_some_ones_else(words):
+    """So that the misses among the tables miss because they are quoted."""
+    assert len(found(f'E1121 14:42:00.1     930 remote_runtime.go:394] "failed" err="{words}"', K3S)) == 1
 
 
 @pytest.mark.parametrize("name", signatures.IDS)
