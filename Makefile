@@ -49,7 +49,7 @@ lint: .venv/installed-dev ## ruff, mypy, ansible-lint, yamllint, shellcheck, ant
 sanity: .venv/installed-dev ## ansible-test sanity, without a single ignore
 	@tests/run.sh $@
 
-units: .venv/installed-dev ## ansible-test units, on every supported Python that is here
+units: .venv/installed-dev ## Unit tests, on every supported Python that is here
 	@tests/run.sh $@
 
 contract: .venv/installed-dev ## Documentation and code say the same

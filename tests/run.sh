@@ -63,7 +63,7 @@ run_sanity() {
 }
 
 run_units() {
-    stage "ansible-test units" tests/tools/ansible-test.sh units
+    stage "unit tests" tests/tools/units.sh
 }
 
 run_contract() {

@@ -173,8 +173,8 @@ WORDS = {
 }
 
 
-def quoted(words, how=QUOTED):
-    return [Miss(name, KUBELET, text % words) for name, text in how.items()]
+def quoted(words, how=None):
+    return [Miss(name, KUBELET, text % words) for name, text in (how or QUOTED).items()]
 
 
 LINES: Dict[str, List[Line]] = {

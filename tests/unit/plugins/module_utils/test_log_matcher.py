@@ -237,7 +237,9 @@ def test_rubbish():
     origins = [KUBELET, CHRONY, KERNEL_RING, pod(1), pod(2, "kube-apiserver"), Origin(JOURNAL, None, None)]
     matcher = Matcher(signatures.SIGNATURES)
     for _count in range(500):
-        pieces = [bytes(chance.randrange(256) for _count in range(chance.randrange(60))).decode("utf-8", "surrogateescape")]
+        pieces = [
+            bytes(chance.randrange(256) for _count in range(chance.randrange(60))).decode("utf-8", "surrogateescape")
+        ]
         pieces += [chance.choice(anchors), "\ud800", "".join(chr(chance.randrange(0x10000)) for _count in range(20))]
         chance.shuffle(pieces)
         matcher.feed(LogLine("".join(pieces), chance.choice([None, 1.0]), chance.choice(origins)))

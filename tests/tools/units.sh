@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Unit tests on every supported Python that is here. On the oldest, the newest and the one of this checkout ansible-test runs them, which
+# gives each test a process of its own. On those in between pytest alone runs those of the node's code, in a third of the time.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit
+
+path=$(tests/tools/pythons.sh) || exit
+IFS=: read -ra directories <<<"$path"
+versions=()
+for directory in "${directories[@]}"; do
+    versions+=("$(basename "$(dirname "$directory")")")
+done
+own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# As on a node: Ansible's own code, and none of the libraries of its environment.
+library=$(mktemp -d)
+trap 'rm -rf "$library"' EXIT
+ln -s "$(echo "$PWD"/.venv/lib/python3*/site-packages/ansible)" "$library/ansible"
+
+status=0
+for number in "${!versions[@]}"; do
+    version=${versions[number]}
+    case $version in
+        "${versions[0]}" | "${versions[-1]}" | "$own")
+            tests/tools/ansible-test.sh units --python "$version" || status=1
+            ;;
+        *)
+            printf '\nNode code with Python %s\n' "$version"
+            PYTHONPATH=$PWD/.collections:$library "${directories[number]}/python" -B -m pytest -q -n 2 -p no:cacheprovider \
+                tests/unit/plugins/module_utils tests/unit/plugins/modules || status=1
+            ;;
+    esac
+done
+exit $status
