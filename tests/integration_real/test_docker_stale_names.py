@@ -32,6 +32,7 @@ from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import
     EngineNode,
     Pod,
     container_labels,
+    sandbox_labels,
 )
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
     ALIVE,
@@ -96,9 +97,10 @@ def living(node):
 
 def make(node, pod, attempt, state="exited", container=NAME, sandbox="5" * 64, **how):
     """An attempt at a container in a state; ``how`` are the name, the labels and the host_config, where they are special."""
+    usual = sandbox_labels(pod) if container == "POD" else container_labels(pod, container, attempt, sandbox)
     id_ = node.create(
         how.get("name", pod.container_name(container, attempt)),
-        how.get("labels", container_labels(pod, container, attempt, sandbox)),
+        how.get("labels", usual),
         STAY if state in ("running", "paused") else PHOENIX,
         how.get("host_config"),
     )

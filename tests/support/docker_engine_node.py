@@ -144,9 +144,7 @@ class EngineNode(PrivateNode):
 
     def sandbox(self, pod: Pod, attempt: int, leave: bool = False) -> str:
         """Create and start a pod's sandbox; with ``leave`` it ends at once."""
-        # cri-dockerd core/sandbox_helpers.go
-        labels = {**pod.labels("POD"), "io.kubernetes.docker.type": "podsandbox"}
-        id_ = self.create(pod.container_name("POD", attempt), labels, LEAVE if leave else STAY)
+        id_ = self.create(pod.container_name("POD", attempt), sandbox_labels(pod), LEAVE if leave else STAY)
         self.run_container(id_, leave)
         return id_
 
@@ -201,6 +199,11 @@ class EngineNode(PrivateNode):
         for link, target in ((log, f"{DATA}/containers/{id_}/{id_}-json.log"), (legacy, log)):
             self.path(link).parent.mkdir(parents=True, exist_ok=True)
             self.path(link).symlink_to(target)
+
+
+def sandbox_labels(pod: Pod) -> dict[str, str]:
+    """As cri-dockerd writes them (core/sandbox_helpers.go)."""
+    return {**pod.labels("POD"), "io.kubernetes.docker.type": "podsandbox"}
 
 
 def container_labels(pod: Pod, container: str, attempt: int, sandbox: str) -> dict[str, str]:
