@@ -28,9 +28,8 @@ class ActionModule(LocalAction):
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Print it whatever display_ok_hosts says: this is no result of a task, but what the task is for."""
         lines = laid_out(arguments["heading"], arguments["items"])
-        display = Display()
-        for line in lines:
-            display.display(line)
+        # In one piece: hosts that are shown at the same time would mix their lines.
+        Display().display("\n".join(lines))
         return {"lines": lines}
 
 
