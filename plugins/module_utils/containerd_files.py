@@ -36,10 +36,11 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.container_groups i
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_processes import ContainerProcesses
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import is_id, plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import (
     SANDBOX,
     Identity,
+    is_id,
     parse_containerd_name,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_links import LogLinks

@@ -14,7 +14,6 @@ enum by its name. CRI tells no names, no exit codes and no times but that of the
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import stat
@@ -22,8 +21,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_groups import Told, instance, stranger
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import is_id, plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline, shown
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import (
     LABEL_CONTAINER,
     LABEL_NAMESPACE,
@@ -31,6 +30,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container imp
     LABEL_POD_UID,
     SANDBOX,
     Identity,
+    is_id,
     parse_containerd_name,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import BUDGET
@@ -238,7 +238,7 @@ def _ask(program: str, socket: str, words: tuple[str, ...], deadline: Deadline) 
     except OSError as error:
         raise CrictlError(f"{program} could not be started: {error.strerror or error}") from error
     if run.stopped is not None:
-        limit = f"{math.ceil(seconds * 10) / 10:g} s" if run.stopped == BUDGET else f"{_LARGEST_ANSWER >> 20} MiB"
+        limit = f"{shown(seconds)} s" if run.stopped == BUDGET else f"{_LARGEST_ANSWER >> 20} MiB"
         raise CrictlError(f"{_shown(words)} did not come to an end within {limit}")
     if run.long_lines:
         raise CrictlError(f"{_shown(words)} printed a line of more than {_LONGEST_LINE >> 20} MiB")

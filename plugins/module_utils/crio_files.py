@@ -33,8 +33,8 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.container_groups i
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_processes import ContainerProcesses
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import is_id, plain
-from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import Identity, parse_name
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import Identity, is_id, parse_name
 from ansible_collections.kubenode.doctor.plugins.module_utils.rfc3339 import nanoseconds
 from ansible_collections.kubenode.doctor.plugins.module_utils.runtime_files import RuntimeFiles
 

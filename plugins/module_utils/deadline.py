@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 
@@ -22,3 +23,8 @@ class Deadline:
     def passed(self) -> bool:
         """True when nothing is left."""
         return self.left() <= 0
+
+
+def shown(seconds: float) -> str:
+    """Seconds for a message, rounded up to a tenth: a budget that is nearly whole reads the same on all hosts."""
+    return f"{math.ceil(seconds * 10) / 10:g}"

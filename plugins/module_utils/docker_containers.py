@@ -17,7 +17,7 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_groups import grouped, instance, stranger
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
-from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError, is_id, plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError, plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import (
     LABEL_SANDBOX_ID,
     LABEL_TYPE,
@@ -25,6 +25,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container imp
     Identity,
     UnclearError,
     identify,
+    is_id,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.rfc3339 import nanoseconds
 from ansible_collections.kubenode.doctor.plugins.module_utils.stale_names import SETTLED

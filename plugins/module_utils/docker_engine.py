@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import os
 import re
 import socket
@@ -26,7 +25,8 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_http
 from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_http import Answer
-from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline, shown
+from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import is_id
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Bytes of one answer. The list of 1,000 containers has about 2 MB; annotations of pods, which cri-dockerd makes labels of, may
@@ -35,7 +35,6 @@ _LARGEST_ANSWER = 32 << 20
 _PLAIN_PORT = 2375  # https://docs.docker.com/reference/cli/dockerd/#daemon-socket-option
 _TLS_PORT = 2376
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
-_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _QUOTED = 300  # characters of an engine's words in a message
 _HERE = "run the module on the node itself, where docker_host is a Unix socket"
 _NOT_SUPPORTED = {
@@ -151,7 +150,7 @@ class Engine:
         """What happened, and what to do about it."""
         template = next(template for kinds, template in _IN_WORDS if isinstance(error, kinds))
         happened = template.format(
-            seconds=f"{math.ceil(self._deadline.seconds * 10) / 10:g}",
+            seconds=shown(self._deadline.seconds),
             limit=_LARGEST_ANSWER >> 20,
             refused=_why_refused(self._path),
             said=plain(getattr(error, "strerror", None) or str(error)),
@@ -183,11 +182,6 @@ class Engine:
             return int(told.timestamp()) * 1_000_000_000
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise EngineError(f"{self.host} does not tell its time (no usable header Date): {_HERE}") from error
-
-
-def is_id(value: Any) -> bool:
-    """Whether this is the full id of a container, which may be put into a path as it stands."""
-    return isinstance(value, str) and _CONTAINER_ID.fullmatch(value) is not None
 
 
 def plain(text: str, limit: int = _QUOTED) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 SANDBOX = "POD"  # what kubelet's shims call the container that holds a pod's namespaces
 _PREFIX = "k8s"
@@ -38,6 +38,7 @@ LABEL_SANDBOX_ID = "io.kubernetes.sandbox.id"
 _LABELS = (LABEL_POD_UID, LABEL_CONTAINER, LABEL_POD, LABEL_NAMESPACE)
 _PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _ATTEMPT = re.compile(r"[0-9]{1,10}")  # a uint32
+_ID = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"[0-9a-f]{1,8}")  # cri-dockerd core/naming.go randomizeName: a random uint32 in hex
 
 
@@ -54,6 +55,11 @@ class Identity(NamedTuple):
 
 class UnclearError(Exception):
     """It bears signs of Kubernetes, but whose it is cannot be told; the text says why."""
+
+
+def is_id(value: Any) -> bool:
+    """Whether this is the full id of a container, which may be put into a path or a command as it stands."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def parse_name(name: str) -> Optional[Identity]:

@@ -53,7 +53,7 @@ def inverted(containers: dict[str, Any]) -> Iterator[Trace]:
     found = [(*pair, group) for group in containers["groups"] for pair in _inversion(group)]
     for by_ns, before, after, group in sorted(found, key=lambda entry: -entry[0]):
         text = (
-            f"{_which(group, after)} was created {_utc(after['created_ns'])}, {moments.span(by_ns / 1e9)} before attempt "
+            f"{_which(group, after)} was created {moments.utc_ns(after['created_ns'])}, {moments.span(by_ns / 1e9)} before attempt "
             f"{before['attempt']} ({before['state']}, {before['id'][:12]}): the clock was set back between the two"
         )
         yield Trace(text, by_ns / 1e9, True)
@@ -70,7 +70,7 @@ def from_future(containers: dict[str, Any], settings: Settings) -> Iterator[Trac
                 late.append((when, word, group, one))
     for when, word, group, one in sorted(late, key=lambda entry: -entry[0]):
         ahead = (when - containers["now_ns"]) / 1e9
-        yield Trace(f"{_which(group, one)} {word} {_utc(when)}, {moments.span(ahead)} from now", ahead, True)
+        yield Trace(f"{_which(group, one)} {word} {moments.utc_ns(when)}, {moments.span(ahead)} from now", ahead, True)
 
 
 def in_logs(logs: dict[str, Any], settings: Settings) -> Iterator[Trace]:
@@ -109,10 +109,6 @@ def _inversion(group: dict[str, Any]) -> list[tuple[int, dict[str, Any], dict[st
 def _which(group: dict[str, Any], one: dict[str, Any]) -> str:
     attempt = "" if one["attempt"] is None else f" attempt {one['attempt']}"
     return f"{group['namespace']}/{group['pod']} {group['container']}{attempt} ({one['state']}, {one['id'][:12]})"
-
-
-def _utc(nanoseconds: int) -> str:
-    return moments.utc(nanoseconds / 1e9)
 
 
 def _number(text: Any) -> float:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container
-from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import Identity
+from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import Identity, is_id
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import container_words, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import DOCKER
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -26,7 +26,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 FIX = "container-name-conflict"  # the fix of the role containers; it knows Docker only
 
-_FULL_ID = re.compile(r"[0-9a-f]{64}")
 _FOLDER = "/root"  # what an inspection shows is not for everybody's eyes
 _ENDPOINT = re.compile(r"(unix://)?(/[A-Za-z0-9._/-]+)")
 # Units of the packages that own these sockets; of k3s, RKE2 and the like the runtime is a part, and has no unit.
@@ -35,11 +34,6 @@ _UNITS = {
     "/run/crio/crio.sock": "crio.service",
     "/var/run/crio/crio.sock": "crio.service",
 }
-
-
-def is_id(text: str) -> bool:
-    """True for a full id: all else may be anything, and enters no command."""
-    return bool(_FULL_ID.fullmatch(text))
 
 
 def remove(runtime: str, endpoint: str | None, ids: Sequence[str], sandbox: bool, summary: str, risk: str) -> Remedy:

@@ -15,7 +15,7 @@ RUNTIMES: Mapping[str, str] = {"docker": "Docker", "containerd": "containerd", "
 
 def instance(one: Mapping[str, Any]) -> str:
     """``attempt 24, <full id>, running since 2021-03-12T03:20:31Z, created 2021-03-12T03:20:30Z``."""
-    created = "" if one.get("created_ns") is None else f", created {_utc(one['created_ns'])}"
+    created = "" if one.get("created_ns") is None else f", created {moments.utc_ns(one['created_ns'])}"
     return f"{short(one)}, {state(one)}{created}"
 
 
@@ -38,10 +38,10 @@ def attempt(one: Mapping[str, Any]) -> str:
 def state(one: Mapping[str, Any]) -> str:
     """``running since …``, ``exited (0) …`` or just the state."""
     if one["state"] == "running" and one.get("started_ns") is not None:
-        return f"running since {_utc(one['started_ns'])}"
+        return f"running since {moments.utc_ns(one['started_ns'])}"
     if one["state"] == "exited":
         code = "" if one.get("exit_code") is None else f" ({one['exit_code']})"
-        return f"exited{code}" + ("" if one.get("finished_ns") is None else f" {_utc(one['finished_ns'])}")
+        return f"exited{code}" + ("" if one.get("finished_ns") is None else f" {moments.utc_ns(one['finished_ns'])}")
     return str(one["state"])
 
 
@@ -54,7 +54,3 @@ def later(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         else f"{moments.span(abs(seconds))} {'after' if seconds > 0 else 'before'}"
     )
     return f"{by} {attempt(other)}"
-
-
-def _utc(nanoseconds: int) -> str:
-    return moments.utc(nanoseconds / 1e9)

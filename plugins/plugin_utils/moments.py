@@ -23,6 +23,11 @@ def utc(seconds: float | None) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
+def utc_ns(nanoseconds: int) -> str:
+    """The same for nanoseconds, in which runtimes tell their times."""
+    return utc(nanoseconds / 1e9)
+
+
 def relative(seconds: float, now: float) -> str:
     """``12 min before the look`` or ``5 h after it``: what lies after the look has a time that the clock has not reached yet."""
     if seconds > now:

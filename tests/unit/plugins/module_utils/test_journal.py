@@ -25,6 +25,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import (
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import Told, Wanted
 from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import chosen
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.fake_journalctl import FakeJournalctl
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.log_listener import Listener
 
 NOW = 1_795_000_000.0
 SINCE = 1000
@@ -43,20 +44,6 @@ NO_KUBELET = {
     "what": "kubelet",
     "why": "no unit that runs kubelet has written to the journal that can be seen here",
 }
-
-
-class Listener:
-    """A matcher that keeps what it is fed."""
-
-    def __init__(self):
-        self.lines = []
-
-    def feed(self, line):
-        self.lines.append(line)
-
-    @property
-    def texts(self):
-        return [line.text for line in self.lines]
 
 
 class Node:

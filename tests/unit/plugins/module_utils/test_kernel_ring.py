@@ -16,20 +16,13 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_ring import Clock, Record, RingError
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import KERNEL, LogLine, Origin
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import Told, Wanted
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.log_listener import Listener
 
 NOW = 1_795_000_000.0
 UP = 5000.0  # seconds that the machine has run
 BOOT = NOW - UP
 MUCH = 1 << 20
 FULL = b"4,1311,4990000000,-;nf_conntrack: nf_conntrack: table full, dropping packet\n"
-
-
-class Listener:
-    def __init__(self):
-        self.lines = []
-
-    def feed(self, line):
-        self.lines.append(line)
 
 
 class Ring:

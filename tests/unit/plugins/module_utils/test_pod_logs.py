@@ -17,6 +17,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import POD, LogLine, Origin, PodLog
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import Told, Wanted
 from ansible_collections.kubenode.doctor.plugins.module_utils.signatures import chosen
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.log_listener import Listener
 
 NOW = 1_795_000_000.0
 UID = "1403dda53affdfee1130475a6d9609da"
@@ -38,18 +39,6 @@ def docker(text, when):
         json.dumps({"log": text + "\n", "stream": "stderr", "time": stamp(when)}, separators=(",", ":")).encode()
         + b"\n"
     )
-
-
-class Listener:
-    def __init__(self):
-        self.lines = []
-
-    def feed(self, line):
-        self.lines.append(line)
-
-    @property
-    def texts(self):
-        return [line.text for line in self.lines]
 
 
 class Node:
