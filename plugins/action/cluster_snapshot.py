@@ -11,8 +11,8 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 
 
@@ -28,35 +28,32 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         options = {key: value for key, value in self._task.args.items() if key != "bundle"}
         given = options.get("kubeconfig") or os.environ.get("K8S_AUTH_KUBECONFIG")
-        if given and isinstance(given, str):
-            options["kubeconfig"] = _from_here(given)
+        target = self._task.args.get("bundle")
+        try:
+            if given and isinstance(given, str):
+                options["kubeconfig"] = _from_here(given)
+            path = str(folder(str(target))) if target else ""
+        except BundleError as error:
+            raise AnsibleActionFail(str(error)) from None
+        if path and self._is_here():
+            options["bundle"] = path
         result: dict[str, Any] = self._execute_module(
             module_name="kubenode.doctor.cluster_snapshot", module_args=options, task_vars=task_vars
         )
-        target = self._task.args.get("bundle")
-        if not target or result.get("failed"):
-            return result
-        path = folder(str(target)) / "cluster.json"
-        try:
-            bundle.write(path, result["cluster"])
-        except bundle.BundleError as error:
-            raise AnsibleActionFail(str(error)) from None
-        return {
-            "changed": False,
-            "file": str(path),
-            "ports": _numbers(result),
-            "complete": result["complete"],
-            "missing": result["missing"],
-        }
+        return result if not path or result.get("failed") or "bundle" in options else _stored(path, result)
+
+    def _is_here(self) -> bool:
+        """Whether the module runs on the controller, where it can write the bundle itself."""
+        return bool(getattr(self._connection, "_remote_is_local", False))
+
+
+def _stored(path: str, result: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return cluster_store.summary(result, cluster_store.store(path, result["cluster"]))
+    except OSError as error:
+        raise AnsibleActionFail(cluster_store.unwritten(path, error)) from None
 
 
 def _from_here(paths: str) -> str:
     """Kubeconfig paths as the operator means them, from where the playbook was started; Ansible runs modules elsewhere."""
     return os.pathsep.join(str(folder(path)) for path in paths.split(os.pathsep) if path)
-
-
-def _numbers(result: dict[str, Any]) -> list[int] | None:
-    """The port numbers that Services claim on every node; None when the Services could not be read."""
-    if result["cluster"]["services"] is None:
-        return None
-    return sorted({nodeport_verdict.number(port) for port in result["node_ports"]})

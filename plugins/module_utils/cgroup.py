@@ -35,6 +35,14 @@ class Owner(NamedTuple):
     pod_uid: Optional[str]
 
 
+class Member(NamedTuple):
+    """A container and its pod, None for what is not named; ``depth`` is how many pods are: 2 for one inside another."""
+
+    container_id: Optional[str]
+    pod_uid: Optional[str]
+    depth: int
+
+
 def owner(path: str) -> Owner:
     """Read one cgroup path. Of nested pods, containers and units the innermost counts."""
     pods = _POD.findall(path)
@@ -45,6 +53,19 @@ def owner(path: str) -> Owner:
         containers[-1] if containers else None,
         pods[-1].replace("_", "-") if pods else None,
     )
+
+
+def member(path: str) -> Member:
+    """Which container of which pod a process at this path is in, as the Kubernetes of that pod knows them.
+
+    Of nested pods the innermost counts, and of containers the first below it: Docker in a pod makes more, which Kubernetes does not
+    know. Where no pod is named (kubelet with --cgroups-per-qos=false) the innermost container is told.
+    """
+    pods = list(_POD.finditer(path))
+    containers = _CONTAINER.findall(path[pods[-1].end() :] if pods else path)
+    chosen = containers[:1] if pods else containers[-1:]
+    uid = pods[-1].group(1).replace("_", "-") if pods else None
+    return Member(chosen[0] if chosen else None, uid, len(pods))
 
 
 def path_of(lines: str) -> str:

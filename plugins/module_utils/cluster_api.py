@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read Services, EndpointSlices and Nodes from an API server, page by page; say in words what could not be read.
+"""Read what rules need of a cluster from its API server, page by page; say in words what could not be read.
 
 Knows HTTP and the Kubernetes API, but neither sockets nor the kubernetes library: one request is a callable that is
 handed in (cluster_client has the real one), so every answer a server can give is a line in a table of tests.
@@ -13,8 +13,9 @@ import json
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_trim
-from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_trim import Object
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_hosts, cluster_trim
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_gather import Gatherer, NewestWarnings
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_shape import Object, ShapeError, mapping, text
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
 SCHEMA = 1
@@ -27,8 +28,13 @@ _BEHIND_A_PROXY = (502, 503, 504)
 # Seconds to wait before the one retry: what Retry-After asks, but a diagnosis does not wait for long.
 _DEFAULT_WAIT = 1.0
 _LONGEST_WAIT = 10.0
-# Far above what Kubernetes is tested with (10 000 Services, 5 000 Nodes); stops a server that never ends its list.
-_MOST_OBJECTS = 200_000
+# Far above what Kubernetes is tested with (5 000 Nodes, 150 000 pods); stops a server that never ends its list.
+_MOST_OBJECTS = 1_000_000
+# Nodes whose pods are asked for one Node at a time, which costs the server little: it finds pods by Node without looking
+# at the others. With more of them all pods are read and most are dropped.
+_FEW_NODES = 20
+# What a Node may be called (RFC 1123 subdomain): nothing that a fieldSelector would have to escape.
+_NODE_NAME = re.compile(r"[a-z0-9.-]{1,253}$")
 _LONGEST_QUOTE = 300
 
 
@@ -60,8 +66,12 @@ class _NotFoundError(Exception):
     """404: this server does not have the path."""
 
 
+class _SelectorError(Exception):
+    """400 to a list with a fieldSelector: this server does not have that one."""
+
+
 class Kind(NamedTuple):
-    """One kind of object: what it is called here and there, and how it is trimmed."""
+    """One kind of object: what it is called here and there, how it is gathered, and which of it is asked for."""
 
     section: str
     what: str
@@ -69,11 +79,17 @@ class Kind(NamedTuple):
     group: str
     resource: str
     paths: Tuple[str, ...]
-    trim: Callable[[Object], Object]
+    gather: Callable[[], Gatherer]
+    fields: str = ""
 
 
+def _kept(trim: Callable[[Object], Optional[Object]]) -> Callable[[], Gatherer]:
+    return lambda: Gatherer(trim)
+
+
+# In the order they are read: time may run out, and without the first three no port can be told from another.
 KINDS = (
-    Kind("services", "Services", "ServiceList", "", "services", ("/api/v1/services",), cluster_trim.service),
+    Kind("services", "Services", "ServiceList", "", "services", ("/api/v1/services",), _kept(cluster_trim.service)),
     Kind(
         "endpoint_slices",
         "EndpointSlices",
@@ -82,24 +98,60 @@ KINDS = (
         "endpointslices",
         # v1 since Kubernetes 1.21; v1beta1 from 1.17 to 1.24
         ("/apis/discovery.k8s.io/v1/endpointslices", "/apis/discovery.k8s.io/v1beta1/endpointslices"),
-        cluster_trim.endpoint_slice,
+        _kept(cluster_trim.endpoint_slice),
     ),
-    Kind("nodes", "Nodes", "NodeList", "", "nodes", ("/api/v1/nodes",), cluster_trim.node),
+    Kind("nodes", "Nodes", "NodeList", "", "nodes", ("/api/v1/nodes",), _kept(cluster_trim.node)),
+    Kind("pods", "Pods", "PodList", "", "pods", ("/api/v1/pods",), _kept(cluster_trim.pod)),
+    Kind(
+        "deployments",
+        "Deployments",
+        "DeploymentList",
+        "apps",
+        "deployments",
+        ("/apis/apps/v1/deployments",),
+        _kept(cluster_trim.deployment),
+    ),
+    Kind(
+        "replica_sets",
+        "ReplicaSets",
+        "ReplicaSetList",
+        "apps",
+        "replicasets",
+        ("/apis/apps/v1/replicasets",),
+        _kept(cluster_trim.replica_set),
+    ),
+    Kind(
+        "events",
+        "Events",
+        "EventList",
+        "",
+        "events",
+        ("/api/v1/events",),
+        NewestWarnings,
+        f"type={cluster_trim.WARNING}",
+    ),
 )
 SECTIONS = tuple(kind.section for kind in KINDS)
 
 
 def unread(why: str) -> Object:
     """Return the cluster of which nothing could be read."""
-    return _cluster([{"what": "cluster API", "why": why}], None, {})
+    return _cluster([{"what": "cluster API", "why": why}], None, None, {})
 
 
 def read_cluster(
-    fetch: Fetch, sections: Sequence[str], page_size: int, deadline: Deadline, sleep: Callable[[float], None]
+    fetch: Fetch,
+    sections: Sequence[str],
+    page_size: int,
+    deadline: Deadline,
+    sleep: Callable[[float], None],
+    hosts: Sequence[Dict[str, Any]] = (),
 ) -> Object:
-    """Return the cluster's snapshot: ``{schema, complete, missing, server_version, services, endpoint_slices, nodes}``.
+    """Return the cluster's snapshot: ``{schema, complete, missing, server_version, pods_of}`` and a list for each section.
 
-    A kind that could not be read, or was not asked for, is None, and ``missing`` says why. Never raises ReadError.
+    A kind that could not be read, or was not asked for, is None, and ``missing`` says why. Where ``hosts``, as
+    ``{name, addresses}``, are some of the Nodes, ``pods_of`` names these, and only their pods are read; otherwise it is
+    None. Never raises ReadError.
     """
     reader = _Reader(fetch, page_size, deadline, sleep)
     missing: List[Dict[str, str]] = []
@@ -111,19 +163,47 @@ def read_cluster(
     except ReadError as error:
         missing.append({"what": "server version", "why": str(error)})
     found: Dict[str, List[Object]] = {}
+    pods_of: Optional[List[str]] = None
     for kind in KINDS:
         try:
             if kind.section not in sections:
                 raise ReadError(f"not asked for: sections does not name {kind.section}")
-            found[kind.section] = reader.objects(kind)
+            if kind.section == "pods":
+                pods_of = cluster_hosts.limited_to(found.get("nodes"), hosts)
+                found[kind.section] = _pods(reader, kind, pods_of)
+            else:
+                found[kind.section] = reader.objects(kind, [kind.fields])
         except ReadError as error:
             missing.append({"what": kind.what, "why": str(error)})
-    return _cluster(missing, version, found)
+    return _cluster(missing, version, pods_of, found)
 
 
-def _cluster(missing: List[Dict[str, str]], version: Optional[str], found: Dict[str, List[Object]]) -> Object:
-    head = {"schema": SCHEMA, "complete": not missing, "missing": missing, "server_version": version}
+def _pods(reader: _Reader, kind: Kind, nodes: Optional[List[str]]) -> List[Object]:
+    """Return the pods of these Nodes, or of all of them."""
+    if nodes is None:
+        return reader.objects(kind, [""])
+    fields = [""]
+    if len(nodes) <= _FEW_NODES and all(map(_NODE_NAME.match, nodes)):
+        fields = [f"spec.nodeName={node}" for node in nodes]
+    wanted = set(nodes)
+    return reader.objects(kind, fields, lambda raw: text(mapping(raw, "spec"), "nodeName") in wanted)
+
+
+def _cluster(
+    missing: List[Dict[str, str]], version: Optional[str], pods_of: Optional[List[str]], found: Dict[str, List[Object]]
+) -> Object:
+    head = {
+        "schema": SCHEMA,
+        "complete": not missing,
+        "missing": missing,
+        "server_version": version,
+        "pods_of": pods_of,
+    }
     return {**head, **{section: found.get(section) for section in SECTIONS}}
+
+
+def _every(_raw: Object) -> bool:
+    return True
 
 
 class _Reader:
@@ -148,19 +228,28 @@ class _Reader:
             )
         return ".".join(part.group() for part in parts if part)
 
-    def objects(self, kind: Kind) -> List[Object]:
-        """Return all trimmed objects of one kind, from the first of its paths that the server has."""
+    def objects(self, kind: Kind, fields: Sequence[str], wanted: Callable[[Object], bool] = _every) -> List[Object]:
+        """Return the trimmed objects of one kind that are ``wanted``, from the first of its paths that the server has.
+
+        One list is read for each fieldSelector of ``fields``; a server that does not know it is asked for everything.
+        """
+        try:
+            return [found for selector in fields for found in self._somewhere(kind, selector, wanted)]
+        except _SelectorError:
+            return self._somewhere(kind, "", wanted)
+
+    def _somewhere(self, kind: Kind, selector: str, wanted: Callable[[Object], bool]) -> List[Object]:
         for path in kind.paths:
             try:
-                return self._list(kind, path)
+                return self._list(kind, path, selector, wanted)
             except _NotFoundError:
                 continue
         raise ReadError(f"the server has none of {' and '.join(kind.paths)} (404): is it a Kubernetes API server?")
 
-    def _list(self, kind: Kind, path: str) -> List[Object]:
+    def _list(self, kind: Kind, path: str, selector: str, wanted: Callable[[Object], bool]) -> List[Object]:
         for _attempt in range(1 + RESTARTS):
             try:
-                return self._pages(kind, path)
+                return self._pages(kind, path, selector, wanted)
             except _ExpiredError:
                 continue
         raise ReadError(
@@ -169,26 +258,33 @@ class _Reader:
             f"raise page_size (now {self._page_size}), so that fewer pages are needed"
         )
 
-    def _pages(self, kind: Kind, path: str) -> List[Object]:
-        found: List[Object] = []
+    def _pages(self, kind: Kind, path: str, selector: str, wanted: Callable[[Object], bool]) -> List[Object]:
+        gathered = kind.gather()
+        seen = 0
         tokens = {""}
-        query = {"limit": str(self._page_size)}
+        first = {"limit": str(self._page_size), **({"fieldSelector": selector} if selector else {})}
+        query = first
         while True:
             page = _decoded(self._ask(path, query, kind.what, kind))
-            found += _trimmed(kind, page)
+            for item in _items(kind, page):
+                seen += 1
+                _gather(gathered, item, wanted)
             token = _continue_token(page)
             if not token:
-                return found
-            if token in tokens or len(found) > _MOST_OBJECTS:
-                raise ReadError(f"the server's list does not end (stopped after {len(found)} objects)")
+                return gathered.result()
+            if token in tokens or seen > _MOST_OBJECTS:
+                raise ReadError(f"the server's list does not end (stopped after {seen} objects)")
             tokens.add(token)
-            query = {"limit": str(self._page_size), "continue": token}
+            # The token does not carry the selector: the same one must come with each page.
+            query = {**first, "continue": token}
 
     def _ask(self, path: str, query: Dict[str, str], what: str, kind: Optional[Kind] = None) -> Answer:
         answer = self._request(path, query)
         if answer.status in _PASSING:
             self._sleep(min(_wait_asked(answer), self._deadline.left()))
             answer = self._request(path, query)
+        if answer.status == 400 and "fieldSelector" in query and "continue" not in query:
+            raise _SelectorError()
         if answer.status != 200:
             _refuse(answer, what, kind)
         return answer
@@ -231,7 +327,10 @@ def _refuse(answer: Answer, what: str, kind: Optional[Kind]) -> NoReturn:
 def _grant(kind: Optional[Kind]) -> str:
     if kind is None:
         return ""
-    return f'; grant it the verb "list" on the resource "{kind.resource}" of API group "{kind.group}" in a ClusterRole'
+    return (
+        f'; grant it the verb "list" on the resource "{kind.resource}" of API group "{kind.group}" in a ClusterRole '
+        "(README.md of the role collect has one with all that is read)"
+    )
 
 
 def _wait_asked(answer: Answer) -> float:
@@ -268,7 +367,7 @@ def _decoded(answer: Answer) -> Object:
     return value
 
 
-def _trimmed(kind: Kind, page: Object) -> List[Object]:
+def _items(kind: Kind, page: Object) -> List[Object]:
     if page.get("kind") != kind.list_kind:
         raise ReadError(f"the answer is {_short(str(page.get('kind') or 'nameless'))}, not a {kind.list_kind}")
     items = page.get("items")
@@ -276,16 +375,16 @@ def _trimmed(kind: Kind, page: Object) -> List[Object]:
         return []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ReadError(f"the answer's items are no list of {kind.what}")
-    return [_trimmed_item(kind, item) for item in items]
+    return items
 
 
-def _trimmed_item(kind: Kind, item: Object) -> Object:
+def _gather(gathered: Gatherer, item: Object, wanted: Callable[[Object], bool]) -> None:
     try:
-        trimmed = kind.trim(item)
-        if not trimmed["name"]:
-            raise cluster_trim.ShapeError("metadata.name is empty")
-        return trimmed
-    except cluster_trim.ShapeError as error:
+        if not text(mapping(item, "metadata"), "name"):
+            raise ShapeError("metadata.name is empty")
+        if wanted(item):
+            gathered.feed(item)
+    except ShapeError as error:
         raise ReadError(f"the answer holds {_named(item)}, which is not what an API server sends: {error}") from error
 
 

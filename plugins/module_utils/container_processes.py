@@ -49,12 +49,16 @@ class ContainerProcesses:
         try:
             groups = procfs.text(f"{self._proc}/{pid}/cgroup")
         except (FileNotFoundError, ProcessLookupError):
-            return False if self._sees_all() else None
+            return False if self.sees_all() else None
         except OSError:
             return None
         return True if container_id in groups else None
 
-    def _sees_all(self) -> bool:
+    def sees_all(self) -> bool:
+        """Whether the processes of all containers are among those that ``proc`` shows, hidden ones aside.
+
+        Also in a pid namespace that is not the machine's, where that is a node's own (kind): then a runtime is visible.
+        """
         if self._all_visible is None:
             self._all_visible = procfs.in_host_pid_namespace(self._proc) is not False or any(
                 procfs.comm(pid, self._proc) in _RUNTIMES for pid in procfs.pids(self._proc)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cri_containers, docker_containers
@@ -27,17 +28,69 @@ class _Docker(NamedTuple):
     missing: list[dict[str, str]]
 
 
+class Known(NamedTuple):
+    """A container, or a pod's sandbox (``container`` is POD), of which its ``runtime`` tells whose it is."""
+
+    runtime: str
+    id: str
+    pod_uid: str
+    namespace: str
+    pod: str
+    container: str
+    image: Optional[str]
+
+
+class Seen(NamedTuple):
+    """All that the runtimes of a node tell, before anything is left out; look makes it."""
+
+    docker: Optional[_Docker]
+    others: list[cri_containers.Runtime]
+
+    def known(self) -> Iterator[Known]:
+        """Yield every container of which is known whose it is, those that have ended too."""
+        listing = self.docker.listing if self.docker else None
+        for group in listing.groups if listing else ():
+            of = (group["pod_uid"], group["namespace"], group["pod"], group["container"])
+            for one in group["instances"]:
+                yield Known(group["runtime"], one["id"], *of, one["image"])
+        for runtime in self.others:
+            for who, one in runtime.told.found:
+                of = (who.pod_uid, who.namespace, who.pod, who.container)
+                yield Known(runtime.name, one["id"], *of, one["image"])
+
+    def missing(self) -> list[dict[str, str]]:
+        """What the runtimes did not tell, ``[{what, why}]``."""
+        return [
+            *(self.docker.missing if self.docker else ()),
+            *(_of(one.name, gap) for one in self.others for gap in one.told.missing),
+        ]
+
+
 def collect(deadline: Deadline, root: str = "/", docker_host: Optional[str] = None) -> dict[str, Any]:
+    """Look, and return the section."""
+    return section(look(deadline, root, docker_host))
+
+
+def look(deadline: Deadline, root: str = "/", docker_host: Optional[str] = None) -> Seen:
+    """Ask all runtimes of a node. ``root`` is the folder that stands for its /.
+
+    ``docker_host`` is asked whether its socket is there or not; without one, the usual socket of this node.
+    """
+    docker = _docker(deadline, root, docker_host)
+    listed = docker is not None and docker.listing is not None
+    return Seen(docker, cri_containers.collect(deadline, root, beside_docker=listed))
+
+
+def section(seen: Seen) -> dict[str, Any]:
     """Return ``{now_ns, runtimes, groups, strangers, others, truncated, complete, missing}``.
 
     ``runtimes`` are ``{name, version, endpoint, method, complete}``, none on a machine without a runtime. ``groups`` and
     ``strangers`` are those of container_groups, ``others`` the number of containers of no Kubernetes. At most MOST_INSTANCES
     instances are told, and as many strangers; ``truncated`` is ``{groups, instances}`` beyond them. ``now_ns`` is the runtime's
-    clock. ``docker_host`` is asked whether its socket is there or not; without one, the usual socket of this node.
+    clock.
     """
-    docker = _docker(deadline, root, docker_host)
+    docker, others = seen
     listing = docker.listing if docker else None
-    others = cri_containers.collect(deadline, root, beside_docker=listing is not None)
     groups, truncated = within(
         [
             *(listing.groups if listing else ()),
@@ -46,11 +99,7 @@ def collect(deadline: Deadline, root: str = "/", docker_host: Optional[str] = No
         MOST_INSTANCES,
     )
     strangers = [*(listing.strangers if listing else ()), *(item for one in others for item in one.told.strangers)]
-    missing = [
-        *(docker.missing if docker else ()),
-        *(_of(one.name, gap) for one in others for gap in one.told.missing),
-        *_beyond(truncated, len(strangers) - MOST_INSTANCES),
-    ]
+    missing = [*seen.missing(), *_beyond(truncated, len(strangers) - MOST_INSTANCES)]
     return {
         "now_ns": listing.now_ns if listing else time.time_ns(),
         "runtimes": [*([docker.runtime] if docker else ()), *(_entry(one) for one in others)],

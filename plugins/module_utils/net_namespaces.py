@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, netlink, procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -22,21 +22,26 @@ _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 
 
 class Namespace(NamedTuple):
-    """A network namespace: its inode as text ("host" for the one we are in), a process in it, whose it is."""
+    """A network namespace: its inode as text ("host" for the one we are in), a process in it, whose it is, and the /proc that shows it."""
 
     name: str
     pid: Optional[int]
     container_id: Optional[str]
     pod_uid: Optional[str]
+    proc: str = "/proc"
 
     @property
     def net(self) -> str:
         """The folder that shows its tables."""
-        return "/proc/net" if self.pid is None else f"/proc/{self.pid}/net"
+        return f"{self.proc}/net" if self.pid is None else f"{self.proc}/{self.pid}/net"
 
     def connect(self, protocol: int) -> socket.socket:
         """Open a netlink socket inside. Raises netlink.NetlinkError."""
-        return netlink.connect(protocol) if self.pid is None else _connect_inside(self.pid, protocol)
+        return self.open(lambda: netlink.connect(protocol))
+
+    def open(self, make: Callable[[], socket.socket]) -> socket.socket:
+        """Let ``make`` open any socket inside. Raises netlink.NetlinkError."""
+        return make() if self.pid is None else _open_inside(self.pid, self.proc, make)
 
 
 OWN = Namespace(HOST, None, None, None)
@@ -82,14 +87,14 @@ def _namespace(number: int, pid: int, proc: str) -> Namespace:
     return Namespace(str(number), pid, whose.container_id, whose.pod_uid)
 
 
-def _connect_inside(pid: int, protocol: int) -> socket.socket:
+def _open_inside(pid: int, proc: str, make: Callable[[], socket.socket]) -> socket.socket:
     opened: list[socket.socket] = []
     failed: list[Exception] = []
 
     def enter() -> None:
         try:
-            _set_namespace(pid)
-            opened.append(netlink.connect(protocol))
+            _set_namespace(pid, proc)
+            opened.append(make())
         except Exception as error:  # whatever it is, the caller goes on without sock_diag
             failed.append(error)
 
@@ -105,11 +110,11 @@ def _connect_inside(pid: int, protocol: int) -> socket.socket:
     return opened[0]
 
 
-def _set_namespace(pid: int) -> None:
+def _set_namespace(pid: int, proc: str) -> None:
     """Move the calling thread; Python has os.setns only since 3.12. Raises OSError, and ImportError without ctypes."""
     import ctypes  # noqa: PLC0415 - Debian's python3-minimal has none, and only this function needs it
 
-    with open(f"/proc/{pid}/ns/net", "rb") as namespace:
+    with open(f"{proc}/{pid}/ns/net", "rb") as namespace:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
             number = ctypes.get_errno()

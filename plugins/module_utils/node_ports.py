@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_trim import Object
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_shape import Object
 
 # FQDN, the third address type, is nothing kube-proxy could send packets to.
 FAMILIES = ("IPv4", "IPv6")
@@ -28,7 +28,7 @@ def node_ports(services: List[Object], endpoint_slices: Optional[List[Object]]) 
     slices = None if endpoint_slices is None else _by_service(endpoint_slices)
     entries: List[Object] = []
     for service in sorted(services, key=_key):
-        if _left_alone(service):
+        if left_alone(service):
             continue
         own = None if slices is None else slices.get(_key(service), [])
         entries += [_port_entry(service, port, own) for port in service["ports"] if port["node_port"]]
@@ -37,8 +37,8 @@ def node_ports(services: List[Object], endpoint_slices: Optional[List[Object]]) 
     return entries
 
 
-def _left_alone(service: Object) -> bool:
-    """Return True for a Service that kube-proxy ignores: another proxy's, a headless one, an alias."""
+def left_alone(service: Object) -> bool:
+    """Return True for a trimmed Service that kube-proxy ignores: another proxy's, a headless one, an alias."""
     labelled = service["proxy_name"] is not None or service["headless_label"]
     has_address = service["cluster_ips"] not in ([], ["None"])
     return labelled or not has_address or service["type"] == "ExternalName"
@@ -73,21 +73,25 @@ def _common(service: Object) -> Object:
         "namespace": service["namespace"],
         "service": service["name"],
         "external_traffic_policy": service["external_traffic_policy"] or "Cluster",
-        "ip_families": _ip_families(service),
+        "ip_families": ip_families(service),
     }
 
 
-def _ip_families(service: Object) -> List[str]:
+def ip_families(service: Object) -> List[str]:
     """Return spec.ipFamilies; API servers before 1.20 did not have it, but the cluster IP shows the family."""
     return service["ip_families"] or ["IPv6" if ":" in address else "IPv4" for address in service["cluster_ips"]]
 
 
 def _endpoint_families(slices: List[Object], port_name: str, protocol: str) -> List[str]:
-    return [family for family in FAMILIES if _reachable(slices, family, port_name, protocol)]
+    return [family for family in FAMILIES if used_endpoints(slices, family, port_name, protocol)]
 
 
-def _reachable(slices: List[Object], family: str, port_name: str, protocol: str) -> bool:
-    """Return True when kube-proxy has an endpoint of this family for this port."""
+def used_endpoints(slices: List[Object], family: str, port_name: str, protocol: str) -> List[Tuple[Object, int]]:
+    """Return the endpoints, each with its port number, that kube-proxy sends this Service port's packets to.
+
+    The ready ones; where there are none, those that still serve while they terminate. ``slices`` are the Service's trimmed
+    EndpointSlices, ``family`` one of FAMILIES, ``port_name`` is "" for a port without a name.
+    """
     chosen: Dict[Tuple[str, int], Object] = {}
     for piece in slices:
         if piece["address_type"] != family:
@@ -95,7 +99,11 @@ def _reachable(slices: List[Object], family: str, port_name: str, protocol: str)
         for port in piece["ports"]:
             if port["name"] == port_name and port["protocol"] == protocol and port["port"]:
                 _choose(chosen, piece["endpoints"], port["port"])
-    return any(_ready(endpoint) or _still_serving(endpoint) for endpoint in chosen.values())
+    for fits in (_ready, _still_serving):
+        found = [(endpoint, port) for (_address, port), endpoint in chosen.items() if fits(endpoint)]
+        if found:
+            return found
+    return []
 
 
 def _choose(chosen: Dict[Tuple[str, int], Object], endpoints: List[Object], port: int) -> None:

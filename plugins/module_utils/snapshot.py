@@ -17,8 +17,10 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     listeners,
     log_scan,
     nodeport_sockets,
+    pod_listeners,
     port_ranges,
     port_settings,
+    proxy_rules,
     sockets,
     tcp_reader,
 )
@@ -37,7 +39,9 @@ SECTIONS = (
     "tcp_states",
     "listen_ports",
     "nodeport_conflict",
+    "proxy_rules",
     "containers",
+    "pod_listeners",
     "logs",
 )
 _TICK_SECONDS = 0.2  # between two looks at the run queue while the second sample is waited for
@@ -113,6 +117,8 @@ class _Run:
         self._holders = SocketHolders(self._deadline)
         self._survey = Survey(self._deadline, netns)
         self._pressure: Optional[Pressure] = None
+        self._proxy_mode: Optional[str] = None
+        self._containers: Optional[containers.Seen] = None
 
     def begin(self, sections: Collection[str]) -> None:
         """Take the first samples. What keeps one from being taken is told by its section, which meets the same again."""
@@ -131,10 +137,12 @@ class _Run:
             "host": host_identity.collect,
             "port_settings": port_settings.collect,
             "listen_ports": lambda: listeners.collect(self._holders),
-            "nodeport_conflict": lambda: nodeport_sockets.collect(self._holders, self._ports),
+            "nodeport_conflict": self._nodeport_conflict,
+            "proxy_rules": lambda: proxy_rules.collect(self._deadline, self._ports, self._proxy_mode),
             "tcp_states": self._tcp_states,
             "host_pressure": self._host_pressure,
-            "containers": lambda: containers.collect(self._deadline),
+            "containers": lambda: containers.section(self._seen_containers()),
+            "pod_listeners": lambda: pod_listeners.collect(self._deadline, self._holders, self._seen_containers()),
             "logs": self._logs,
         }
         try:
@@ -151,6 +159,17 @@ class _Run:
     def _host_pressure(self) -> dict[str, Any]:
         self._sleep()
         return self._pressure.finish() if self._pressure else Pressure().finish()
+
+    def _nodeport_conflict(self) -> dict[str, Any]:
+        section = nodeport_sockets.collect(self._holders, self._ports)
+        self._proxy_mode = section["proxy"]["mode"]
+        return section
+
+    def _seen_containers(self) -> containers.Seen:
+        """The runtimes are asked once, for both sections that are about containers."""
+        if self._containers is None:
+            self._containers = containers.look(self._deadline)
+        return self._containers
 
     def _logs(self) -> dict[str, Any]:
         """A journal on a slow disk gets its time, and no more than that."""

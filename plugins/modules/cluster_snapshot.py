@@ -7,19 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_snapshot
-short_description: Read what a cluster's API server says about Services, EndpointSlices and Nodes
+short_description: Read what a cluster's API server says about Services and what is behind them
 version_added: 0.1.0
 author:
   - the kubenode.doctor authors (@kubenode)
 description:
-  - Reads Services, EndpointSlices and Nodes once, trims them to what the rules of this collection need, and lists every
-    port that kube-proxy takes on the nodes. Nothing is changed in the cluster.
+  - Reads Services, EndpointSlices, Nodes, Pods, Deployments, ReplicaSets and Events of type Warning once, trims them to
+    what the rules of this collection need, and lists every port that kube-proxy takes on the nodes. Nothing is changed in
+    the cluster.
   - Runs on the controller, not on the nodes. Use O(ignore:delegate_to=localhost) or a play on C(localhost).
   - An API server that is down, hangs, or refuses the credentials is no failure of this module. It is the very situation
     this collection is for, so the module then returns RV(complete=false), and RV(missing) says in words why.
   - What the user got wrong is a failure, such as a kubeconfig that cannot be read, an unknown context, or an option out
     of range.
-  - No annotation, C(managedFields), environment or secret enters the result.
+  - No environment, argument, command, volume or C(managedFields) enters the result, and of annotations only the revision
+    of a ReplicaSet, and whether a Pod is the mirror of a static one. Messages of Pods and Events are shortened, and what
+    looks like a secret in them is replaced.
 options:
   kubeconfig:
     description:
@@ -35,8 +38,27 @@ options:
       - Without V(endpoint_slices), RV(node_ports[].has_endpoints) is V(null).
     type: list
     elements: str
-    choices: [services, endpoint_slices, nodes]
-    default: [services, endpoint_slices, nodes]
+    choices: [services, endpoint_slices, nodes, pods, deployments, replica_sets, events]
+    default: [services, endpoint_slices, nodes, pods, deployments, replica_sets, events]
+  hosts:
+    description:
+      - The hosts that the play is about. Where they are some of the cluster's Nodes, but not all, only the Pods of these
+        Nodes are read.
+      - A host is a Node by the Node's name, its host name or an address of type InternalIP. Where no host is a Node, or
+        the Nodes could not be read, all Pods are read.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The host's name in the inventory.
+        type: str
+        required: true
+      addresses:
+        description: Names or addresses that lead to it, such as C(ansible_host).
+        type: list
+        elements: str
+        default: []
   page_size:
     description:
       - How many objects to ask for in one request, from 1 to 5000.
@@ -56,11 +78,14 @@ options:
   bundle:
     description:
       - Folder on the controller in which what was read is stored, as C(cluster.json). Only a summary is returned then, so
-        that a big cluster does not live in Ansible's variables.
+        that a big cluster does not live in Ansible's variables. On the controller itself the module writes the file, and
+        what was read does not pass through Ansible either.
     type: path
 notes:
-  - Needs the right to list C(services), C(nodes) and C(endpointslices.discovery.k8s.io) in all namespaces. A right that
-    is missing costs only the kind it is missing for.
+  - Needs the right to list C(services), C(endpointslices.discovery.k8s.io), C(nodes), C(pods), C(deployments.apps),
+    C(replicasets.apps) and C(events) in all namespaces. A right that is missing costs only the kind it is missing for.
+    The README of the role P(kubenode.doctor.collect#role) has a ClusterRole with all of them.
+  - Of Events of one reason about one object, the newest is kept, with the sum of their counts; of all, the newest 5,000.
   - Requests that meet HTTP 429, 500, 502, 503 or 504 are repeated once. A list whose continue token expires while it is
     read is begun again, at most twice.
 requirements:
@@ -92,6 +117,17 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
   register: cluster_summary
+
+- name: Read of the pods only those on two nodes, in a big cluster
+  kubenode.doctor.cluster_snapshot:
+    kubeconfig: "{{ kubeconfig }}"
+    hosts:
+      - name: worker-17
+      - name: w18.example.com
+        addresses: [192.0.2.18]
+    bundle: "{{ bundle }}"
+  delegate_to: localhost
+  run_once: true
 
 - name: Read only what NodePorts need, from a slow API server
   kubenode.doctor.cluster_snapshot:
@@ -218,6 +254,11 @@ cluster:
       description: Major and minor version of the API server. V(null) when it was not told.
       type: str
       sample: "1.36"
+    pods_of:
+      description: The Nodes whose Pods were read, because O(hosts) are only these. V(null) for all Pods of the cluster.
+      type: list
+      elements: str
+      sample: [node-a]
     services:
       description: The Services. V(null) when they could not be read.
       type: list
@@ -321,6 +362,10 @@ cluster:
               description: Port on every node, or V(null).
               type: int
               sample: 30080
+        created:
+          description: When it was created, in seconds since 1970, or V(null).
+          type: float
+          sample: 1795221123.0
     endpoint_slices:
       description: The EndpointSlices. V(null) when they could not be read.
       type: list
@@ -471,6 +516,314 @@ cluster:
           description: Version of its kernel, or V(null).
           type: str
           sample: 6.1.0-44-amd64
+        architecture:
+          description: Architecture of its processor, or V(null).
+          type: str
+          sample: amd64
+        os:
+          description: Kind of its operating system, or V(null).
+          type: str
+          sample: linux
+        shared_images:
+          description:
+            - For each of its images that has names in several repositories, these names, with their tags. A kubelet tells
+              the Node's 50 largest images, with at most 5 names each.
+            - A repository in which the image is known by its digest alone is there without a tag.
+          type: list
+          elements: list
+          sample: [["docker.io/reddit/post:f5393576", "docker.io/reddit/ui:f5393576"]]
+    pods:
+      description: The Pods, of all Nodes or of those in RV(cluster.pods_of). V(null) when they could not be read.
+      type: list
+      elements: dict
+      contains:
+        namespace:
+          description: Its namespace.
+          type: str
+          sample: shop
+        name:
+          description: Its name.
+          type: str
+          sample: front-6559f5d576-nzsjv
+        uid:
+          description: Its uid. The cgroup of a static Pod has another one.
+          type: str
+          sample: 02a647ae-4783-48f4-bea0-f1ebf8674102
+        node:
+          description: The Node it is on, or V(null).
+          type: str
+          sample: node-a
+        labels:
+          description: Its labels.
+          type: dict
+          sample: {app: front, pod-template-hash: 6559f5d576}
+        owner:
+          description: What made it and would make it again, or V(null).
+          type: dict
+          contains:
+            kind:
+              description: Its kind.
+              type: str
+              sample: ReplicaSet
+            name:
+              description: Its name.
+              type: str
+              sample: front-6559f5d576
+            uid:
+              description: Its uid.
+              type: str
+              sample: f096b56e-de02-4cdd-8988-8deac676e6b0
+        host_network:
+          description: Whether it uses the network of its Node.
+          type: bool
+          sample: false
+        ips:
+          description: Its addresses.
+          type: list
+          elements: str
+          sample: [10.244.0.22]
+        phase:
+          description: V(Pending), V(Running), V(Succeeded), V(Failed) or V(Unknown).
+          type: str
+          sample: Running
+        ready:
+          description: Status of its condition Ready, V(True), V(False), V(Unknown), or V(null) when it has none.
+          type: str
+          sample: "True"
+        ready_reason:
+          description: Reason of its condition Ready, or V(null).
+          type: str
+          sample: ContainersNotReady
+        deleting:
+          description: Whether it is being deleted.
+          type: bool
+          sample: false
+        runtime_class:
+          description: Its RuntimeClass, or V(null).
+          type: str
+          sample: gvisor
+        mirror:
+          description: Whether it is the mirror of a static Pod.
+          type: bool
+          sample: false
+        readiness_gates:
+          description: Conditions besides its containers that make it ready.
+          type: list
+          elements: str
+          sample: []
+        containers:
+          description: Its containers, and the init containers that have not ended well.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Its name.
+              type: str
+              sample: front
+            kind:
+              description: V(container), V(sidecar) for an init container that runs on beside the others, or V(init).
+              type: str
+              sample: container
+            image:
+              description: The image that the Pod asks for.
+              type: str
+              sample: docker.io/reddit/post:f5393576
+            pull_policy:
+              description: V(Always), V(IfNotPresent) or V(Never).
+              type: str
+              sample: IfNotPresent
+            ports:
+              description: The ports it declares.
+              type: list
+              elements: dict
+              contains:
+                name:
+                  description: Its name, or V(null).
+                  type: str
+                  sample: http
+                protocol:
+                  description: V(TCP), V(UDP) or V(SCTP).
+                  type: str
+                  sample: TCP
+                port:
+                  description: Its number.
+                  type: int
+                  sample: 5000
+            readiness:
+              description: Whether it has a readiness probe.
+              type: bool
+              sample: false
+            liveness:
+              description: Whether it has a liveness probe.
+              type: bool
+              sample: false
+            startup:
+              description: Whether it has a startup probe.
+              type: bool
+              sample: false
+            status:
+              description: What its kubelet says of it, or V(null).
+              type: dict
+              contains:
+                image:
+                  description: The image as the container runtime calls it, which may be another of its names.
+                  type: str
+                  sample: docker.io/reddit/post:f5393576
+                image_id:
+                  description: The image as the container runtime identifies it. Empty before it was pulled.
+                  type: str
+                  sample: sha256:92f0e4a968e672a3a7f794f10560187c4fb70f836a6f5d5b939f384d8248c199
+                ready:
+                  description: Whether it is ready.
+                  type: bool
+                  sample: true
+                restarts:
+                  description: How often it was restarted.
+                  type: int
+                  sample: 0
+                state:
+                  description: V(running), V(waiting), V(terminated), or V(null).
+                  type: str
+                  sample: running
+                reason:
+                  description: Why it is in that state, or V(null).
+                  type: str
+                  sample: ImagePullBackOff
+                message:
+                  description: The same in words, or V(null). At most 300 characters.
+                  type: str
+                  sample: back-off 40s restarting failed container=crash pod=crash-78bf7549d-nkthh_shop
+                exit_code:
+                  description: With which exit status it ended, while it waits to be started again that of the run before.
+                  type: int
+                  sample: 1
+    deployments:
+      description: The Deployments. V(null) when they could not be read.
+      type: list
+      elements: dict
+      contains:
+        namespace:
+          description: Its namespace.
+          type: str
+          sample: shop
+        name:
+          description: Its name.
+          type: str
+          sample: front
+        uid:
+          description: Its uid.
+          type: str
+          sample: b20bef1d-9c52-44e0-b2d3-6863833faf07
+        replicas:
+          description: How many Pods it wants.
+          type: int
+          sample: 2
+        selector:
+          description: Labels that its Pods have. V(null) when they are told by expressions.
+          type: dict
+          sample: {app: front}
+        template_labels:
+          description: Labels it gives its Pods.
+          type: dict
+          sample: {app: front}
+        images:
+          description: The images of its containers, by container, in their order.
+          type: dict
+          sample: {front: "docker.io/reddit/post:f5393576"}
+        strategy:
+          description: V(RollingUpdate) or V(Recreate).
+          type: str
+          sample: RollingUpdate
+        paused:
+          description: Whether it is paused.
+          type: bool
+          sample: false
+        resource_version:
+          description: Its version, which every change of it raises.
+          type: str
+          sample: "398"
+    replica_sets:
+      description: The ReplicaSets that belong to a Deployment. V(null) when they could not be read.
+      type: list
+      elements: dict
+      contains:
+        namespace:
+          description: Its namespace.
+          type: str
+          sample: shop
+        name:
+          description: Its name.
+          type: str
+          sample: front-6559f5d576
+        uid:
+          description: Its uid.
+          type: str
+          sample: f096b56e-de02-4cdd-8988-8deac676e6b0
+        owner:
+          description: Its Deployment.
+          type: dict
+          contains:
+            kind:
+              description: V(Deployment).
+              type: str
+              sample: Deployment
+            name:
+              description: Its name.
+              type: str
+              sample: front
+            uid:
+              description: Its uid.
+              type: str
+              sample: b20bef1d-9c52-44e0-b2d3-6863833faf07
+        revision:
+          description: The number of this roll-out, or V(null). The highest is the one in force.
+          type: int
+          sample: 1
+        replicas:
+          description: How many Pods it wants.
+          type: int
+          sample: 2
+        images:
+          description: The images of its containers, by container.
+          type: dict
+          sample: {front: "docker.io/reddit/post:f5393576"}
+    events:
+      description: Events of type Warning, the newest first. V(null) when they could not be read.
+      type: list
+      elements: dict
+      contains:
+        kind:
+          description: Kind of the object it is about.
+          type: str
+          sample: Pod
+        namespace:
+          description: Namespace of that object, or V(null).
+          type: str
+          sample: shop
+        name:
+          description: Name of that object.
+          type: str
+          sample: crash-78bf7549d-nkthh
+        uid:
+          description: Uid of that object, or V(null).
+          type: str
+          sample: 9f7f63be-9880-4e4a-8f63-86d90684b60a
+        reason:
+          description: What happened, in one word.
+          type: str
+          sample: BackOff
+        message:
+          description: What happened, in words. At most 300 characters.
+          type: str
+          sample: Back-off restarting failed container crash in pod crash-78bf7549d-nkthh_shop
+        count:
+          description: How often Events of this reason were seen about this object.
+          type: int
+          sample: 3
+        last:
+          description: When the newest was seen last, in seconds since 1970, or V(null).
+          type: float
+          sample: 1795222112.0
 """
 
 import os
@@ -479,7 +832,7 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_client
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_client, cluster_store
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import (
     SECTIONS,
     UnreachableError,
@@ -500,7 +853,9 @@ def argument_spec() -> Dict[str, Any]:
     }
     for name, (default, _smallest, _largest) in LIMITS.items():
         own[name] = {"type": "int", "default": default}
-    own["bundle"] = {"type": "path"}  # the action plugin's
+    host = {"name": {"type": "str", "required": True}, "addresses": {"type": "list", "elements": "str", "default": []}}
+    own["hosts"] = {"type": "list", "elements": "dict", "default": [], "options": host}
+    own["bundle"] = {"type": "path"}
     return {**cluster_client.AUTH_OPTIONS, **own}
 
 
@@ -548,30 +903,47 @@ def snapshot(module: AnsibleModule, params: Dict[str, Any]) -> Dict[str, Any]:
         return {**unread(str(error)), "server": None}
     for note in notes:
         module.warn(f"while reading the kubeconfig's credentials: {note}")
-    cluster = read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep)
+    cluster = read_cluster(client.fetch, params["sections"], params["page_size"], deadline, time.sleep, params["hosts"])
     return {**cluster, "server": client.address}
 
 
+def stored(result: Dict[str, Any], folder: str) -> Dict[str, Any]:
+    """Write what was read into the bundle and return the summary. Raises ConfigError."""
+    try:
+        return cluster_store.summary(result, cluster_store.store(folder, result["cluster"]))
+    except OSError as error:
+        raise cluster_client.ConfigError(cluster_store.unwritten(folder, error)) from error
+
+
+def result_of(cluster: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what the module returns of a cluster."""
+    services = cluster["services"]
+    return {
+        "changed": False,
+        "cluster": cluster,
+        "node_ports": None if services is None else node_ports(services, cluster["endpoint_slices"]),
+        "complete": cluster["complete"],
+        "missing": cluster["missing"],
+    }
+
+
 def main() -> None:
-    """Read the cluster and return it."""
+    """Read the cluster and return it, or store it and return the summary."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     check_limits(module)
+    bundle = module.params["bundle"]
     try:
         if names_cluster(module.params):
             check_requirements(module)
             cluster = snapshot(module, take_params(module))
         else:
             cluster = {**unread(cluster_client.NO_KUBECONFIG), "server": None}
+        result = result_of(cluster)
+        if bundle:
+            result = stored(result, bundle)
     except cluster_client.ConfigError as error:
         module.fail_json(msg=str(error))
-    services = cluster["services"]
-    module.exit_json(
-        changed=False,
-        cluster=cluster,
-        node_ports=None if services is None else node_ports(services, cluster["endpoint_slices"]),
-        complete=cluster["complete"],
-        missing=cluster["missing"],
-    )
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -104,17 +104,20 @@ counts:
       type: int
       returned: always
 failing:
-  description: By host and group of rules, one line for each unwaived finding at or above O(fail_on); of more than five, how many more.
+  description:
+    - By host and group of rules, one line for each unwaived finding at or above O(fail_on); of more than five, how many more.
+    - The host's own findings come first, then those of the cluster, which fail every host that answered.
   returned: when O(bundle) is given
   type: dict
 told:
-  description: RV(failing) of the first ten hosts, and how many more there are, for a message.
+  description: The same for a message, what fails in the cluster once, then the first ten hosts' own, and how many more hosts there are.
   returned: when O(bundle) is given
   type: dict
 cures:
   description:
     - By host and name of a fix, what exactly it is to act on. Waived findings have none.
     - For C(container-name-conflict), the full ids of the containers to remove, in this order.
+    - What concerns no single host is in RV(cluster).
   returned: when O(bundle) is given
   type: dict
 fix_findings:
@@ -123,4 +126,30 @@ fix_findings:
     - Lines in lists C(open), C(waived) and C(unknown), the last with the reasons; of more than five in one, how many more.
   returned: when O(bundle) is given
   type: dict
+cluster:
+  description: What concerns no single host.
+  returned: when O(bundle) is given
+  type: dict
+  contains:
+    carrier:
+      description: The host in whose name fixes of the cluster are carried out, once, which is the first one that answered. V(null) when none has.
+      type: str
+      returned: always
+    failing:
+      description: By group of rules, one line for each unwaived finding at or above O(fail_on); of more than five, how many more.
+      type: dict
+      returned: always
+    cures:
+      description:
+        - By name of a fix, what exactly it is to act on. Waived findings have none.
+        - For C(rollback-image), JSON texts as M(kubenode.doctor.rollback_plan) takes them.
+      type: dict
+      returned: always
+    fix_findings:
+      description:
+        - By name of a fix, what the rules say that it is for, whatever the severity.
+        - In C(open), a line for each object that is at fault, and in C(offered) those of them that the fix is offered for. Lines in lists C(waived)
+          and C(unknown), the last with the reasons; of more than five in one, how many more.
+      type: dict
+      returned: always
 """

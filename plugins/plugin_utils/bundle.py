@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store, whole_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import KINDS
 
 SCHEMA = 1
 # One node's answer, or a cluster's: far above real ones (a node with 5000 listeners takes 2 MB), below what hurts.
@@ -57,18 +58,10 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all. Raises BundleError."""
-    temporary = ""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
-            temporary = file.name  # made 0600 by tempfile
-            file.write(text)
-        os.replace(temporary, path)
-        temporary = ""
+        whole_file.write(str(path), [text])
     except OSError as error:
         raise BundleError(f"{path} could not be written: {error.strerror}") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def node_file(folder: Path, host: str) -> Path:
@@ -116,7 +109,7 @@ class Bundle:
 
     def cluster(self) -> dict[str, Any]:
         """The cluster's answer, in the form of cluster_snapshot; a missing or damaged one is all unknown and says so."""
-        path = self.folder / "cluster.json"
+        path = self.folder / cluster_store.NAME
         try:
             document = _read(path, _CLUSTER_BYTES)
             _check_schema(path, document)
@@ -124,7 +117,7 @@ class Bundle:
         except BundleError as error:
             self.damaged[path.name] = str(error)
             return silent_cluster(str(error))
-        return {**silent_cluster(""), **document}
+        return _completed(document)
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Yield one document a host that was asked, in order, reading one at a time: ``{host, answered, why, snapshot}``."""
@@ -151,11 +144,30 @@ class Bundle:
 
 
 def _check_cluster(path: Path, document: dict[str, Any]) -> None:
-    for kind in ("services", "endpoint_slices", "nodes"):
-        if document.get(kind) is not None and not _is_mappings(document[kind]):
-            raise BundleError(f"{path}: {kind!r} is no list of objects")
+    for kind in KINDS:
+        if document.get(kind.section) is not None and not _is_mappings(document[kind.section]):
+            raise BundleError(f"{path}: {kind.section!r} is no list of objects")
+    if document.get("pods_of") is not None and not _is_texts(document["pods_of"]):
+        raise BundleError(f"{path}: 'pods_of' is no list of Nodes")
     if not _is_reasons(document.get("missing")):
         raise BundleError(f"{path}: 'missing' is no list of reasons")
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """What an older version wrote, with what it did not collect as unknown."""
+    unread = [kind.what for kind in KINDS if kind.section not in document]
+    why = "this bundle is older than the version of kubenode.doctor that began to read them: collect again"
+    for node in document.get("nodes") or ():
+        for key, value in (("architecture", None), ("os", None), ("shared_images", [])):
+            node.setdefault(key, value)
+    for service in document.get("services") or ():
+        service.setdefault("created", None)
+    return {
+        **silent_cluster(""),
+        **document,
+        "complete": bool(document.get("complete")) and not unread,
+        "missing": [*document["missing"], *({"what": what, "why": why} for what in unread)],
+    }
 
 
 def silent_cluster(why: str) -> dict[str, Any]:
@@ -166,9 +178,8 @@ def silent_cluster(why: str) -> dict[str, Any]:
         "missing": [{"what": "cluster API", "why": why}],
         "server": None,
         "server_version": None,
-        "services": None,
-        "endpoint_slices": None,
-        "nodes": None,
+        "pods_of": None,
+        **{kind.section: None for kind in KINDS},
     }
 
 

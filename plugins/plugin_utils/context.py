@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.fleet import Fleet
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodsSeen
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.proxy_seen import ProxySeen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePaths
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
 # kube-apiserver's --service-node-port-range default (pkg/kubeapiserver/options: base 30000, size 2768).
@@ -45,7 +49,8 @@ class Context:
     ``outside_services`` are those that have addresses besides their cluster IPs. ``listened`` are the ports that any node
     listens on and ``drawn`` those that any node's kernel may draw: no number for a Service, which every node takes.
     ``targets`` are the numbers that cures propose, by Service port: the same on every host, and no number twice.
-    ``directory`` knows the cluster's addresses, ``fleet`` the hosts' ends of connections.
+    ``directory`` knows the cluster's addresses, ``fleet`` the hosts' ends of connections, ``pods`` what nodes showed of pods,
+    ``proxies`` which NodePorts are programmed.
     """
 
     settings: Settings
@@ -61,9 +66,12 @@ class Context:
     drawn: port_ranges.Intervals = ()
     targets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     fleet: Fleet = field(default_factory=Fleet)
+    pods: PodsSeen = field(default_factory=PodsSeen)
+    proxies: ProxySeen = field(default_factory=ProxySeen)
     directory: Directory = field(init=False)
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _pod_objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _nodes_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
     _nodes_by_address: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -75,6 +83,8 @@ class Context:
             self._sort_ports(services)
         for piece in self.cluster["endpoint_slices"] or ():
             self._slices.setdefault((piece["namespace"], piece["service"]), []).append(piece)
+        for pod in self.cluster["pods"] or ():
+            self._pod_objects[pod["namespace"], pod["name"]] = pod
         for node in self.cluster["nodes"] or ():
             for name in (node["name"], node["hostname"]):
                 self._nodes_by_name.setdefault(name, node)
@@ -94,6 +104,21 @@ class Context:
         """The EndpointSlices of a Service; empty too when they could not be read."""
         return self._slices.get((namespace, service), [])
 
+    def pod(self, namespace: str, name: str, uid: str | None = None) -> dict[str, Any] | None:
+        """The API's object of a pod; None when it was not read, or another pod has the name by now."""
+        found = self._pod_objects.get((namespace, name))
+        return None if found is None or (uid and found["uid"] != uid) else found
+
+    @cached_property
+    def paths(self) -> ServicePaths:
+        """Every Service port with what answers behind it. Only to be asked for when all hosts were learned."""
+        return ServicePaths(self)
+
+    def learn_silence(self, host: str, why: str) -> None:
+        """Remember that a host did not answer: what only it could show is unknown."""
+        match = self._find_node(host, {})
+        self.pods.learn_silence(match["name"] if match else None, f"{host} did not answer: {why}")
+
     def learn(self, host: str, sections: dict[str, Any]) -> None:
         """Keep the little of a node's snapshot that other nodes' judgement needs.
 
@@ -109,6 +134,8 @@ class Context:
         if match is not None or self.cluster["nodes"] is None:
             self._learn_ports(sections)
         self.fleet.learn(host, sections)
+        self.pods.learn(host, match["name"] if match else None, sections)
+        self.proxies.learn(host, sections)
 
     def _learn_ports(self, sections: dict[str, Any]) -> None:
         listeners = (sections.get("listen_ports") or {}).get("listeners") or ()

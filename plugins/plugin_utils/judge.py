@@ -54,6 +54,8 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
             _learn(context, node)
             survey.learn(node["host"], node["snapshot"]["sections"])
             hosts[node["host"]]["picture"] = _picture(node["snapshot"]["sections"])
+        else:
+            context.learn_silence(node["host"], node["why"])
     networks = tcp_words.networks(context.fleet.networks)
     tally = {rule.id: _count(rule, networks) for rule in rules}
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
@@ -81,7 +83,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     }
 
 
-def failing(document: dict[str, Any], host: str, group: str | None = None) -> list[dict[str, Any]]:
+def failing(document: dict[str, Any], host: str | None, group: str | None = None) -> list[dict[str, Any]]:
     """The unwaived findings of a host, at or above ``fail_on``; of one rule group only, when given.
 
     A finding of the cluster fails every host that answered: nobody else could carry it.

@@ -15,6 +15,8 @@ _LISTS = {
     "nodeport_conflict": ("sockets",),
     "tcp_states": ("namespaces", "groups", "accept_queues", "stuck"),
     "containers": ("runtimes", "groups", "strangers"),
+    "pod_listeners": ("pods",),
+    "proxy_rules": ("programs", "node_ports"),
     "logs": ("found", "scanned"),
 }
 _OR_NONE = frozenset({"addresses"})  # None where it could not be seen

@@ -206,6 +206,13 @@ THRESHOLDS = (
         "node-exporter's mixin, NodeSystemSaturation: systemSaturationPerCoreThreshold, there of the load average",
     ),
     Threshold(
+        "service_target_start_seconds",
+        60,
+        "seconds",
+        "a pod that does not listen where its Service sends packets is a finding when its containers run for so long",
+        "our choice: a JVM may need most of a minute until it listens, and a pod without a readiness probe is ready from its first second",
+    ),
+    Threshold(
         "shared_count",
         3,
         "sockets",

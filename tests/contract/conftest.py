@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
+from ansible_collections.kubenode.doctor.tests.support import pod_cgroup
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import Pod
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.fake_journalctl import FakeJournalctl
@@ -37,12 +39,26 @@ input()
 """
 
 
+# Listens, and ends with its standard input.
+WEB = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+print("ready", flush=True)
+input()
+"""
+POD_UID, CONTAINER_ID = "909a2aa1-bf6a-4a8c-a274-3180ea640fb1", "6c" * 32
+
+
 class Scene(NamedTuple):
-    """A folder with a kubeconfig for the fake API server, a judged audit and a journal, the kubelet's port, and a Docker Engine."""
+    """A folder with a kubeconfig for the fake API server, a judged audit and a journal, the kubelet's port, and a Docker Engine.
+
+    ``has_pod`` says whether a process that listens is taken for a pod, POD_UID: that takes a cgroup, and root.
+    """
 
     directory: Path
     port: int
     docker_host: str
+    has_pod: bool
 
     @property
     def kubeconfig(self) -> str:
@@ -96,15 +112,34 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         ForgetfulEngine() as engine,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as kubelet,
         pytest.MonkeyPatch.context() as patch,
+        pod() as has_pod,
     ):
         assert kubelet.stdout is not None
-        scene = Scene(tmp_path_factory.mktemp("scene"), int(kubelet.stdout.readline()), engine.host)
+        scene = Scene(tmp_path_factory.mktemp("scene"), int(kubelet.stdout.readline()), engine.host, has_pod)
         api.kubeconfig(Path(scene.kubeconfig))
         api.add("services", colliding_service(scene.port))
         patch.setenv("PATH", str(make_journal(scene)), prepend=":")
         make_audit(scene)
         yield scene
         kubelet.kill()
+
+
+@contextmanager
+def pod() -> Iterator[bool]:
+    """Start what listens in the cgroup of a pod, where that is possible."""
+    if not pod_cgroup.are_possible():
+        yield False
+        return
+    command = [sys.executable, "-c", WEB]
+    with (
+        pod_cgroup.PodCgroups("contract") as cgroups,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as web,
+    ):
+        cgroups.add(POD_UID, CONTAINER_ID).write_text(str(web.pid), "ascii")
+        assert web.stdout is not None
+        web.stdout.readline()
+        yield True
+        web.kill()
 
 
 def colliding_service(port: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from jsonschema import Draft202012Validator
 
-from ansible_collections.kubenode.doctor.tests.contract.conftest import Scene
+from ansible_collections.kubenode.doctor.tests.contract.conftest import POD_UID, Scene
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, module_docs
 
@@ -59,6 +60,35 @@ def _node_snapshot(scene: Scene) -> list[Arguments]:
     return [{"ports": [scene.port]}, {"ports": [scene.port], "bundle": scene.audit}]
 
 
+def _pod_listeners(scene: Scene) -> list[Arguments]:
+    if not scene.has_pod:
+        pytest.skip("a pod takes a cgroup, which takes root")
+    # No time is too little to find anything.
+    return [{"pods": [POD_UID]}, {"budget_seconds": 0}]
+
+
+def _rollback_plan(_scene: Scene) -> list[Arguments]:
+    names = {
+        "namespace": "shop",
+        "name": "front",
+        "uid": "1-2",
+        "container": "app",
+        "from": "front:v2",
+        "to": "front:v1",
+    }
+    containers = [{"name": "app", "image": "front:v2"}]
+    deployment = {
+        "metadata": {"namespace": "shop", "name": "front", "uid": "1-2", "resourceVersion": "7"},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+    targets = [json.dumps(names)]
+    return [
+        {"targets": targets},
+        {"targets": targets, "deployments": [deployment]},
+        {"targets": targets, "deployments": []},
+    ]
+
+
 def _tcp_states(_scene: Scene) -> list[Arguments]:
     # Growth needs two samples, and no time is too little to find processes.
     return [
@@ -86,7 +116,9 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "log_signatures": lambda scene: [{"journal": scene.journal}],
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,
+    "pod_listeners": _pod_listeners,
     "report": lambda scene: [{"bundle": scene.audit, "show": False}],
+    "rollback_plan": _rollback_plan,
     "show": lambda _scene: [{"heading": "removed", "items": ["attempt 23"]}],
     "tcp_states": _tcp_states,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,14 @@ def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, n
 
 def ad_hoc(inventory: Path, host: str, module: str, **options: object) -> tuple[bool, dict[str, Any]]:
     """Run one module as ``ansible HOST -m kubenode.doctor.MODULE`` does; return whether it succeeded, and its result."""
-    command = [str(Path(sys.executable).parent / "ansible"), host, "-i", str(inventory)]
+    return ad_hoc_on_all(inventory, module, host, **options)[host]
+
+
+def ad_hoc_on_all(
+    inventory: Path, module: str, pattern: str = "all", **options: object
+) -> dict[str, tuple[bool, dict[str, Any]]]:
+    """The same on several hosts at once, by host."""
+    command = [str(Path(sys.executable).parent / "ansible"), pattern, "-i", str(inventory)]
     command += ["-m", f"kubenode.doctor.{module}", "-a", json.dumps(options)]
     settings = {
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
@@ -104,10 +112,13 @@ def ad_hoc(inventory: Path, host: str, module: str, **options: object) -> tuple[
     )
     printed = done.stdout + done.stderr
     assert "Traceback" not in printed, printed
-    # "[ERROR]: …", then "node | SUCCESS => {…}"
-    answer = done.stdout.partition(f"{host} | ")[2].partition(" => ")[2]
-    assert answer, printed
-    return done.returncode == 0, json.loads(answer)
+    # "[ERROR]: …", then "node | SUCCESS => {…}" or "node | FAILED! => {…}"
+    answers = {
+        found[1]: (found[2] in ("SUCCESS", "CHANGED"), json.JSONDecoder().raw_decode(done.stdout, found.end())[0])
+        for found in re.finditer(r"^(\S+) \| (\S+) => (?={)", done.stdout, re.MULTILINE)
+    }
+    assert answers, printed
+    return answers
 
 
 def variable(name: str, value: object) -> tuple[str, str]:

@@ -23,7 +23,8 @@ from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi
 CHECKOUT = Path(__file__).resolve().parents[2]
 SERVICES, NODES = "/api/v1/services", "/api/v1/nodes"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
-KINDS = ("services", "endpoint_slices", "nodes")
+PODS, DEPLOYMENTS, REPLICA_SETS = "/api/v1/pods", "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
+KINDS = ("services", "endpoint_slices", "nodes", "pods", "deployments", "replica_sets", "events")
 
 
 class Controller:
@@ -121,9 +122,10 @@ def test_pages_of_any_size_give_the_same_cluster(controller, start):
     whole = controller.read()
     asked = len(api.requests)
     assert whole["complete"]
-    assert [len(whole["cluster"][kind]) for kind in KINDS] == [8, 7, 1]
-    assert asked == 4  # the version and three lists: no discovery
-    for page_size, requests in ((1, 17), (2, 10)):
+    assert [len(whole["cluster"][kind]) for kind in KINDS] == [8, 7, 1, 10, 5, 5, 7]
+    assert asked == 8  # the version and seven lists: no discovery
+    # of the Events there are 8 pages of one, or 4 of two: after the last Warning come others, so the last one is empty
+    for page_size, requests in ((1, 45), (2, 25)):
         del api.requests[:]
         result = controller.read({"page_size": page_size})
         assert {key: result[key] for key in ("cluster", "node_ports")} == {
@@ -137,7 +139,10 @@ def test_nothing_secret_or_bulky_reaches_the_result(controller, start):
     services = api.objects("services")
     services[0]["metadata"]["annotations"] = {"vault.example/unseal": "annotated-secret"}
     api.replace("services", services)
-    captured = json.dumps([api.objects(plural) for plural in ("services", "endpointslices", "nodes")])
+    pods = api.objects("pods")
+    pods[0]["spec"]["containers"][0]["env"] = [{"name": "PASSWORD", "value": "annotated-secret"}]
+    api.replace("pods", pods)
+    captured = json.dumps([api.objects(plural) for plural in ("services", "endpointslices", "nodes", "pods")])
     _succeeded, _result, printed = controller.run({"kubeconfig": str(controller.kubeconfig)})
     assert '"complete": true' in printed
     for text in ("annotations", "managedFields", "last-applied-configuration", "annotated-secret"):
@@ -185,7 +190,8 @@ def test_one_kind_forbidden(controller, start):
             "why": (
                 'the API server forbids it (403: endpointslices.discovery.k8s.io is forbidden: User "kubernetes-admin" '
                 'cannot list resource "endpointslices" in API group "discovery.k8s.io" at the cluster scope); grant it '
-                'the verb "list" on the resource "endpointslices" of API group "discovery.k8s.io" in a ClusterRole'
+                'the verb "list" on the resource "endpointslices" of API group "discovery.k8s.io" in a ClusterRole '
+                "(README.md of the role collect has one with all that is read)"
             ),
         }
     ]
@@ -208,7 +214,7 @@ def test_a_token_that_always_expires_costs_the_kind(controller, start):
     api = start()
     api.expire_tokens(after_pages=1)
     result = controller.read({"page_size": 7})
-    assert [entry["what"] for entry in result["missing"]] == ["Services"]
+    assert [entry["what"] for entry in result["missing"]] == ["Services", "Pods", "Events"]  # of more than one page
     assert "410 Gone" in result["missing"][0]["why"]
     assert [request.query.get("continue", "") != "" for request in api.requests if request.path == SERVICES] == [
         *(False, True, False, True, False, True),
@@ -249,7 +255,7 @@ def test_no_api_server_is_no_failure(controller, start, act, reason):
     api.misbehave("/", act)
     result = controller.read({"timeout": 1})
     assert result["missing"] == [{"what": "cluster API", "why": reason.format(url=api.url)}]
-    assert [result["cluster"][kind] for kind in KINDS] == [None, None, None]
+    assert {kind: result["cluster"][kind] for kind in KINDS} == dict.fromkeys(KINDS)
     assert result["node_ports"] is None
     assert {request.path for request in api.requests} == {"/version"}
 
@@ -272,6 +278,59 @@ def test_one_list_that_goes_wrong(controller, start, act, reason):
     assert (result["cluster"]["nodes"], len(result["node_ports"])) == (None, 8)
 
 
+def test_kinds_that_go_wrong_leave_the_others(controller, start):
+    api = start()
+    api.misbehave(DEPLOYMENTS, fake_api.forbidden)
+    api.misbehave(REPLICA_SETS, fake_api.hang)
+    api.misbehave("/api/v1/events", fake_api.reply(200, b'{"kind": "EventList", "items": {}}'))
+    gone = fake_api.status(410, "Expired", fake_api.EXPIRED)
+    api.misbehave(PODS, lambda handler: "continue" in handler.request_seen.query and gone(handler), times=2)
+    result = controller.read({"timeout": 1, "page_size": 4})
+    assert [entry["what"] for entry in result["missing"]] == ["Deployments", "ReplicaSets", "Events"]
+    reasons = [entry["why"] for entry in result["missing"]]
+    assert 'cannot list resource "deployments" in API group "apps" at the cluster scope' in reasons[0]
+    assert reasons[1:] == [
+        f"{api.url} gave no complete answer within 1 s",
+        "the answer's items are no list of Events",
+    ]
+    assert [len(result["cluster"][kind] or ()) for kind in KINDS] == [8, 7, 1, 10, 0, 0, 0]
+    pages = [request.query.get("continue", "") != "" for request in api.requests if request.path == PODS]
+    assert pages == [False, True, False, True, True]  # the first time was in vain
+
+
+def test_a_limited_play_stores_the_pods_of_its_nodes(controller, start):
+    api = start()
+    (node,), (pod, *_others) = api.objects("nodes"), api.objects("pods")
+    node["metadata"].update(name="node-b", uid="b")
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": "192.0.2.3"}]
+    api.add("nodes", node)
+    pod["metadata"].update(name="on-node-b", uid="on-b")
+    pod["spec"]["nodeName"] = "node-b"
+    api.add("pods", pod)
+    folder = controller.home / "audit"
+    folder.mkdir()
+    options = {"kubeconfig": str(controller.kubeconfig), "bundle": "audit"}
+    hosts = [{"name": "second", "addresses": "192.0.2.3"}, {"name": "load-balancer", "addresses": ""}]
+    succeeded, result, printed = controller.run(options, {"hosts": hosts})
+    assert succeeded, printed
+    assert result["file"] == str(folder / "cluster.json")
+    assert (result["complete"], result["missing"], "cluster" in result) == (True, [], False)
+    assert result["ports"] == sorted(result["ports"]) != []
+    assert (folder / "cluster.json").stat().st_mode & 0o777 == 0o600
+    cluster = json.loads((folder / "cluster.json").read_text("utf-8"))
+    assert cluster["pods_of"] == ["node-b"]
+    assert [entry["name"] for entry in cluster["pods"]] == ["on-node-b"]
+    assert [len(cluster[kind]) for kind in KINDS] == [8, 7, 2, 1, 5, 5, 7]
+    (query,) = [request.query for request in api.requests if request.path == PODS]
+    assert query == {"limit": "500", "fieldSelector": "spec.nodeName=node-b"}
+
+
+def test_a_bundle_that_is_not_there(controller, start):
+    start()
+    told = controller.fail({"kubeconfig": str(controller.kubeconfig), "bundle": "none"})
+    assert told == f"{controller.home}/none/cluster.json could not be written: No such file or directory"
+
+
 def test_too_many_requests_once(controller, start):
     busy = fake_api.status(429, "TooManyRequests", "try again later", Retry_After="1")
     start().misbehave(SERVICES, busy, times=1)
@@ -283,7 +342,9 @@ def test_the_budget_ends_a_slow_server(controller, start):
     began = time.monotonic()
     result = controller.read({"page_size": 1, "budget_seconds": 2})
     assert time.monotonic() - began < 10
-    assert [entry["what"] for entry in result["missing"]] == ["Services", "EndpointSlices", "Nodes"]
+    assert [entry["what"] for entry in result["missing"]] == [
+        *("Services", "EndpointSlices", "Nodes", "Pods", "Deployments", "ReplicaSets", "Events"),
+    ]
     assert result["missing"][2]["why"] == "the 2 s for all of the cluster were used up: raise budget_seconds"
 
 
@@ -448,10 +509,10 @@ def test_kubeconfig_that_cannot_be_used(controller, content, message):
         ({"page_size": 5001}, "page_size must be from 1 to 5000, not 5001"),
         ({"timeout": -1}, "timeout must be from 1 to 600, not -1"),
         ({"budget_seconds": 0}, "budget_seconds must be from 1 to 3600, not 0"),
-        ({"sections": []}, "sections must name at least one of services, endpoint_slices, nodes"),
+        ({"sections": []}, f"sections must name at least one of {', '.join(KINDS)}"),
         (
-            {"sections": ["pods"]},
-            "value of sections must be one or more of: services, endpoint_slices, nodes. Got no match for: pods",
+            {"sections": ["secrets"]},
+            f"value of sections must be one or more of: {', '.join(KINDS)}. Got no match for: secrets",
         ),
         ({"ca_cert": "/nonexistent.pem"}, "ca_cert /nonexistent.pem: no such file, or not readable"),
         ({"kubeconfig": "/"}, "kubeconfig /: not a file"),

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubenode.doctor.tests.support import fake_api
+from ansible_collections.kubenode.doctor.tests.support import fake_api, fake_rollout
 from ansible_collections.kubenode.doctor.tests.support.fake_api import CAPTURES, FakeApi
 
 SERVICES, SLICES = "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"
+PODS, EVENTS = "/api/v1/pods", "/api/v1/events"
+DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
+UI = "/apis/apps/v1/namespaces/reddit-entry/deployments/ui"
 
 
 @pytest.fixture
@@ -32,10 +35,10 @@ def captured(name):
     return json.loads((CAPTURES / f"{name}.json").read_text("utf-8"))
 
 
-def ask(api, path, method="GET", **headers):
+def ask(api, path, method="GET", body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=5)
     try:
-        connection.request(method, path, headers=headers)
+        connection.request(method, path, body, headers={key.replace("_", "-"): headers[key] for key in headers})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:
@@ -48,12 +51,17 @@ def ask(api, path, method="GET", **headers):
         (SERVICES, "services"),
         (SLICES, "endpointslices"),
         ("/api/v1/nodes", "nodes"),
+        (PODS, "pods"),
+        (EVENTS, "events"),
+        (DEPLOYMENTS, "deployments"),
+        (REPLICA_SETS, "replicasets"),
         (f"{SERVICES}?limit=3", "services-limit3-page1"),
         ("/version", "version"),
         ("/api", "api"),
         ("/apis", "apis"),
         ("/api/v1", "api-v1"),
         ("/apis/discovery.k8s.io/v1", "apis-discovery-v1"),
+        ("/apis/apps/v1", "apis-apps-v1"),
     ],
 )
 def test_as_captured(api, path, capture):
@@ -92,10 +100,7 @@ def test_who_may_ask():
         assert ask(api, SERVICES, authorization="Bearer good")[0] == 200
         assert ask(api, SERVICES, authorization="Bearer bad") == (401, captured("error-401"))
         assert ask(api, "/version")[0] == 200  # open to everybody
-        code, answer = ask(api, SERVICES)
-        # The capture was made with pods; but for the resource's name the two are alike.
-        anonymous = json.loads(json.dumps(captured("error-403-anonymous")).replace("pods", "services"))
-        assert (code, answer) == (403, anonymous)
+        assert ask(api, PODS) == (403, captured("error-403-anonymous"))
 
 
 def test_forbidden_in_another_api_group(api):
@@ -142,10 +147,193 @@ def test_added_objects_and_what_was_asked(api):
     assert api.requests[-1].path.endswith("/kube-processor-service")
 
 
-@pytest.mark.parametrize("method", ["DELETE", "PATCH", "POST", "PUT"])
-def test_only_reads(api, method):
-    code, answer = ask(api, SERVICES, method)
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [(SERVICES, "DELETE"), (SERVICES, "PATCH"), (SERVICES, "POST"), (SERVICES, "PUT"), (UI, "PUT"), (UI, "DELETE")],
+)
+def test_no_other_writes_than_patches_of_one_object(api, path, method):
+    code, answer = ask(api, path, method)
     assert (code, answer["reason"]) == (405, "MethodNotAllowed")
+
+
+def names(api, path):
+    code, listed = ask(api, path)
+    assert code == 200, listed
+    return [item["metadata"]["name"] for item in listed["items"]]
+
+
+SELECTED = [
+    (f"{PODS}?fieldSelector=metadata.name%3Dhostnet", ["hostnet"]),
+    (f"{PODS}?fieldSelector=status.phase!%3DRunning", ["done", "pull"]),
+    (f"{PODS}?fieldSelector=spec.nodeName%3Dnode-a,status.phase%3DPending", ["pull"]),
+    (f"{PODS}?fieldSelector=spec.nodeName%3D", ["waiting"]),
+    (f"{PODS}?fieldSelector=spec.hostNetwork%3Dtrue", ["hostnet"]),
+    (f"{PODS}?labelSelector=app%3Dpull", ["pull"]),
+    (f"{PODS}?labelSelector=app%20in%20(pull,hostnet),!pod-template-hash", ["hostnet", "pull"]),
+    (f"{PODS}?labelSelector=pod-template-hash,app%20notin%20(front,ui,post,cart)", ["crash-78bf7549d-nkthh"]),
+    ("/api/v1/namespaces/shop/services?fieldSelector=metadata.namespace%3Dshop,spec.type%3DLoadBalancer", ["local"]),
+]
+
+
+def test_selectors(api):
+    waiting = {"metadata": {"name": "waiting", "namespace": "shop"}, "spec": {"nodeName": ""}, "status": {}}
+    api.add("pods", waiting)
+    phases = f"{PODS}?fieldSelector=status.phase!%3DRunning"
+    assert names(api, phases) == ["done", "pull", "waiting"]
+    api.put("pods", {**waiting, "status": {"phase": "Running"}})
+    for path, expected in SELECTED:
+        assert names(api, path) == expected, path
+
+
+UNKNOWN_SELECTORS = [
+    (f"{PODS}?fieldSelector=spec.priority%3D1", "field label not supported: spec.priority"),
+    (f"{EVENTS}?fieldSelector=message%3Dx", "field label not supported: message"),
+    (
+        f"{DEPLOYMENTS}?fieldSelector=spec.replicas%3D1",
+        '"spec.replicas" is not a known field selector: only "metadata.name", "metadata.namespace"',
+    ),
+    (f"{PODS}?fieldSelector=spec.nodeName", "invalid selector: 'spec.nodeName'; can't understand 'spec.nodeName'"),
+    (f"{PODS}?labelSelector=%3Dx", "unable to parse requirement: =x"),
+]
+
+
+def test_selectors_that_a_server_does_not_know(api):
+    for path, message in UNKNOWN_SELECTORS:
+        code, answer = ask(api, path)
+        assert (code, answer["reason"], answer["message"]) == (400, "BadRequest", message)
+
+
+def test_pages_of_a_selection(api):
+    """etcd3's store says that there is more when there are more objects, whether they match or not, and not how many."""
+    path = f"{EVENTS}?fieldSelector=type%3DWarning&limit=3"
+    sizes, token = [], ""
+    while True:
+        _code, page = ask(api, f"{path}{token}")
+        sizes.append(len(page["items"]))
+        assert "remainingItemCount" not in page["metadata"]
+        if "continue" not in page["metadata"]:
+            break
+        token = f"&continue={page['metadata']['continue']}"
+    assert sizes == [3, 3, 1]
+    _code, page = ask(api, f"{PODS}?fieldSelector=metadata.name%3Ddone&limit=1")
+    _code, rest = ask(api, f"{PODS}?fieldSelector=metadata.name%3Ddone&limit=1&continue={page['metadata']['continue']}")
+    assert ([len(page["items"]), len(rest["items"])], "continue" in rest["metadata"]) == ([1, 0], False)
+
+
+def patch(api, operations, path=UI, media=fake_api.JSON_PATCH):
+    return ask(api, path, "PATCH", json.dumps(operations), content_type=media)
+
+
+def replaced(image="docker.io/reddit/ui:fixed"):
+    return {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
+
+
+def test_a_patch_is_a_write(api):
+    before = ask(api, UI)[1]
+    test = {"op": "test", "path": "/metadata/resourceVersion", "value": before["metadata"]["resourceVersion"]}
+    code, after = patch(api, [test, replaced()])
+    assert (code, after["kind"], after["apiVersion"]) == (200, "Deployment", "apps/v1")
+    assert after["spec"]["template"]["spec"]["containers"][0]["image"] == "docker.io/reddit/ui:fixed"
+    assert (before["metadata"]["generation"], after["metadata"]["generation"]) == (1, 2)
+    assert int(after["metadata"]["resourceVersion"]) > int(before["metadata"]["resourceVersion"])
+    assert ask(api, UI) == (200, after)
+    # nothing changes: no write
+    assert patch(api, [replaced()]) == (200, after)
+    label = [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]
+    code, labelled = patch(api, label)
+    assert (labelled["metadata"]["labels"], labelled["metadata"]["generation"]) == ({"a": "b"}, 2)
+    code, dry = patch(api, [replaced("other")], path=f"{UI}?dryRun=All")
+    assert (code, dry["spec"]["template"]["spec"]["containers"][0]["image"]) == (200, "other")
+    code, merged = patch(api, {"metadata": {"labels": {"a": None, "c": "d"}}}, media=fake_api.MERGE_PATCH)
+    assert merged["metadata"]["labels"] == {"c": "d"}
+    assert ask(api, UI) == (200, merged)
+
+
+UNPROCESSABLE = "the server rejected our request due to an error in our request"
+CONFLICT = (
+    'Operation cannot be fulfilled on deployments.apps "ui": the object has been modified; '
+    "please apply your changes to the latest version and try again"
+)
+REFUSED_PATCHES = [
+    ([{"op": "test", "path": "/metadata/uid", "value": "another"}, replaced()], 422, "Invalid", UNPROCESSABLE),
+    ([{"op": "test", "path": "/spec/nothing", "value": 1}], 422, "Invalid", UNPROCESSABLE),
+    ([{"op": "replace", "path": "/spec/nothing", "value": 1}], 422, "Invalid", UNPROCESSABLE),
+    ([{"op": "remove", "path": "/spec/template/spec/containers/9"}], 422, "Invalid", UNPROCESSABLE),
+    ([{"op": "add", "path": "/spec/template/spec/containers/9", "value": {}}], 422, "Invalid", UNPROCESSABLE),
+    ([{"op": "odd", "path": "/spec"}], 422, "Invalid", UNPROCESSABLE),
+    ([replaced(), {"op": "replace", "path": "/metadata/resourceVersion", "value": "1"}], 409, "Conflict", CONFLICT),
+    (
+        {"op": "test"},
+        400,
+        "BadRequest",
+        "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+    ),
+]
+
+
+def test_patches_that_are_refused_change_nothing(api):
+    before = ask(api, UI)
+    for operations, code, reason, message in REFUSED_PATCHES:
+        status, answer = patch(api, operations)
+        assert (status, answer["reason"], answer["message"]) == (code, reason, message)
+    code, answer = patch(api, [replaced()], media="application/json")
+    assert (code, answer["reason"]) == (415, "UnsupportedMediaType")
+    code, answer = ask(api, UI, "PATCH", b"[{", content_type=fake_api.JSON_PATCH)
+    assert (code, answer["reason"]) == (400, "BadRequest")
+    code, answer = patch(api, [replaced()], path=UI + "x")
+    assert (code, answer["message"]) == (404, 'deployments.apps "uix" not found')
+    api.misbehave(UI, fake_api.forbidden, method="PATCH")
+    code, answer = patch(api, [replaced()])
+    assert (code, answer["details"]) == (403, {"name": "ui", "group": "apps", "kind": "deployments"})
+    assert answer["message"] == (
+        'deployments.apps "ui" is forbidden: User "kubernetes-admin" cannot patch resource "deployments" '
+        'in API group "apps" in the namespace "reddit-entry"'
+    )
+    assert ask(api, UI) == before
+
+
+def test_what_controllers_do_after_a_patch(api):
+    api.after_patch.append(fake_rollout.roll_out)
+    old = names(api, "/api/v1/namespaces/reddit-entry/pods?labelSelector=app%3Dui")
+    patch(api, [replaced()])
+    pods = [pod for pod in api.objects("pods") if pod["metadata"].get("labels", {}).get("app") == "ui"]
+    assert len(pods) == len(old) == 2
+    assert not {pod["metadata"]["name"] for pod in pods} & set(old)
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"docker.io/reddit/ui:fixed"}
+    slices = [item for item in api.objects("endpointslices") if item["metadata"]["namespace"] == "reddit-entry"]
+    behind = {endpoint["targetRef"]["uid"] for item in slices for endpoint in item["endpoints"]}
+    assert behind == {pod["metadata"]["uid"] for pod in pods}
+    deployment = api.get("deployments", "reddit-entry", "ui")
+    assert deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"] == 2
+    # back to what it was: the old ReplicaSet is taken again
+    patch(api, [replaced("docker.io/reddit/ui:f5393576")])
+    owned = [item for item in api.objects("replicasets") if item["metadata"]["labels"]["app"] == "ui"]
+    assert {
+        (item["metadata"]["annotations"]["deployment.kubernetes.io/revision"], item["spec"]["replicas"])
+        for item in owned
+    } == {("3", 2), ("2", 0)}
+
+
+def test_objects_of_a_test():
+    service = fake_api.seed_000_service()
+    with FakeApi(holding={"services": [service]}) as api:
+        assert names(api, SERVICES) == ["kube-processor-service"]
+        assert names(api, PODS) == []
+        stored = api.put("services", {**service, "status": {}})
+        assert int(stored["metadata"]["resourceVersion"]) == api.revision
+        api.delete("services", "default", "kube-processor-service")
+        assert names(api, SERVICES) == []
+
+
+def test_objects_that_change_when_they_are_looked_at(api):
+    def change(handler):
+        handler.server_api.delete("pods", "shop", "pull")
+        return False
+
+    api.misbehave("/api/v1/namespaces/shop/pods", change, times=1, method="GET")
+    assert "pull" in names(api, PODS)
+    assert "pull" not in names(api, "/api/v1/namespaces/shop/pods")
 
 
 def test_old_cluster():

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import diagnose, variable
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
@@ -37,3 +40,42 @@ def test_wrong_settings_are_refused_too():
     assert run.status != 0
     assert "fail_on" in run.said
     assert not (run.folder / "audits").exists()
+
+
+# What a fix was offered for, what is at fault after it, what a fix is offered for then: what was not cured.
+LEFT = (
+    ((), (), (), []),
+    (("front",), (), (), []),
+    (("front",), ("front",), (), ["front is down"]),
+    (("front",), ("front",), ("front",), ["front is down"]),
+    # Of a Service that the fix was never for, the report tells.
+    (("front",), ("cart",), (), []),
+    (("front",), ("cart",), ("cart",), ["cart is down"]),
+    (("front", "cart"), ("front", "cart", "old"), (), ["front is down", "cart is down"]),
+)
+
+
+def test_what_is_left_in_the_cluster(tmp_path: Path):
+    def lines(objects: tuple[str, ...]) -> dict[str, str]:
+        return {name: f"{name} is down" for name in objects}
+
+    read = {"ansible.builtin.include_vars": {"file": str(PROJECT / "playbooks" / "vars" / "fixes.yml")}}
+    told = [
+        {
+            "ansible.builtin.debug": {"msg": "{{ fix_cluster_left }}"},
+            "vars": {
+                "fix_cluster_before": lines(before),
+                "report_judged": {
+                    "cluster": {
+                        "fix_findings": {
+                            "rollback-image": {"open": lines(after), "offered": lines(offered)},
+                            "another": {"open": lines(("another",)), "offered": lines(("another",))},
+                        }
+                    }
+                },
+            },
+        }
+        for before, after, offered, _left in LEFT
+    ]
+    answers = run_tasks([read, *told], {"fix": "rollback-image"}, tmp_path)
+    assert [answer["msg"] for answer in answers[1:]] == [left for *_said, left in LEFT]

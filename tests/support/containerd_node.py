@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A node for tests whose container runtime is a real containerd with its CRI plugin: a private node with a containerd of its own.
 
-Its socket, state and data lie where they lie on any node. Its one image is Debian's busybox. Pods share the node's network, so that no
-CNI plugin is needed; ``sandbox`` and ``container`` make them as kubelet does, with its labels, logs and links to logs.
+Its socket, state and data lie where they lie on any node. Its one image is Debian's busybox, unless more are loaded. ``sandbox`` and
+``container`` make pods as kubelet does, with its cgroups, labels, logs and links to logs, in the node's network or, for a pod that
+wants one, in a network of its own.
 
     with ContainerdNode("node", folder) as node:
         pod = Pod("kube-system", "etcd-master", "1403dda53affdfee1130475a6d9609da")
@@ -15,15 +16,11 @@ CNI plugin is needed; ``sandbox`` and ``container`` make them as kubelet does, w
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +29,7 @@ from typing import Any
 
 import grpc
 
-from ansible_collections.kubenode.doctor.tests.support import own_namespaces
+from ansible_collections.kubenode.doctor.tests.support import images, own_namespaces, pod_network
 from ansible_collections.kubenode.doctor.tests.support.cri_client import CriClient, Message
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import LEAVE, STAY, Pod
 from ansible_collections.kubenode.doctor.tests.support.private_node import PrivateNode
@@ -40,8 +37,9 @@ from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
 COMMANDS = ("busybox", "containerd", "containerd-shim-runc-v2", "ctr", "runc", *own_namespaces.COMMANDS)
 SOCKET = "/run/containerd/containerd.sock"
-IMAGE = "registry.example/busybox:1"
+IMAGE = images.BUSYBOX.names[0]
 _PAUSE = "registry.example/pause:1"
+_TASKS = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
 _START_SECONDS = 60
 _CONFIG = f"""version = 2
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.devmapper", "io.containerd.tracing.processor.v1.otlp"]
@@ -50,6 +48,9 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   # A machine that is a container itself may not lower it.
   restrict_oom_score_adj = true
   disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{pod_network.PLUGINS}"
+    conf_dir = "{pod_network.CONFIGURATION}"
 """
 _COLLECT = """
 import json, sys
@@ -63,9 +64,9 @@ print(json.dumps(containers.collect(Deadline(float(sys.argv[2])))))
 class ContainerdNode(PrivateNode):
     """One such node; gone at the end of the with block, with all its containers."""
 
-    def __init__(self, name: str, folder: Path, programs: Path | None = None) -> None:
+    def __init__(self, name: str, folder: Path, subnet: int = 0, programs: Path | None = None) -> None:
         """``programs``: a folder with another containerd than this machine's."""
-        super().__init__(name, folder)
+        super().__init__(name, folder, subnet)
         self._path = os.pathsep.join([*([str(programs)] if programs else []), os.environ["PATH"], "/usr/sbin", "/sbin"])
         # Of all its containers. Not in the namespaces: this machine's cgroups are theirs.
         self._cgroup = f"kd-containerd-{os.getpid()}-{name}"
@@ -74,10 +75,9 @@ class ContainerdNode(PrivateNode):
     def __enter__(self) -> ContainerdNode:
         super().__enter__()
         try:
+            pod_network.install(self)
             self.start_containerd()
-            self.write("/run/image.tar", "")
-            _write_image(self.path("/run/image.tar"))
-            self.run(*self._environment(), "ctr", "-n", "k8s.io", "images", "import", "/run/image.tar")
+            self.load(images.BUSYBOX, images.Image((_PAUSE,)))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -121,6 +121,11 @@ class ContainerdNode(PrivateNode):
         assert self._daemon is not None
         self._daemon.send_signal(signal.SIGCONT)  # nsenter, which stops and goes on together with its child
 
+    def load(self, *more: images.Image) -> None:
+        """Give the runtime more images."""
+        images.archive(self.path("/run/images.tar"), more)
+        self.run(*self._environment(), "ctr", "-n", "k8s.io", "images", "import", "/run/images.tar")
+
     def cri(self, method: str, request: Message | None = None) -> Message:
         """Call the CRI plugin."""
         with CriClient(str(self.path(SOCKET))) as runtime:
@@ -130,13 +135,24 @@ class ContainerdNode(PrivateNode):
         """Run the sandbox of a pod."""
         return str(self.cri("RunPodSandbox", {"config": self._pod_config(pod, attempt)})["podSandboxId"])
 
-    def create(self, pod: Pod, container: str, attempt: int, sandbox: str, command: Sequence[str] = STAY) -> str:
-        """Create a container."""
+    def create(
+        self,
+        pod: Pod,
+        container: str,
+        attempt: int,
+        sandbox: str,
+        command: Sequence[str] = STAY,
+        image: str = IMAGE,
+        machine: bool = False,
+    ) -> str:
+        """Create a container; with ``machine`` it has the folders that images.fake_program needs."""
+        folders = images.MACHINE if machine else ()
         self.path(f"{pod.logs}/{container}").mkdir(parents=True, exist_ok=True)
         config = {
             "metadata": {"name": container, "attempt": attempt},
-            "image": {"image": IMAGE},
+            "image": {"image": image},
             "command": list(command),
+            "mounts": [{"containerPath": folder, "hostPath": folder, "readonly": True} for folder in folders],
             "labels": pod.labels(container),
             # kubernetes/kubernetes pkg/kubelet/kuberuntime/labels.go newContainerAnnotations
             "annotations": {
@@ -144,14 +160,25 @@ class ContainerdNode(PrivateNode):
                 "io.kubernetes.container.restartCount": str(attempt),
             },
             "logPath": f"{container}/{attempt}.log",
-            "linux": {"securityContext": {"namespaceOptions": {"network": "NODE", "pid": "CONTAINER"}}},
+            "linux": {"securityContext": {"namespaceOptions": _namespaces(pod)}},
         }
         request = {"podSandboxId": sandbox, "config": config, "sandboxConfig": self._pod_config(pod, 0)}
         return str(self.cri("CreateContainer", request)["containerId"])
 
-    def container(self, pod: Pod, container: str, attempt: int, sandbox: str, leave: bool = False) -> str:
+    def container(
+        self,
+        pod: Pod,
+        container: str,
+        attempt: int,
+        sandbox: str,
+        leave: bool = False,
+        command: Sequence[str] | None = None,
+        image: str = IMAGE,
+        machine: bool = False,
+    ) -> str:
         """Create and start a container, and link to its log as kubelet does; with ``leave`` wait for its end."""
-        id_ = self.create(pod, container, attempt, sandbox, LEAVE if leave else STAY)
+        chosen = command or (LEAVE if leave else STAY)
+        id_ = self.create(pod, container, attempt, sandbox, chosen, image, machine)
         self.cri("StartContainer", {"containerId": id_})
         link = self.path(f"/var/log/containers/{pod.name}_{pod.namespace}_{container}-{id_}.log")
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -175,6 +202,15 @@ class ContainerdNode(PrivateNode):
         assert isinstance(section, dict)
         return section
 
+    def pid(self, id_: str) -> int:
+        """The first process of a running container, as the node counts."""
+        return int(self.path(f"{_TASKS}/{id_}/init.pid").read_text("ascii"))
+
+    def image_of(self, id_: str) -> tuple[str, str]:
+        """What a pod's status has of a container's image: the name that containerd makes of it, and its id."""
+        status = self.cri("ContainerStatus", {"containerId": id_})["status"]
+        return status["image"]["image"], status["imageRef"]
+
     def states(self) -> dict[str, str]:
         """``{id: state}`` of all containers and sandboxes."""
         told = [*self.cri("ListContainers")["containers"], *self.cri("ListPodSandbox")["items"]]
@@ -188,8 +224,9 @@ class ContainerdNode(PrivateNode):
             "logDirectory": pod.logs,
             "labels": labels,
             "linux": {
-                "cgroupParent": f"/{self._cgroup}/besteffort/pod{pod.uid}",
-                "securityContext": {"namespaceOptions": {"network": "NODE", "pid": "CONTAINER"}},
+                "cgroupParent": f"/{self._cgroup}{pod.cgroup}",
+                "securityContext": {"namespaceOptions": _namespaces(pod)},
+                "sysctls": dict(pod.sysctls),
             },
         }
 
@@ -204,35 +241,5 @@ class ContainerdNode(PrivateNode):
         return True
 
 
-def _write_image(path: Path) -> None:
-    """A tar for ctr images import, as docker save writes it: busybox, and the names of what it is to be."""
-    program = shutil.which("busybox")
-    assert program is not None
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add(Path(program).resolve(), "bin/busybox")
-        for name in ("cat", "false", "sh", "sleep", "true"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    config = {
-        "architecture": _architecture(),
-        "os": "linux",
-        "config": {"Entrypoint": ["/bin/sleep", "infinity"], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [IMAGE, _PAUSE], "Layers": ["layer.tar"]}]
-    with tarfile.open(path, "w") as tar:
-        for name, data in (
-            ("manifest.json", json.dumps(manifest).encode()),
-            ("config.json", json.dumps(config).encode()),
-            ("layer.tar", layer.getvalue()),
-        ):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-
-
-def _architecture() -> str:
-    """Of this machine, by Go's names."""
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+def _namespaces(pod: Pod) -> Message:
+    return {"network": "POD" if pod.own_network else "NODE", "pid": "CONTAINER"}

@@ -54,7 +54,11 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "namespace": (3, "string"),
         "attempt": (4, "uint32"),
     },
-    "LinuxPodSandboxConfig": {"cgroupParent": (1, "string"), "securityContext": (2, "LinuxSandboxSecurityContext")},
+    "LinuxPodSandboxConfig": {
+        "cgroupParent": (1, "string"),
+        "securityContext": (2, "LinuxSandboxSecurityContext"),
+        "sysctls": (3, _STRINGS),
+    },
     "LinuxSandboxSecurityContext": {"namespaceOptions": (1, "NamespaceOption")},
     "NamespaceOption": {
         "network": (1, "NamespaceMode"),
@@ -74,12 +78,14 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "metadata": (1, "ContainerMetadata"),
         "image": (2, "ImageSpec"),
         "command": (3, "string*"),
+        "mounts": (7, "Mount*"),
         "labels": (9, _STRINGS),
         "annotations": (10, _STRINGS),
         "logPath": (11, "string"),
         "linux": (15, "LinuxContainerConfig"),
     },
     "ContainerMetadata": {"name": (1, "string"), "attempt": (2, "uint32")},
+    "Mount": {"containerPath": (1, "string"), "hostPath": (2, "string"), "readonly": (3, "bool")},
     "ImageSpec": {"image": (1, "string"), "annotations": (2, _STRINGS)},
     "LinuxContainerConfig": {"securityContext": (2, "LinuxContainerSecurityContext")},
     "LinuxContainerSecurityContext": {"namespaceOptions": (3, "NamespaceOption")},
@@ -96,6 +102,9 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "labels": (8, _STRINGS),
         "annotations": (9, _STRINGS),
     },
+    "ContainerStatusRequest": {"containerId": (1, "string")},
+    "ContainerStatusResponse": {"status": (1, "ContainerStatus")},
+    "ContainerStatus": {"id": (1, "string"), "image": (8, "ImageSpec"), "imageRef": (9, "string")},
     "ListPodSandboxRequest": {},
     "ListPodSandboxResponse": {"items": (1, "PodSandbox*")},
     "PodSandbox": {
@@ -180,7 +189,7 @@ def decoded(kind: str, data: bytes) -> Message:
 def _encoded_value(of: str, value: Any) -> _Wire:
     if of in _ENUMS:
         return _ENUMS[of].index(value)
-    if of in ("uint32", "int64"):
+    if of in ("uint32", "int64", "bool"):
         return int(value)
     if of == "string":
         return str(value).encode()

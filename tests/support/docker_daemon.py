@@ -37,7 +37,7 @@ class DockerDaemon:
         self.socket = f"unix://{namespaces.path(self._socket)}"
         self.docker = ("docker", "--host", self.socket)
         self._namespaces = namespaces
-        self._cgroup = self.folder.name
+        self.cgroup = f"/{self.folder.name}"  # above those of all its containers
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ class DockerDaemon:
         words = [*self._namespaces.enter, "dockerd", "--host", f"unix://{self._socket}"]
         words += ["--pidfile", str(self.folder / "pid"), "--live-restore"]
         words += ["--data-root", self._data_root, "--exec-root", str(self.folder / "exec")]
-        words += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self._cgroup}"]
+        words += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self.cgroup]
         words += ["--bip", _GATEWAY, "--iptables=false", "--ip-forward=false", "--userland-proxy=false"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -69,7 +69,7 @@ class DockerDaemon:
         """Remove what is left, once the namespaces have ended."""
         if self._process is not None:
             self._process.wait(_START_SECONDS)
-        for top in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
+        for top in Path("/sys/fs/cgroup").glob(f"**{self.cgroup}"):
             for folder, _folders, _files in os.walk(top, topdown=False):
                 os.rmdir(folder)
         shutil.rmtree(self.folder)

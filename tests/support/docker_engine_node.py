@@ -4,7 +4,8 @@
 """A node for tests whose container runtime is a real Docker Engine: a private node with a dockerd of its own.
 
 The engine's socket is /var/run/docker.sock there and its data lies in /var/lib/docker, as on any node. Its one image is Debian's
-busybox, a single static program. ``create`` makes any container; ``sandbox`` and ``container`` make them as cri-dockerd does.
+busybox, a single static program, unless more are loaded. ``create`` makes any container; ``sandbox`` and ``container`` make them as
+cri-dockerd does, in the node's network or, for a pod that wants one, in a network of its own.
 
     with EngineNode("node", folder) as node:
         pod = Pod("kube-system", "kube-apiserver-master", "1403dda53affdfee1130475a6d9609da")
@@ -20,28 +21,24 @@ import datetime
 import http.client
 import json
 import re
-import shutil
 import socket
 import subprocess
-import tarfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.tests.support import docker_daemon
+from ansible_collections.kubenode.doctor.tests.support import docker_daemon, images, pod_network
 from ansible_collections.kubenode.doctor.tests.support.docker_daemon import DockerDaemon
 from ansible_collections.kubenode.doctor.tests.support.private_node import PrivateNode
 
 COMMANDS = ("busybox", *docker_daemon.COMMANDS)
 SOCKET = "/run/docker.sock"  # /var/run is a link to /run, which cannot be followed from outside
-IMAGE = "busybox:1"
+IMAGE = images.BUSYBOX.names[0]
 DATA = "/var/lib/docker"
 # Ends at once when it is stopped: process 1 of a container has no default handler for SIGTERM.
 STAY = ("sh", "-c", "trap exit TERM; sleep infinity & wait")
 # What a dead container leaves of its life.
 LEAVE = ("true",)
-_APPLETS = ("cat", "false", "sh", "sleep", "true")
 _TIMEOUT_SECONDS = 60
 # Of config.v2.json and of the JSON log: "Created":"2026-11-21T08:00:00.123456789Z"
 _TIME = re.compile(r'("(?:Created|StartedAt|FinishedAt|time)":")(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z"')
@@ -53,6 +50,9 @@ class Pod(NamedTuple):
     namespace: str
     name: str
     uid: str
+    own_network: bool = False  # else the node's
+    qos: str = "besteffort"  # or burstable, guaranteed
+    sysctls: tuple[tuple[str, str], ...] = ()
 
     def container_name(self, container: str, attempt: int) -> str:
         """What kubelet's shims for Docker call it (cri-dockerd core/naming.go)."""
@@ -72,6 +72,12 @@ class Pod(NamedTuple):
         """The folder of its logs."""
         return f"/var/log/pods/{self.namespace}_{self.name}_{self.uid}"
 
+    @property
+    def cgroup(self) -> str:
+        """Its cgroup by kubelet's driver cgroupfs (kubernetes/kubernetes pkg/kubelet/cm/pod_container_manager_linux.go)."""
+        quality = "" if self.qos == "guaranteed" else f"/{self.qos}"
+        return f"/kubepods{quality}/pod{self.uid}"
+
 
 class EngineNode(PrivateNode):
     """One such node; gone at the end of the with block, with all its containers."""
@@ -81,9 +87,8 @@ class EngineNode(PrivateNode):
         self._daemon = DockerDaemon(self._namespaces, DATA, SOCKET)
         try:
             self._daemon.start()
-            image = self._daemon.folder / "image.tar"
-            _write_image(image)
-            self.docker("import", str(image), IMAGE)
+            pod_network.install(self)
+            self.load(images.BUSYBOX)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -104,6 +109,12 @@ class EngineNode(PrivateNode):
         """Run the command docker, which asks the node's engine."""
         return self._daemon.run(*words, check=check)
 
+    def load(self, *more: images.Image) -> None:
+        """Give the engine more images."""
+        path = self._daemon.folder / "images.tar"
+        images.archive(path, more)
+        self.docker("load", "--input", str(path))
+
     def engine(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Send one request to the engine; return the status and the document, None when there is none."""
         connection = _Connection(str(self.path(SOCKET)))
@@ -122,10 +133,11 @@ class EngineNode(PrivateNode):
         labels: Mapping[str, str] | None = None,
         command: Sequence[str] = STAY,
         host_config: Mapping[str, object] | None = None,
+        image: str = IMAGE,
     ) -> str:
         """Create a container and return its id."""
         body = {
-            "Image": IMAGE,
+            "Image": image,
             "Cmd": list(command),
             "Labels": dict(labels or {}),
             "HostConfig": {"NetworkMode": "none", **(host_config or {})},
@@ -144,8 +156,13 @@ class EngineNode(PrivateNode):
 
     def sandbox(self, pod: Pod, attempt: int, leave: bool = False) -> str:
         """Create and start a pod's sandbox; with ``leave`` it ends at once."""
-        id_ = self.create(pod.container_name("POD", attempt), sandbox_labels(pod), LEAVE if leave else STAY)
+        network = "none" if pod.own_network else "host"
+        config = {"Sysctls": dict(pod.sysctls), **self._host_config(pod, network)}
+        name = pod.container_name("POD", attempt)
+        id_ = self.create(name, sandbox_labels(pod), LEAVE if leave else STAY, config)
         self.run_container(id_, leave)
+        if pod.own_network:
+            pod_network.attach(self, id_, self.pid(id_))
         return id_
 
     def container(
@@ -156,15 +173,25 @@ class EngineNode(PrivateNode):
         sandbox: str,
         leave: bool = False,
         command: Sequence[str] | None = None,
+        image: str = IMAGE,
+        machine: bool = False,
     ) -> str:
-        """Create and start a container of a pod, with its log where kubelet has it; with ``leave`` wait for its end."""
-        chosen = command or (LEAVE if leave else STAY)
-        id_ = self.create(
-            pod.container_name(container, attempt), container_labels(pod, container, attempt, sandbox), chosen
-        )
+        """Create and start a container of a pod, with its log where kubelet has it; with ``leave`` wait for its end.
+
+        ``machine``: with the folders that images.fake_program needs.
+        """
+        config = self._host_config(pod, f"container:{sandbox}" if pod.own_network else "host")
+        if machine:
+            config["Binds"] = [f"{folder}:{folder}:ro" for folder in images.MACHINE]
+        name = pod.container_name(container, attempt)
+        labels = container_labels(pod, container, attempt, sandbox)
+        id_ = self.create(name, labels, command or (LEAVE if leave else STAY), config, image)
         self.run_container(id_, leave)
         self._link_log(pod, container, attempt, id_)
         return id_
+
+    def _host_config(self, pod: Pod, network: str) -> dict[str, object]:
+        return {"NetworkMode": network, "CgroupParent": f"{self._daemon.cgroup}{pod.cgroup}"}
 
     def inspect(self, id_: str) -> dict[str, Any]:
         """What the engine tells of a container."""
@@ -172,6 +199,17 @@ class EngineNode(PrivateNode):
         assert status == 200, answer
         assert isinstance(answer, dict)
         return answer
+
+    def pid(self, id_: str) -> int:
+        """The first process of a running container, as the node counts."""
+        return int(self.inspect(id_)["State"]["Pid"])
+
+    def image_of(self, id_: str) -> tuple[str, str]:
+        """What a pod's status has of a container's image: its name and its id, as cri-dockerd writes them (core/convert.go)."""
+        told = self.inspect(id_)
+        status, image = self.engine("GET", f"/images/{told['Image']}/json")
+        assert status == 200, image
+        return image["RepoTags"][0] if image["RepoTags"] else told["Config"]["Image"], f"docker://{told['Image']}"
 
     def containers(self) -> dict[str, str]:
         """``{id: state}`` of all containers."""
@@ -243,15 +281,3 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(_TIMEOUT_SECONDS)
         self.sock.connect(self._path)
-
-
-def _write_image(path: Path) -> None:
-    """A tar for docker import: busybox, and the names of what it is to be."""
-    program = shutil.which("busybox")
-    assert program is not None
-    with tarfile.open(path, "w") as tar:
-        tar.add(Path(program).resolve(), "bin/busybox")
-        for name in _APPLETS:
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)

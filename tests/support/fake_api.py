@@ -7,15 +7,29 @@ It answers reads as tests/fixtures/api shows that a real one does, and it can be
 
 In a test:
 
-    with FakeApi() as api:
+    with FakeApi() as api:                                   # the captured cluster of tests/fixtures/api
         api.kubeconfig(tmp_path / "kubeconfig")
         api.misbehave("/api/v1/nodes", forbidden)
 
+    with FakeApi(directory=DIR) as api:                      # services.json, endpointslices.json, nodes.json, pods.json,
+        ...                                                  # events.json, deployments.json, replicasets.json: lists as
+                                                             # "kubectl get --raw" prints them; a kind without file is empty
+    with FakeApi(holding={"services": [...]}) as api:        # these very objects and no other
+        api.add("pods", pod, another)                        # more of them; api.replace(kind, objects) for all of a kind
+        api.put("pods", changed)                             # one object, as a write of its controller: new resourceVersion
+        api.delete("pods", "shop", "front-1")
+        api.get("deployments", "shop", "front")              # what the server holds
+
+        api.after_patch.append(lambda api, plural, item: …)  # what controllers do then; runs before PATCH is answered
+        api.after_patch.append(fake_rollout.roll_out)        # new ReplicaSet, new pods, status of the Deployment
+        api.misbehave(path, act, times=1, method="PATCH")    # an act may also change objects and return False
+
 From a shell: python tests/support/fake_api.py --port 0 --kubeconfig-out FILE [--objects DIR] [--token TOKEN]
 
-Faithful in: paging (page size, opaque tokens bound to a resourceVersion, remainingItemCount, 400 and 410), the Status
-bodies of 401, 403, 404 and 405, anonymous users, /version, discovery. Without: writes, watches, field and label
-selectors.
+Faithful in: paging (page size, opaque tokens bound to a resourceVersion, remainingItemCount, 400 and 410), field and
+label selectors, GET of one object, PATCH of one object as JSON patch or merge patch (404, 409, 415, 422; dryRun=All;
+resourceVersion and generation grow), the Status bodies of 401, 403, 404 and 405, anonymous users, /version, discovery.
+Without: other writes, watches, admission, validation of what a patch leaves behind.
 """
 
 from __future__ import annotations
@@ -42,6 +56,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+from ansible_collections.kubenode.doctor.tests.support import api_selectors, json_patch
+
 CAPTURES = Path(__file__).resolve().parent.parent / "fixtures" / "api"
 # Written by handleCompactedErrorForPaging in kubernetes/kubernetes,
 # staging/src/k8s.io/apiserver/pkg/storage/etcd3/errors.go; the same text and a token with "rv":-1 as a user met them:
@@ -53,6 +72,12 @@ EXPIRED = (
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
 ADMIN, ANONYMOUS = "kubernetes-admin", "system:anonymous"
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+# staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go; the last three are known and not served here
+_PATCH_TYPES = (
+    *(JSON_PATCH, MERGE_PATCH, "application/strategic-merge-patch+json"),
+    *("application/apply-patch+yaml", "application/apply-patch+cbor"),
+)
 # What ClusterRole system:public-info-viewer opens to everybody
 PUBLIC_PATHS = ("/version", "/healthz", "/livez", "/readyz")
 
@@ -84,6 +109,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 class ApiError(Exception):
@@ -107,6 +133,10 @@ class ApiError(Exception):
 
 # Answers in place of the server and returns True, or returns False and lets it go on.
 Act = Callable[["Handler"], bool]
+# Does what a controller would do after a patch: the server, the plural, the object as it was stored.
+AfterPatch = Callable[["FakeApi", str, dict[str, Any]], None]
+# (resource, namespace, name, version): "" for all namespaces, and for a list
+Target = tuple[Resource, str, str, str]
 
 
 @dataclass
@@ -114,14 +144,15 @@ class _Fault:
     path: str
     act: Act
     times: int
+    method: str
 
 
 @dataclass
 class FakeApi:
     """The server: starts on entering the context, serves on 127.0.0.1 in threads of its own.
 
-    objects: DIR of list files like the captures'. tokens: user names by bearer token; without any, everybody is the
-    admin.
+    directory: of list files like the captures'; holding: objects by plural, instead of files. tokens: user names by
+    bearer token; without any, everybody is the admin.
     """
 
     directory: Path = CAPTURES
@@ -130,16 +161,22 @@ class FakeApi:
     slice_versions: tuple[str, ...] = ("v1",)
     tls: bool = False
     port: int = 0
+    holding: dict[str, list[dict[str, Any]]] | None = None
     requests: list[Request] = field(default_factory=list)
+    after_patch: list[AfterPatch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.resources = (
             Resource("services", "Service", "", ("v1",)),
             Resource("endpointslices", "EndpointSlice", "discovery.k8s.io", self.slice_versions),
             Resource("nodes", "Node", "", ("v1",)),
+            Resource("pods", "Pod", "", ("v1",)),
+            Resource("events", "Event", "", ("v1",)),
+            Resource("deployments", "Deployment", "apps", ("v1",)),
+            Resource("replicasets", "ReplicaSet", "apps", ("v1",)),
         )
         self._faults: list[_Fault] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._states: dict[int, dict[str, list[dict[str, Any]]]] = {}
         self._expiry = (0, 0)  # after how many pages of one list, how many more times
         self._pages: dict[str, int] = {}
@@ -152,11 +189,19 @@ class FakeApi:
     def _load(self) -> None:
         state: dict[str, list[dict[str, Any]]] = {}
         for resource in self.resources:
-            file = self.directory / f"{resource.plural}.json"
-            listed = json.loads(file.read_text("utf-8")) if file.exists() else {"items": [], "metadata": {}}
+            listed = self._listed(resource.plural)
             state[resource.plural] = sorted(listed["items"], key=storage_key)
             self.revision = max(self.revision, int(listed["metadata"].get("resourceVersion", "1")))
         self._states[self.revision] = state
+
+    def _listed(self, plural: str) -> dict[str, Any]:
+        file = self.directory / f"{plural}.json"
+        if self.holding is not None:
+            return {"items": copy.deepcopy(self.holding.get(plural, [])), "metadata": {}}
+        if file.exists():
+            listed: dict[str, Any] = json.loads(file.read_text("utf-8"))
+            return listed
+        return {"items": [], "metadata": {}}
 
     def objects(self, plural: str) -> list[dict[str, Any]]:
         """Return a copy of what the server holds now."""
@@ -173,6 +218,30 @@ class FakeApi:
         """Add objects to one kind."""
         self.replace(plural, [*self.objects(plural), *objects])
 
+    def get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
+        """Return a copy of one object; "" is the namespace of a Node. Raises ApiError."""
+        return copy.deepcopy(self._one(self._resource(plural), namespace, name))
+
+    def put(self, plural: str, item: dict[str, Any]) -> dict[str, Any]:
+        """Store one object, new or changed, as a write: with a resourceVersion of its own. Returns a copy of it."""
+        with self._lock:
+            item = copy.deepcopy(item)
+            others = [other for other in self._states[self.revision][plural] if storage_key(other) != storage_key(item)]
+            self.revision += 1
+            item["metadata"]["resourceVersion"] = str(self.revision)
+            state = {**self._states[self.revision - 1], plural: sorted([*others, item], key=storage_key)}
+            self._states[self.revision] = state
+            return copy.deepcopy(item)
+
+    def delete(self, plural: str, namespace: str, name: str) -> None:
+        """Remove one object. Raises ApiError when it is not there."""
+        with self._lock:
+            gone = storage_key(self.get(plural, namespace, name))
+            self.replace(plural, [item for item in self.objects(plural) if storage_key(item) != gone])
+
+    def _resource(self, plural: str) -> Resource:
+        return next(resource for resource in self.resources if resource.plural == plural)
+
     def compact(self) -> None:
         """Forget old states, as etcd does every five minutes: continue tokens of theirs are answered with 410."""
         with self._lock:
@@ -180,19 +249,19 @@ class FakeApi:
 
     # -- misbehaviour ----------------------------------------------------------------------------------------------
 
-    def misbehave(self, path: str, act: Act, times: int = sys.maxsize) -> None:
-        """Let requests whose path starts like this be answered by ``act``, so many times."""
-        self._faults.append(_Fault(path, act, times))
+    def misbehave(self, path: str, act: Act, times: int = sys.maxsize, method: str = "") -> None:
+        """Let requests whose path starts like this (of one method, or of any) be answered by ``act``, so many times."""
+        self._faults.append(_Fault(path, act, times, method))
 
     def expire_tokens(self, after_pages: int = 1, times: int = sys.maxsize) -> None:
         """Answer 410 to requests for more of one list than so many pages, so many times."""
         self._expiry = (after_pages, times)
 
-    def fault_for(self, path: str) -> Act | None:
+    def fault_for(self, request: Request) -> Act | None:
         """Return, and count, the misbehaviour that is due."""
         with self._lock:
             for fault in self._faults:
-                if fault.times > 0 and path.startswith(fault.path):
+                if fault.times > 0 and request.path.startswith(fault.path) and fault.method in ("", request.method):
                     fault.times -= 1
                     return fault.act
         return None
@@ -266,14 +335,16 @@ class FakeApi:
             return _captured("version")
         target = self._target(request.path)
         if user == ANONYMOUS and request.path not in PUBLIC_PATHS:
-            raise forbidden_error(user, *target[:2]) if target else forbidden_path_error(user, request.path)
+            raise refusal(user, request, target)
         if target is None:
             return self._discovery(request.path)
+        resource, namespace, name, version = target
+        api_version = f"{resource.group}/{version}" if resource.group else version
+        if name and request.method == "PATCH":
+            return {"kind": resource.kind, "apiVersion": api_version, **self._patch(resource, namespace, name, request)}
         if request.method != "GET":
             message = "the server does not allow this method on the requested resource"
             raise ApiError(405, "MethodNotAllowed", message, details={})
-        resource, namespace, name, version = target
-        api_version = f"{resource.group}/{version}" if resource.group else version
         if name:
             return {"kind": resource.kind, "apiVersion": api_version, **self._one(resource, namespace, name)}
         return {
@@ -292,7 +363,7 @@ class FakeApi:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return ANONYMOUS
 
-    def _target(self, path: str) -> tuple[Resource, str, str, str] | None:
+    def _target(self, path: str) -> Target | None:
         """Return ``(resource, namespace, name, version)``, with "" for all namespaces and for a list."""
         for resource in self.resources:
             for version in resource.versions:
@@ -305,7 +376,13 @@ class FakeApi:
         return None
 
     def _discovery(self, path: str) -> Any:
-        files = {"/api": "api", "/apis": "apis", "/api/v1": "api-v1", "/apis/discovery.k8s.io/v1": "apis-discovery-v1"}
+        files = {
+            "/api": "api",
+            "/apis": "apis",
+            "/api/v1": "api-v1",
+            "/apis/discovery.k8s.io/v1": "apis-discovery-v1",
+            "/apis/apps/v1": "apis-apps-v1",
+        }
         if path == "/apis/discovery.k8s.io/v1" and "v1" not in self.slice_versions:
             raise LookupError(path)
         return _captured(files[path])
@@ -318,20 +395,43 @@ class FakeApi:
         details = {"name": name, **({"group": resource.group} if resource.group else {}), "kind": resource.plural}
         raise ApiError(404, "NotFound", f'{resource.qualified} "{name}" not found', details=details)
 
+    def _patch(self, resource: Resource, namespace: str, name: str, request: Request) -> dict[str, Any]:
+        with self._lock:
+            before = self.get(resource.plural, namespace, name)
+            after = patched_object(before, request)
+            if after["metadata"].get("resourceVersion") not in (None, before["metadata"].get("resourceVersion")):
+                raise conflict_error(resource, name)
+            if after == before or request.query.get("dryRun") == "All":
+                return after
+            if after.get("spec") != before.get("spec") and "generation" in before["metadata"]:
+                after["metadata"]["generation"] = before["metadata"]["generation"] + 1
+            stored = self.put(resource.plural, after)
+            for hook in self.after_patch:
+                hook(self, resource.plural, copy.deepcopy(stored))
+            return stored
+
     def _page(self, resource: Resource, namespace: str, query: dict[str, str]) -> dict[str, Any]:
+        """Return one page as etcd3's store makes it (GetList in apiserver's pkg/storage/etcd3/store.go).
+
+        With a selector it reads on until the page is full. It says that there is more when there are more objects,
+        whether they match or not, so the last page may be empty; and it does not say how many.
+        """
+        match = selected(resource, query)
         revision, start = self._position(resource, query.get("continue", ""))
-        everything = self._states[revision][resource.plural]
         left = [
             item
-            for item in everything
+            for item in self._states[revision][resource.plural]
             if storage_key(item) >= start and namespace in ("", item["metadata"].get("namespace"))
         ]
         limit = int(query.get("limit", "0")) or len(left)
+        where = [place for place, item in enumerate(left) if match is None or match(item)][:limit]
         metadata: dict[str, Any] = {"resourceVersion": str(revision)}
-        if len(left) > limit:
-            metadata["continue"] = continue_token(revision, storage_key(left[limit - 1]) + "\0")
-            metadata["remainingItemCount"] = len(left) - limit
-        return {"metadata": metadata, "items": left[:limit]}
+        last = where[-1] if len(where) == limit and where else len(left) - 1
+        if last < len(left) - 1:
+            metadata["continue"] = continue_token(revision, storage_key(left[last]) + "\0")
+            if match is None:
+                metadata["remainingItemCount"] = len(left) - limit
+        return {"metadata": metadata, "items": [left[place] for place in where]}
 
     def _position(self, resource: Resource, token: str) -> tuple[int, str]:
         """Return the state and the first key that a continue token stands for."""
@@ -380,15 +480,74 @@ def expired_error(start: str) -> ApiError:
     return ApiError(410, "Expired", EXPIRED, metadata={"continue": continue_token(-1, start)})
 
 
-def forbidden_error(user: str, resource: Resource, namespace: str = "") -> ApiError:
-    """Return what RBAC answers to a list."""
-    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+def selected(resource: Resource, query: dict[str, str]) -> api_selectors.Match | None:
+    """Return what the selectors of a list let through; None without any. Raises ApiError."""
+    try:
+        tests = [
+            *([api_selectors.by_fields(resource.kind, query["fieldSelector"])] if query.get("fieldSelector") else []),
+            *([api_selectors.by_labels(query["labelSelector"])] if query.get("labelSelector") else []),
+        ]
+    except api_selectors.SelectorError as error:
+        raise ApiError(400, "BadRequest", str(error)) from error
+    return (lambda item: all(test(item) for test in tests)) if tests else None
+
+
+def patched_object(item: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return the object as a PATCH wants it. Raises ApiError with what patch.go of apiserver's handlers says."""
+    media = request.headers.get("content-type", "").split(";")[0].strip()
+    if media not in (JSON_PATCH, MERGE_PATCH):
+        known = ", ".join(_PATCH_TYPES)
+        message = f"the body of the request was in an unknown format - accepted media types include: {known}"
+        raise ApiError(415, "UnsupportedMediaType", message)
+    try:
+        patch = json.loads(request.body)
+    except ValueError as error:
+        raise ApiError(400, "BadRequest", f"error decoding patch: {error}") from error
+    if media == MERGE_PATCH:
+        merged: dict[str, Any] = json_patch.merged(item, patch)
+        return merged
+    if not isinstance(patch, list) or not all(isinstance(operation, dict) for operation in patch):
+        kind = "object" if isinstance(patch, dict) else "value"
+        message = f"error decoding patch: json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+        raise ApiError(400, "BadRequest", message)
+    try:
+        changed: dict[str, Any] = json_patch.patched(item, patch)
+        return changed
+    except json_patch.PatchError as error:
+        # applyJSPatch makes it with NewGenericServerResponse(422, …), which drops what was wrong: also for a failed test.
+        message = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", message, details={}) from error
+
+
+def conflict_error(resource: Resource, name: str) -> ApiError:
+    """Return 409: the patch carries another resourceVersion than the object has."""
     message = (
-        f'{resource.qualified} is forbidden: User "{user}" cannot list resource "{resource.plural}" '
-        f'in API group "{resource.group}" {scope}'
+        f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified; '
+        "please apply your changes to the latest version and try again"
     )
     group = {"group": resource.group} if resource.group else {}
-    return ApiError(403, "Forbidden", message, details={**group, "kind": resource.plural})
+    return ApiError(409, "Conflict", message, details={"name": name, **group, "kind": resource.plural})
+
+
+def refusal(user: str, request: Request, target: Target | None) -> ApiError:
+    """Return what RBAC answers to a request it does not allow."""
+    if target is None:
+        return forbidden_path_error(user, request.path)
+    resource, namespace, name, _version = target
+    verbs = {"PATCH": "patch", "DELETE": "delete", "POST": "create", "PUT": "update"}
+    return forbidden_error(user, resource, namespace, name, verbs.get(request.method, "get" if name else "list"))
+
+
+def forbidden_error(user: str, resource: Resource, namespace: str = "", name: str = "", verb: str = "list") -> ApiError:
+    """Return what RBAC answers to a request for objects of one kind, or for one of them."""
+    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    quoted = f' "{name}"' if name else ""
+    message = (
+        f'{resource.qualified}{quoted} is forbidden: User "{user}" cannot {verb} resource '
+        f'"{resource.plural}" in API group "{resource.group}" {scope}'
+    )
+    details = {**({"name": name} if name else {}), **({"group": resource.group} if resource.group else {})}
+    return ApiError(403, "Forbidden", message, details={**details, "kind": resource.plural})
 
 
 def forbidden_path_error(user: str, path: str) -> ApiError:
@@ -406,10 +565,12 @@ class Handler(BaseHTTPRequestHandler):
         """Answer any method."""
         split = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.request_seen = Request(self.command, split.path, dict(parse_qsl(split.query)), headers)
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        # "fieldSelector=spec.nodeName=" asks for pods without a node
+        query = dict(parse_qsl(split.query, keep_blank_values=True))
+        self.request_seen = Request(self.command, split.path, query, headers, body)
         self.server_api.requests.append(self.request_seen)
-        self.rfile.read(int(headers.get("content-length", "0")))
-        act = self.server_api.fault_for(split.path)
+        act = self.server_api.fault_for(self.request_seen)
         if act is None or not act(self):
             self._answer()
 
@@ -445,9 +606,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def forbidden(handler: Handler) -> bool:
-    """Answer 403, as for a user whom no role lets list this."""
-    target = handler.server_api._target(handler.request_seen.path)
-    error = forbidden_error(ADMIN, *target[:2]) if target else forbidden_path_error(ADMIN, handler.request_seen.path)
+    """Answer 403, as for a user whom no role lets do this."""
+    request = handler.request_seen
+    error = refusal(ADMIN, request, handler.server_api._target(request.path))
     handler.send(error.code, json.dumps(error.body).encode())
     return True
 

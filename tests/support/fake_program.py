@@ -7,6 +7,7 @@
     python tests/support/fake_program.py kube-proxy --listen 127.0.0.1:10249 --answer /proxyMode=FILE --answer /configz=FILE
     python tests/support/fake_program.py kube-apiserver -- --service-node-port-range=30000-40000
     python tests/support/fake_program.py dockerd --mute /run/docker.sock
+    python tests/support/fake_program.py dns --listen ::1:8080 --datagrams 0.0.0.0:5353
 
 Prints "ready" once it listens, and then waits to be killed. Arguments after -- only lie in its command line.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import signal
+import socket
 import socketserver
 import sys
 import threading
@@ -44,6 +46,19 @@ def handler(answers: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Server(ThreadingHTTPServer):
+    """Listens at an address of either family; at :: as the system's net.ipv6.bindv6only says."""
+
+    def __init__(self, address: str, port: int, answers: dict[str, bytes]) -> None:
+        self.address_family = family(address)
+        super().__init__((address, port), handler(answers))
+
+    def server_bind(self) -> None:
+        """As in the library, without asking any name server for the host's name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+
 class Mute(socketserver.BaseRequestHandler):
     """Accept, and never say a word."""
 
@@ -59,10 +74,16 @@ class Babble(socketserver.BaseRequestHandler):
         self.request.sendall(_RUBBISH)
 
 
+def family(address: str) -> socket.AddressFamily:
+    """The family of an address in digits."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", help="the name that the kernel keeps, at most 15 bytes")
     parser.add_argument("--listen", action="append", default=[], metavar="ADDRESS:PORT")
+    parser.add_argument("--datagrams", action="append", default=[], metavar="ADDRESS:PORT")
     parser.add_argument("--answer", action="append", default=[], metavar="PATH=FILE")
     parser.add_argument("--mute", action="append", default=[], metavar="SOCKET")
     parser.add_argument("--babble", action="append", default=[], metavar="SOCKET")
@@ -72,8 +93,12 @@ def main() -> None:
     answers = {path: Path(file).read_bytes() for path, file in (entry.split("=", 1) for entry in chosen.answer)}
     for place in chosen.listen:
         address, port = place.rsplit(":", 1)
-        server = ThreadingHTTPServer((address, int(port)), handler(answers))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=Server(address, int(port), answers).serve_forever, daemon=True).start()
+    sockets = []
+    for place in chosen.datagrams:
+        address, port = place.rsplit(":", 1)
+        sockets.append(socket.socket(family(address), socket.SOCK_DGRAM))
+        sockets[-1].bind((address, int(port)))
     for path, kind in [(path, Mute) for path in chosen.mute] + [(path, Babble) for path in chosen.babble]:
         threading.Thread(target=socketserver.ThreadingUnixStreamServer(path, kind).serve_forever, daemon=True).start()
     sys.stdout.write("ready\n")

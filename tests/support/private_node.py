@@ -42,10 +42,11 @@ _PREPARE = (
 class PrivateNode:
     """Namespaces with private folders; gone at the end of the with block."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        """``folder``: where the interpreter and the inventory are written, for this process only."""
+    def __init__(self, name: str, folder: Path, subnet: int = 0) -> None:
+        """``folder``: where the interpreter and the inventory are written, for this process only. ``subnet``: see pod_network."""
         self.name = name
         self.folder = folder
+        self.subnet = subnet
         self._programs: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> PrivateNode:

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Unit tests on every supported Python that is here. On the oldest and the one of this checkout ansible-test runs them, which gives each
-# test a process of its own. On the others pytest alone runs them, in half the time: on the newest all of them, else the node's code.
+# Unit tests on every supported Python that is here. On the oldest ansible-test runs them, which gives each test a process of its own. On
+# the others pytest alone runs them, in half the time: all of them on the newest and on the one of this checkout, else the node's code.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -23,14 +23,15 @@ ln -s "$(echo "$PWD"/.venv/lib/python3*/site-packages/ansible)" "$library/ansibl
 status=0
 for number in "${!versions[@]}"; do
     version=${versions[number]}
-    folders=(tests/unit/plugins/module_utils tests/unit/plugins/modules)
-    [ "$version" = "${versions[-1]}" ] && folders=(tests/unit)
     case $version in
-        "${versions[0]}" | "$own") tests/tools/ansible-test.sh units --python "$version" ;;
-        *)
-            printf '\nUnit tests with Python %s: %s\n' "$version" "${folders[*]}"
-            PYTHONPATH=$PWD/.collections:$library "${directories[number]}/python" -B -m pytest -q -n 2 -p no:cacheprovider "${folders[@]}"
-            ;;
-    esac || status=1
+        "$own" | "${versions[-1]}") folders=(tests/unit) ;;
+        *) folders=(tests/unit/plugins/module_utils tests/unit/plugins/modules) ;;
+    esac
+    if [ "$number" = 0 ]; then
+        tests/tools/ansible-test.sh units --python "$version"
+    else
+        printf '\nUnit tests with Python %s: %s\n' "$version" "${folders[*]}"
+        PYTHONPATH=$PWD/.collections:$library "${directories[number]}/python" -B -m pytest -q -n 2 -p no:cacheprovider "${folders[@]}"
+    fi || status=1
 done
 exit $status

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup
-from ansible_collections.kubenode.doctor.plugins.module_utils.cgroup import Owner
+from ansible_collections.kubenode.doctor.plugins.module_utils.cgroup import Member, Owner
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "procfs"
 UID = "909a2aa1-bf6a-4a8c-a274-3180ea640fb1"
@@ -98,9 +98,35 @@ def test_owner(path, expected):
     assert cgroup.owner(path) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", Member(None, None, 0)),
+        ("/system.slice/kubelet.service", Member(None, None, 0)),
+        ("/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 1)),
+        (BURSTABLE + "/cri-containerd-" + ID + ".scope", Member(ID, UID, 1)),
+        ("/system.slice/containerd.service/kubepods-pod" + UID_ + ".slice:cri-containerd:" + ID, Member(ID, UID, 1)),
+        ("/kubepods/besteffort/pod" + STATIC + "/" + ID, Member(ID, STATIC, 1)),
+        ("/kubepods/burstable/pod" + UID, Member(None, UID, 1)),
+        ("/kubepods/burstable/pod" + UID + "/crio-conmon-" + ID, Member(None, UID, 1)),
+        ("/kubepods/burstable/pod" + UID + "/kata_" + ID, Member(None, UID, 1)),
+        ("/kata_overhead/" + ID, Member(ID, None, 0)),
+        # Docker in a pod, and in no pod
+        ("/kubepods/burstable/pod" + UID + "/" + ID + "/docker/" + OTHER, Member(ID, UID, 1)),
+        ("/docker/" + ID + "/docker/" + OTHER, Member(OTHER, None, 0)),
+        # kind, and kind in a pod
+        ("/docker/" + OTHER + "/kubelet/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 1)),
+        ("/kubepods/pod" + STATIC + "/" + OTHER + "/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 2)),
+        ("/kubepods/pod" + STATIC + "/" + OTHER + "/kubepods/burstable/pod" + UID, Member(None, UID, 2)),
+    ],
+)
+def test_member(path, expected):
+    assert cgroup.member(path) == expected
+
+
 @given(st.text(max_size=200))
 def test_any_path_has_an_owner_or_none(path):
-    found = cgroup.owner(path)
+    found = (*cgroup.owner(path), *cgroup.member(path)[:2])
     assert all(part is None or part.replace("-", "_") in path.replace("-", "_") for part in found)
 
 

@@ -17,6 +17,8 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 CAPTURES = Path(__file__).resolve().parents[3] / "fixtures" / "api"
 JSON = {"content-type": "application/json"}
 SERVICES, NODES = "/api/v1/services", "/api/v1/nodes"
+PODS, EVENTS = "/api/v1/pods", "/api/v1/events"
+DEPLOYMENTS, REPLICA_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 OLD_SLICES = "/apis/discovery.k8s.io/v1beta1/endpointslices"
 EXPIRED_TEXT = "The provided continue parameter is too old to display a consistent list result."
@@ -45,6 +47,10 @@ GOOD = {
     SERVICES: Answer(200, JSON, captured("services")),
     SLICES: Answer(200, JSON, captured("endpointslices")),
     NODES: Answer(200, JSON, captured("nodes")),
+    PODS: Answer(200, JSON, captured("pods")),
+    DEPLOYMENTS: Answer(200, JSON, captured("deployments")),
+    REPLICA_SETS: Answer(200, JSON, captured("replicasets")),
+    EVENTS: Answer(200, JSON, captured("events")),
 }
 
 
@@ -67,8 +73,8 @@ class Server:
             raise answer
         return answer
 
-    def read(self, sections=cluster_api.SECTIONS, page_size=500, seconds=60):
-        return cluster_api.read_cluster(self.fetch, sections, page_size, Deadline(seconds), self.slept.append)
+    def read(self, sections=cluster_api.SECTIONS, page_size=500, seconds=60, hosts=()):
+        return cluster_api.read_cluster(self.fetch, sections, page_size, Deadline(seconds), self.slept.append, hosts)
 
     def queries(self, path):
         return [query for asked, query in self.asked if asked == path]
@@ -87,7 +93,16 @@ def test_the_captured_cluster():
     assert [service["name"] for service in cluster["services"]] == [
         *("kubernetes", "ui", "cart", "db", "dns", "front", "local", "orphan"),
     ]
-    assert [len(cluster[section]) for section in cluster_api.SECTIONS] == [8, 7, 1]
+    assert [len(cluster[section]) for section in cluster_api.SECTIONS] == [8, 7, 1, 10, 5, 5, 7]
+    assert cluster["pods_of"] is None
+
+
+def test_what_decides_most_is_read_first():
+    server = Server()
+    server.read()
+    assert [path for path, _query in server.asked] == [
+        *("/version", SERVICES, SLICES, NODES, PODS, DEPLOYMENTS, REPLICA_SETS, EVENTS),
+    ]
 
 
 def test_pages_are_asked_one_by_one():
@@ -161,6 +176,10 @@ def test_sections_that_were_not_asked_for():
     assert cluster["missing"] == [
         {"what": "EndpointSlices", "why": "not asked for: sections does not name endpoint_slices"},
         {"what": "Nodes", "why": "not asked for: sections does not name nodes"},
+        {"what": "Pods", "why": "not asked for: sections does not name pods"},
+        {"what": "Deployments", "why": "not asked for: sections does not name deployments"},
+        {"what": "ReplicaSets", "why": "not asked for: sections does not name replica_sets"},
+        {"what": "Events", "why": "not asked for: sections does not name events"},
     ]
     assert [path for path, _query in server.asked] == ["/version", SERVICES]
 
@@ -179,7 +198,8 @@ FAILURES = [
         status(403, FORBIDDEN),
         (
             f"the API server forbids it (403: {FORBIDDEN}); "
-            'grant it the verb "list" on the resource "nodes" of API group "" in a ClusterRole'
+            'grant it the verb "list" on the resource "nodes" of API group "" in a ClusterRole '
+            "(README.md of the role collect has one with all that is read)"
         ),
     ),
     (
@@ -278,9 +298,8 @@ def test_no_api_server_is_told_once_and_asked_no_further(answer, reason):
         "complete": False,
         "missing": [{"what": "cluster API", "why": reason}],
         "server_version": None,
-        "services": None,
-        "endpoint_slices": None,
-        "nodes": None,
+        "pods_of": None,
+        **dict.fromkeys(cluster_api.SECTIONS),
     }
     assert {path for path, _query in server.asked} == {"/version"}
 
@@ -344,11 +363,139 @@ def test_nothing_is_asked_when_the_budget_is_used_up():
     server = Server()
     cluster = server.read(seconds=0)
     reason = "the 0 s for all of the cluster were used up: raise budget_seconds"
-    assert [entry["why"] for entry in cluster["missing"]] == [reason] * 4
+    assert [entry["why"] for entry in cluster["missing"]] == [reason] * 8
     assert (server.asked, cluster["services"]) == ([], None)
 
 
 def test_a_cluster_nobody_was_asked_about():
     cluster = cluster_api.unread("no kubeconfig given")
     assert cluster["missing"] == [{"what": "cluster API", "why": "no kubeconfig given"}]
-    assert [cluster[section] for section in cluster_api.SECTIONS] == [None, None, None]
+    assert {cluster[section] for section in cluster_api.SECTIONS} == {None}
+
+
+@pytest.mark.parametrize("kind", cluster_api.KINDS, ids=lambda kind: kind.section)
+def test_a_right_that_is_missing_costs_its_kind_alone(kind):
+    cluster = Server(script={kind.paths[0]: status(403, "no")}).read()
+    assert [entry["what"] for entry in cluster["missing"]] == [kind.what]
+    assert why(cluster, kind.what).startswith(
+        'the API server forbids it (403: no); grant it the verb "list" on the resource '
+        f'"{kind.resource}" of API group "{kind.group}" in a ClusterRole'
+    )
+    assert [section for section in cluster_api.SECTIONS if cluster[section] is None] == [kind.section]
+
+
+def node_list(*names):
+    return ok({"kind": "NodeList", "items": [{"metadata": {"name": name}} for name in names]})
+
+
+def pod_list(*pods, **metadata):
+    """Pods as "name@node"."""
+    items = []
+    for pod in pods:
+        name, _at, node = pod.partition("@")
+        items.append({"metadata": {"name": name, "namespace": "shop"}, "spec": {"nodeName": node}})
+    return ok({"kind": "PodList", "metadata": metadata, "items": items})
+
+
+def hosts(*names):
+    return [{"name": name, "addresses": []} for name in names]
+
+
+def test_a_limited_play_reads_the_pods_of_its_nodes_one_node_at_a_time():
+    pages = [pod_list("b@n2", **{"continue": "t"}), pod_list("c@n2"), pod_list("a@n3")]
+    server = Server(script={NODES: node_list("n1", "n2", "n3"), PODS: pages})
+    cluster = server.read(hosts=hosts("n3", "n2"))
+    assert cluster["complete"]
+    assert cluster["pods_of"] == ["n2", "n3"]
+    assert [pod["name"] for pod in cluster["pods"]] == ["b", "c", "a"]
+    assert server.queries(PODS) == [
+        {"limit": "500", "fieldSelector": "spec.nodeName=n2"},
+        {"limit": "500", "fieldSelector": "spec.nodeName=n2", "continue": "t"},
+        {"limit": "500", "fieldSelector": "spec.nodeName=n3"},
+    ]
+
+
+ALL_PODS = ["a@n1", "b@n2", "c@", "d@n2"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "pods_of", "pods"),
+    [
+        # all Nodes, none of them, nobody said, Nodes unknown
+        (("n1", "n2"), node_list("n1", "n2"), None, ["a", "b", "c", "d"]),
+        (("elsewhere",), node_list("n1", "n2"), None, ["a", "b", "c", "d"]),
+        ((), node_list("n1", "n2"), None, ["a", "b", "c", "d"]),
+        (("n2",), status(403, "no"), None, ["a", "b", "c", "d"]),
+        # more Nodes than are asked for one by one
+        ([f"n{n}" for n in range(2, 30)], node_list(*(f"n{n}" for n in range(30))), None, ["b", "d"]),
+    ],
+)
+def test_plays_that_read_the_list_of_all_pods(asked, nodes, pods_of, pods):
+    server = Server(script={NODES: nodes, PODS: pod_list(*ALL_PODS)})
+    cluster = server.read(hosts=hosts(*asked))
+    assert [pod["name"] for pod in cluster["pods"]] == pods
+    assert cluster["pods_of"] == (sorted(asked) if len(asked) > 2 else pods_of)
+    assert server.queries(PODS) == [{"limit": "500"}]
+
+
+def test_a_node_whose_name_would_have_to_be_escaped():
+    server = Server(script={NODES: node_list("n1", "n2,spec.nodeName=n1"), PODS: pod_list(*ALL_PODS)})
+    cluster = server.read(hosts=hosts("n2,spec.nodeName=n1"))
+    assert (cluster["pods"], cluster["pods_of"]) == ([], ["n2,spec.nodeName=n1"])
+    assert server.queries(PODS) == [{"limit": "500"}]
+
+
+UNKNOWN_FIELD = status(400, "field label not supported: spec.nodeName")
+
+
+def test_a_server_that_does_not_know_the_selector_is_asked_for_all():
+    server = Server(
+        script={
+            NODES: node_list("n1", "n2"),
+            PODS: [UNKNOWN_FIELD, pod_list(*ALL_PODS)],
+            EVENTS: [status(400, "field label not supported: type"), GOOD[EVENTS]],
+        }
+    )
+    cluster = server.read(hosts=hosts("n2"))
+    assert cluster["complete"]
+    assert [pod["name"] for pod in cluster["pods"]] == ["b", "d"]
+    assert cluster["pods_of"] == ["n2"]
+    assert {event["reason"] for event in cluster["events"]} >= {"BackOff", "FailedCreatePodSandBox"}
+    assert not {event["reason"] for event in cluster["events"]} & {"Started", "Pulled"}  # of type Normal
+    assert server.queries(EVENTS) == [{"limit": "500", "fieldSelector": "type=Warning"}, {"limit": "500"}]
+
+
+def test_a_server_that_refuses_even_the_plain_list():
+    refused = status(400, "no")
+    cluster = Server(script={EVENTS: refused}).read()
+    assert why(cluster, "Events") == "the API server could not answer for Events (HTTP 400: no)"
+
+
+def test_pods_that_expire_in_the_middle_begin_again():
+    pages = [pod_list("old@n1", **{"continue": "t1"}), status(410, EXPIRED_TEXT), pod_list("new@n1")]
+    assert [pod["name"] for pod in Server(script={PODS: pages}).read()["pods"]] == ["new"]
+
+
+def test_events_that_expire_in_the_middle_are_not_counted_twice():
+    event = {
+        "metadata": {"name": "a.1"},
+        "involvedObject": {"kind": "Pod", "name": "a"},
+        "type": "Warning",
+        "reason": "BackOff",
+        "count": 3,
+    }
+
+    def events(**metadata):
+        return ok({"kind": "EventList", "metadata": metadata, "items": [event]})
+
+    pages = [events(**{"continue": "t1"}), status(410, EXPIRED_TEXT), events()]
+    assert [entry["count"] for entry in Server(script={EVENTS: pages}).read()["events"]] == [3]
+
+
+def test_pods_that_are_no_pods():
+    bad = ok({"kind": "PodList", "items": [{"metadata": {"name": "a", "namespace": "b"}, "spec": {"containers": 5}}]})
+    cluster = Server(script={PODS: bad}).read()
+    assert why(cluster, "Pods") == (
+        "the answer holds b/a, which is not what an API server sends: containers is a whole number, not a list"
+    )
+    assert cluster["pods"] is None

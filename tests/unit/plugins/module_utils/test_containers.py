@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import containers, cri_containers, docker_containers
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_groups import Told, instance, stranger
+from ansible_collections.kubenode.doctor.plugins.module_utils.containers import Known
 from ansible_collections.kubenode.doctor.plugins.module_utils.cri_containers import Runtime
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_containers import Listing
@@ -228,3 +229,34 @@ def test_no_time_left(node):
     section = collect(node, seconds=0)
     assert [one["complete"] for one in section["runtimes"]] == [False, False]
     assert [gap["what"] for gap in section["missing"]] == ["docker", "containers"]
+
+
+def test_one_look_serves_more_than_the_section(node, docker):
+    """All that is known, of all runtimes, those that have ended and those that the section has no room for too."""
+    listen(node, DOCKER_SOCKET)
+    place(node, CAPTURE)
+    seen = containers.look(Deadline(60), str(node.root))
+    assert len(docker.hosts) == 1
+    assert containers.section(seen) == collect(node)
+    known = list(seen.known())
+    assert known[0] == Known("docker", "web-0", "u", "n", "p", "web", None)
+    told = {instance["id"]: group for group in collect(node)["groups"] for instance in group["instances"]}
+    assert {one.id for one in known} == set(told)
+    assert all(
+        (one.runtime, one.pod_uid, one.namespace, one.pod, one.container)
+        == tuple(told[one.id][key] for key in ("runtime", "pod_uid", "namespace", "pod", "container"))
+        for one in known
+    )
+    assert {one.image for one in known if one.runtime == "containerd"} > {None}
+
+
+def test_more_is_known_than_is_told(node, monkeypatch):
+    found = [(Identity("u", "n", f"p{number}", "c", 0), instance(f"c{number}", "running")) for number in range(1500)]
+    many(monkeypatch, found)
+    assert len(list(containers.look(Deadline(60), str(node.root)).known())) == 1500
+
+
+def test_what_no_runtime_tells(node):
+    seen = containers.look(Deadline(60), str(node.root), "ssh://somewhere")
+    assert list(seen.known()) == []
+    assert [gap["what"] for gap in seen.missing()] == ["docker"]

@@ -121,6 +121,7 @@ def test_no_time(node, seconds):
 def test_where_its_tables_are():
     assert OWN.net == "/proc/net"
     assert Namespace("4026532281", 7, None, None).net == "/proc/7/net"
+    assert Namespace("4026532281", 7, None, None, "/host/proc").net == "/host/proc/7/net"
 
 
 def test_our_own_is_not_entered(monkeypatch):
@@ -160,6 +161,13 @@ def test_another_thread_enters_and_opens(monkeypatch):
     assert thread is not threading.current_thread()
     assert not thread.is_alive()
     assert libc.entered == [(os.stat("/proc/self/ns/net").st_ino, 0x40000000, thread)]
+
+
+def test_any_socket_may_be_opened_inside(monkeypatch):
+    libc = Libc()
+    use(monkeypatch, libc)
+    assert inside().open(threading.current_thread) is libc.entered[0][2]
+    assert OWN.open(threading.current_thread) is threading.current_thread()
 
 
 def raises(error):

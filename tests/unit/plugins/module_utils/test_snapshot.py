@@ -14,14 +14,18 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     listeners,
     log_scan,
     nodeport_sockets,
+    pod_listeners,
     port_settings,
+    proxy_rules,
     snapshot,
     sockets,
     tcp_reader,
 )
 
-FINE = {"complete": True, "missing": []}
+# What each section of a healthy node is; only nodeport_conflict has a proxy.
+FINE = {"complete": True, "missing": [], "proxy": {"mode": "ipvs"}}
 SAMPLED = ("tcp_states", "host_pressure")
+SEEN = object()  # what containers.look returns
 
 
 class Time:
@@ -49,6 +53,8 @@ class Node:
         self.netns = None
         self.log_seconds = None
         self.holders = []
+        self.looks = 0  # at the containers
+        self.proxy = None
         self.works = {}
 
     def do(self, what, section=None):
@@ -120,7 +126,23 @@ def node(monkeypatch):
         made.log_seconds = seconds
         return made.do("logs")
 
-    monkeypatch.setattr(containers, "collect", lambda _until: made.do("containers"))
+    def look(_until):
+        made.looks += 1
+        return SEEN
+
+    def proxy_rules_collect(_until, ports, mode):
+        made.proxy = (ports, mode)
+        return made.do("proxy_rules")
+
+    def pods(_until, holders, seen):
+        assert seen is SEEN
+        made.holders.append(holders)
+        return made.do("pod_listeners")
+
+    monkeypatch.setattr(containers, "look", look)
+    monkeypatch.setattr(containers, "section", lambda seen: made.do("containers") if seen is SEEN else None)
+    monkeypatch.setattr(proxy_rules, "collect", proxy_rules_collect)
+    monkeypatch.setattr(pod_listeners, "collect", pods)
     monkeypatch.setattr(log_scan, "collect", logs)
     monkeypatch.setattr(listeners, "collect", listen_ports)
     monkeypatch.setattr(nodeport_sockets, "collect", nodeport_conflict)
@@ -139,6 +161,18 @@ def test_all(node):
     assert told["seconds"] == 2.0
 
 
+def test_runtimes_are_asked_once(node):
+    collect()
+    assert node.looks == 1
+    assert collect(["pod_listeners"])["complete"]
+
+
+@pytest.mark.parametrize(("sections", "mode"), [(snapshot.SECTIONS, "ipvs"), (["proxy_rules"], None)])
+def test_whose_rules_are_looked_for(node, sections, mode):
+    collect(sections, ports=[30080])
+    assert node.proxy == ([30080], mode)
+
+
 @pytest.mark.parametrize(("options", "expected"), [({}, "host"), ({"netns": "pods"}, "pods")])
 def test_network_namespaces(node, options, expected):
     snapshot.collect(snapshot.SECTIONS, (), 20, 0, **options)
@@ -153,7 +187,7 @@ def test_how_far_back_logs_are_read(node, options, expected):
 
 def test_one_search_for_processes_serves_all_sections(node):
     collect()
-    assert len(node.holders) == 3
+    assert len(node.holders) == 4
     assert len({id(holders) for holders in node.holders}) == 1
 
 
@@ -264,7 +298,7 @@ def test_a_section_that_breaks_leaves_the_others(node, section, error, what, why
     told = collect()
     gap = {"what": what or section, "why": why}
     assert told["sections"][section] == {"complete": False, "missing": [gap]}
-    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * 7
+    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * (len(snapshot.SECTIONS) - 1)
     assert told["missing"] == [{"what": f"{section}: {gap['what']}", "why": why}]
     assert told["complete"] is False
 
@@ -281,7 +315,8 @@ def test_no_time(budget):
 def test_a_slow_section_costs_those_after_it(node):
     node.works = {"tcp_states": 30}
     told = collect()
-    assert broken(told) == [f"{name}: {name}" for name in ("listen_ports", "nodeport_conflict", "containers", "logs")]
+    after = snapshot.SECTIONS[snapshot.SECTIONS.index("tcp_states") + 1 :]
+    assert broken(told) == [f"{name}: {name}" for name in after]
     assert {gap["why"] for gap in told["missing"]} == {"the budget of 20 s ended before it: raise budget_seconds"}
     assert told["sections"]["tcp_states"] == FINE
 

@@ -36,6 +36,10 @@ PROGRAMS = frozenset(
     }
 )
 
+# What kubectl rolls out; and what the API server takes for a name (RFC 1123).
+WORKLOADS = ("deployment", "statefulset", "daemonset")
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
 
 def commands(finding):
     """All commands of a finding's cures."""
@@ -46,16 +50,64 @@ def check_command(command):
     """A shell reads it as one of the programs that cures use, with arguments that these would accept."""
     words = shlex.split(command)
     assert words[0] in PROGRAMS
-    if "patch" in words:
-        test, replace = json.loads(words[words.index("-p") + 1])
-        assert (test["op"], replace["op"]) == ("test", "replace")
-        assert test["path"] == replace["path"]
-        assert re.fullmatch("/spec/ports/[0-9]+/nodePort", test["path"])
-        assert test["value"] != replace["value"]
+    if words[:2] == ["kubectl", "-n"]:
+        _check_kubectl(words)
     if words[0] == "printf" and "reserved" in words[2]:
         assert port_ranges.parse_reserved(words[2].split(" = ")[1])
     if words[0] in ("crictl", "docker"):
         _check_container_command(words)
+
+
+def _check_kubectl(words):
+    """The namespace and what is acted on are names, changes are of known fields, and nothing is rolled back blindly."""
+    namespace, verb, rest = words[2], words[3], words[4:]
+    assert NAME.fullmatch(namespace)
+    if verb == "patch":
+        assert NAME.fullmatch(rest[1])
+        _check_patch(rest[0], rest[2:-2], json.loads(rest[-1]))
+        assert rest[-2] == "-p"
+    if verb == "rollout":
+        kind, _slash, name = rest[1].partition("/")
+        assert kind in WORKLOADS
+        assert NAME.fullmatch(name)
+        assert rest[0] in ("history", "restart") or (
+            rest[0] == "undo" and re.fullmatch("--to-revision=[0-9]+", rest[2])
+        )
+    if verb == "set":
+        kind, _slash, name = rest[1].partition("/")
+        container, _equals, image = rest[2].partition("=")
+        assert (rest[0], kind, len(rest)) == ("image", "deployment", 3)
+        assert NAME.fullmatch(name)
+        assert NAME.fullmatch(container)
+        assert image
+    if verb == "logs":
+        assert NAME.fullmatch(rest[0])
+        assert re.fullmatch("--tail=[0-9]+", rest[-1])
+        assert rest[1:-1] in ([], ["--all-containers"]) or (rest[1] == "-c" and NAME.fullmatch(rest[2]))
+
+
+def _check_patch(kind, options, patch):
+    """A JSON patch that tests what it replaces, or a merge of single fields into one container."""
+    if kind != "service":
+        assert kind in WORKLOADS
+        assert options == []
+        (container,) = patch["spec"]["template"]["spec"]["containers"]
+        assert NAME.fullmatch(container["name"])
+        assert patch == {"spec": {"template": {"spec": {"containers": [container]}}}}
+        assert container.keys() in ({"name", "readinessProbe"}, {"name", "ports"})
+    elif options == ["--type=merge"]:
+        assert patch == {"spec": {"ipFamilyPolicy": "SingleStack"}}
+    else:
+        assert options == ["--type=json"]
+        test, replace = patch
+        assert (test["op"], replace["op"]) == ("test", "replace")
+        assert test["path"] == replace["path"]
+        assert re.fullmatch(
+            "/spec/(ports/[0-9]+/(nodePort|targetPort|protocol)|externalTrafficPolicy|internalTrafficPolicy)",
+            test["path"],
+        )
+        assert None not in (test["value"], replace["value"])
+        assert test["value"] != replace["value"]
 
 
 def _check_container_command(words):

@@ -30,9 +30,13 @@ def _read(path):
 _QUIET = {
     "tcp_states": "tcp-quiet",
     "host_pressure": "host-pressure-quiet",
+    "proxy_rules": "proxy-rules-quiet",
     "containers": "containers-quiet",
+    "pod_listeners": "pod-listeners-quiet",
     "logs": "logs-quiet",
 }
+# What the captured cluster's node showed of them itself.
+_OWN = {"node-a": {"proxy_rules": "proxy-rules-node-a", "pod_listeners": "pod-listeners-node-a"}}
 # Nobody keeps the clock of the machine that was captured. That is a fault, which scenes are not about; cases of their rule undo it.
 _KEPT = {"synchronized": True, "max_error_seconds": 0.021, "keepers": ["chronyd"]}
 
@@ -40,8 +44,8 @@ _KEPT = {"synchronized": True, "max_error_seconds": 0.021, "keepers": ["chronyd"
 def captured(name):
     """A node's snapshot as node_snapshot returned it; tests/fixtures/bundle/README.md says which there are."""
     snapshot = copy.deepcopy(_read(f"bundle/{name}.json"))
-    for section, quiet in _QUIET.items():
-        snapshot["sections"].setdefault(section, captured_section(quiet))
+    for section, file in {**_QUIET, **_OWN.get(name, {})}.items():
+        snapshot["sections"].setdefault(section, captured_section(file))
     return snapshot
 
 
@@ -55,12 +59,13 @@ def captured_section(name):
 
 def seed_000():
     """The cluster of seed 000: one Service, NodePort 36527, no endpoints; Nodes sick and healthy."""
-    return copy.deepcopy(_read("bundle/cluster-seed-000.json"))
+    return {**bundle.silent_cluster(""), **copy.deepcopy(_read("bundle/cluster-seed-000.json"))}
 
 
 def kubernetes_136():
     """The captured cluster, as cluster_snapshot trims it."""
     return {
+        **bundle.silent_cluster(""),
         "schema": 1,
         "complete": True,
         "missing": [],
@@ -185,7 +190,7 @@ class Scene:
     )
 
     def cluster(self):
-        return self.cluster_document
+        return {**bundle.silent_cluster(""), **self.cluster_document}
 
     def node(self, host):
         snapshot = self.snapshots[host]

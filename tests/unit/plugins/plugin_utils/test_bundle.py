@@ -12,6 +12,7 @@ import stat
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import whole_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import captured, kubernetes_136
@@ -115,7 +116,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_new_one(full, monkeypatch
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr(bundle.os, "replace", fail)
+    monkeypatch.setattr(whole_file.os, "replace", fail)
     with pytest.raises(BundleError if isinstance(error, OSError) else type(error)) as caught:
         bundle.write_silence(full, "node-a", "late")
     if isinstance(error, OSError):
@@ -203,6 +204,8 @@ def test_a_larger_file_than_any_node_writes_is_not_read(full, monkeypatch):
         (lambda text: text.replace('"schema":1', '"schema":"1"'), "cluster.json has schema '1'"),
         (lambda text: json.dumps({**json.loads(text), "services": {}}), "'services' is no list of objects"),
         (lambda text: json.dumps({**json.loads(text), "nodes": ["node-a"]}), "'nodes' is no list of objects"),
+        (lambda text: json.dumps({**json.loads(text), "pods": 5}), "'pods' is no list of objects"),
+        (lambda text: json.dumps({**json.loads(text), "pods_of": [5]}), "'pods_of' is no list of Nodes"),
         (lambda text: json.dumps({**json.loads(text), "missing": [{"what": 1}]}), "'missing' is no list of reasons"),
         (lambda text: json.dumps({**json.loads(text), "missing": None}), "'missing' is no list of reasons"),
         (lambda text: text.replace('"ports":', '"doors":'), "is not of the form that this collection writes: KeyError"),
@@ -229,4 +232,33 @@ def test_a_damaged_cluster_is_an_unknown_one_and_the_nodes_are_judged(full, chan
 def test_a_list_that_could_not_be_read_keeps_its_reason(full):
     reason = {"what": "nodes", "why": "403: forbidden"}
     bundle.write(full / "cluster.json", {**kubernetes_136(), "nodes": None, "missing": [reason]})
+    assert Bundle(full).cluster()["missing"] == [reason]
+
+
+def test_an_older_bundle_says_what_it_lacks(full):
+    older = kubernetes_136()
+    for kind in ("pods", "events", "deployments", "replica_sets", "pods_of"):
+        older.pop(kind, None)
+    for node in older["nodes"]:
+        for key in ("architecture", "os", "shared_images"):
+            del node[key]
+    for service in older["services"]:
+        del service["created"]
+    bundle.write(full / "cluster.json", {**older, "complete": True, "missing": []})
+    cluster = Bundle(full).cluster()
+    why = "this bundle is older than the version of kubenode.doctor that began to read them: collect again"
+    assert cluster["missing"] == [
+        {"what": what, "why": why} for what in ("Pods", "Deployments", "ReplicaSets", "Events")
+    ]
+    assert (cluster["complete"], cluster["pods"], cluster["pods_of"]) == (False, None, None)
+    assert {node["architecture"] for node in cluster["nodes"]} == {None}
+    assert [node["shared_images"] for node in cluster["nodes"]] == [[]]
+    assert {service["created"] for service in cluster["services"]} == {None}
+
+
+def test_a_kind_that_is_null_is_no_older_bundle(full):
+    reason = {"what": "Pods", "why": "403: forbidden"}
+    bundle.write(
+        full / "cluster.json", {**bundle.silent_cluster(""), **kubernetes_136(), "pods": None, "missing": [reason]}
+    )
     assert Bundle(full).cluster()["missing"] == [reason]

@@ -1,0 +1,55 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says how the images of Deployments go back, and what stands against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import image_rollback
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction
+
+
+class ActionModule(LocalAction):
+    """See plugins/modules/rollback_plan.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
+        "targets": {"type": "list", "elements": "str", "required": True},
+        "deployments": {"type": "list", "elements": "dict"},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Read the targets, and hold them against the Deployments where these are given."""
+        try:
+            targets = image_rollback.read_targets(arguments["targets"])
+        except image_rollback.TargetError as error:
+            raise AnsibleActionFail(str(error)) from None
+        return {"rollbacks": [_rollback(target, arguments["deployments"]) for target in targets]}
+
+
+def _rollback(target: image_rollback.Target, deployments: list[dict[str, Any]] | None) -> dict[str, Any]:
+    rollback = {
+        "target": target.text,
+        "namespace": target.namespace,
+        "name": target.name,
+        "uid": target.uid,
+        "container": target.container,
+        "from": target.image,
+        "to": target.image_that_listened,
+        "undo": image_rollback.undo(target),
+    }
+    if deployments is None:
+        return rollback
+    plan = image_rollback.plan(target, [one for one in deployments if _is_of(one, target)])
+    return {**rollback, "state": plan.state, "why": plan.why, "plan": list(plan.told), "patch": list(plan.patch)}
+
+
+def _is_of(deployment: dict[str, Any], target: image_rollback.Target) -> bool:
+    metadata = deployment.get("metadata")
+    return isinstance(metadata, dict) and (metadata.get("namespace"), metadata.get("name")) == (
+        target.namespace,
+        target.name,
+    )

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a network namespace has NAT rules, as service meshes make in each pod: a connection to a port then ends at another one.
+
+iptables' own tables are listed for root in /proc/PID/net/ip_tables_names and ip6_tables_names once somebody has used them there (with
+Linux 4.5 and older, everywhere). How many entries a table has tells getsockopt (include/uapi/linux/netfilter_ipv4/ip_tables.h)::
+
+    ipt_getinfo  name 32 | valid_hooks u32 | hook_entry 5 x u32 | underflow 5 x u32 | num_entries u32 | size u32      (84 bytes)
+
+A table without rules has an entry for the policy of each hook, and one for its end. It is asked only for tables that are listed: asking
+for another one would make it.
+
+All that nft and iptables-nft make are chains of nf_tables, and NFT_MSG_GETCHAIN tells them (include/uapi/linux/netfilter/nf_tables.h).
+A chain that packets come through has a type; NFTA_CHAIN_USE counts its rules. Nothing is asked where the kernel would load a module to answer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from typing import Optional
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
+
+_TABLE = "nat"
+FILES = {
+    "ip_tables_names": (socket.AF_INET, socket.SOL_IP),
+    "ip6_tables_names": (socket.AF_INET6, socket.IPPROTO_IPV6),
+}
+_GET_INFO = 64  # IPT_SO_GET_INFO, and IP6T_SO_GET_INFO
+_INFO = struct.Struct("=32sI5I5III")
+_HOOKS, _ENTRIES = 1, 12  # among the fields of _INFO
+
+_NETFILTER = 12  # NETLINK_NETFILTER
+_GET_CHAINS = 10 << 8 | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN
+_ALL_FAMILIES = struct.pack("!BBH", 0, 0, 0)  # nfgenmsg: NFPROTO_UNSPEC, version 0
+_NFGENMSG_BYTES = 4
+_CHAIN_USE, _CHAIN_TYPE = 6, 7
+_USE = struct.Struct("!I")
+
+
+def has_rules(namespace: Namespace) -> Optional[bool]:
+    """Whether there are NAT rules; None when that could not be seen, which takes root."""
+    try:
+        if any(_iptables(namespace, *where) for where in FILES.items()):
+            return True
+        return nftables_is_here() and any(_is_nat(chain) for chain in _chains(namespace))
+    except (OSError, netlink.NetlinkError):
+        return None
+
+
+def nftables_is_here(root: str = "/") -> bool:
+    """Whether the kernel has nf_tables, or would at least load nothing when it is asked for them."""
+    if os.path.exists(os.path.join(root, "sys/module/nf_tables")):
+        return True
+    try:
+        built_in = regular_file(os.path.join(root, "lib/modules", os.uname().release, "modules.builtin"))
+    except OSError:  # without modules there is none to be loaded
+        return True
+    return "/nf_tables.ko" in built_in
+
+
+def _iptables(namespace: Namespace, file: str, where: tuple[int, int]) -> bool:
+    """Whether iptables' own table of one family has rules. Raises OSError and NetlinkError."""
+    try:
+        names = procfs.text(f"{namespace.net}/{file}").split()
+    except FileNotFoundError:
+        os.stat(f"{namespace.net}/dev")  # gone with the process?
+        return False
+    if _TABLE not in names:
+        return False
+    family, level = where
+    with namespace.open(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)) as link:
+        fields = _INFO.unpack(_ask(link, level, _INFO.pack(_TABLE.encode(), *[0] * 13)))
+    entries: int = fields[_ENTRIES]
+    return entries > bin(fields[_HOOKS]).count("1") + 1
+
+
+def _ask(link: socket.socket, level: int, question: bytes) -> bytes:
+    """getsockopt with a question in the place of the answer, which Python's own cannot send. Raises OSError."""
+    try:
+        import ctypes  # noqa: PLC0415 - Debian's python3-minimal has none; who could enter the namespace has it
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        room = ctypes.create_string_buffer(question, len(question))
+        length = ctypes.c_uint32(len(question))
+        failed = libc.getsockopt(link.fileno(), level, _GET_INFO, room, ctypes.byref(length)) != 0
+    except (ImportError, AttributeError, MemoryError) as error:
+        raise OSError(errno.ENOSYS, str(error)) from error
+    if failed or length.value != len(question):
+        number = ctypes.get_errno() or errno.EINVAL
+        raise OSError(number, os.strerror(number))
+    return room.raw
+
+
+def _chains(namespace: Namespace) -> list[dict[int, bytes]]:
+    """The attributes of all chains of nf_tables. Raises OSError and NetlinkError."""
+    with namespace.connect(_NETFILTER) as link:
+        try:
+            return [
+                {kind: bytes(value) for kind, value in netlink.attributes(payload[_NFGENMSG_BYTES:])}
+                for payload in netlink.dump(_NETFILTER, _GET_CHAINS, _ALL_FAMILIES, lambda _protocol: link.dup())
+            ]
+        except netlink.NetlinkError as error:
+            if error.errno == errno.EINVAL:  # a kernel without nf_tables (nfnetlink_rcv_msg)
+                return []
+            raise
+
+
+def _is_nat(chain: dict[int, bytes]) -> bool:
+    kind = chain.get(_CHAIN_TYPE, b"").rstrip(b"\0")
+    uses = chain.get(_CHAIN_USE, b"")
+    return kind == _TABLE.encode() and (len(uses) != _USE.size or _USE.unpack(uses)[0] > 0)

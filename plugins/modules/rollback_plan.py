@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Documentation of the action plugin of the same name, which runs on the controller.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollback_plan
+short_description: Say how a Deployment goes back to an image that listened
+version_added: 0.1.0
+author:
+  - the kubenode.doctor authors (@kubenode)
+description:
+  - Reads what the fix C(rollback-image) is to act on, holds it against the Deployments as the API server shows them now, and says what is to
+    be done, what that breaks for a while, how it is undone, and what stands against it. Asks nobody and changes nothing.
+  - Targets that are not of the form that rules write, or that hold a name no API server accepts, are refused.
+extends_documentation_fragment:
+  - kubenode.doctor.attributes
+options:
+  targets:
+    description:
+      - One JSON text for each container whose image is to go back, with C(namespace), C(name) and C(uid) of the Deployment, C(container), and the
+        images C(from) and C(to), as M(kubenode.doctor.judge) returns them.
+    type: list
+    elements: str
+    required: true
+  deployments:
+    description:
+      - The Deployments, as M(kubernetes.core.k8s_info) returns them in C(resources). Left out, only the targets are read.
+    type: list
+    elements: dict
+"""
+
+EXAMPLES = r"""
+- name: Say how the Deployment would go back
+  kubenode.doctor.rollback_plan:
+    targets:
+      - >-
+        {"namespace": "shop", "name": "front", "uid": "6c7b6a1e-5b1e-4d2a-9a53-0f6f3c1d2b4a", "resource_version": "1200",
+        "container": "app", "from": "shop/front:v2", "to": "shop/front:v1"}
+    deployments: []
+  register: rollback
+"""
+
+RETURN = r"""
+rollbacks:
+  description: One entry for each target.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    target:
+      description: The target's text.
+      type: str
+      returned: always
+    namespace:
+      description: The Deployment's namespace.
+      type: str
+      returned: always
+    name:
+      description: The Deployment's name.
+      type: str
+      returned: always
+    uid:
+      description: The Deployment's uid.
+      type: str
+      returned: always
+    container:
+      description: The container whose image goes back.
+      type: str
+      returned: always
+    from:
+      description: The image that it has.
+      type: str
+      returned: always
+    to:
+      description: The image that was seen listening.
+      type: str
+      returned: always
+    undo:
+      description: The command that brings back the image that it has.
+      type: str
+      returned: always
+    state:
+      description: >-
+        V(needed) when the image is to go back, V(done) when it is back already, V(stopped) when the Deployment is not what was diagnosed any more
+        or cannot be rolled back now.
+      type: str
+      returned: when O(deployments) is given
+    why:
+      description: Why it is V(stopped). Empty otherwise.
+      type: str
+      returned: when O(deployments) is given
+    plan:
+      description: For a person, what is to be done and what it breaks for a while. Empty unless V(needed).
+      type: list
+      elements: str
+      returned: when O(deployments) is given
+    patch:
+      description: The same as a JSON patch, which the API server refuses when the Deployment has changed. Empty unless V(needed).
+      type: list
+      elements: dict
+      returned: when O(deployments) is given
+      contains:
+        op:
+          description: V(test) or V(replace).
+          type: str
+          returned: always
+        path:
+          description: The place in the Deployment.
+          type: str
+          returned: always
+        value:
+          description: What has to be there, or is put there.
+          type: str
+          returned: always
+"""

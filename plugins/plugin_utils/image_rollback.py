@@ -1,0 +1,212 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fix rollback-image: what it is to act on, what stands against it now, what it changes, and how that is undone. Pure.
+
+A target is the JSON text of one container of one Deployment, as rules write it into a remedy and the fix reads it again::
+
+    {"namespace", "name", "uid", "resource_version", "container", "from": image in the template now, "to": image that listened}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FIX = "rollback-image"
+NEEDED, DONE, STOPPED = "needed", "done", "stopped"
+
+# RFC 1123, as the API server checks names of namespaces, Deployments (subdomains) and containers (labels):
+# apimachinery pkg/util/validation, IsDNS1123Subdomain, at most 253 characters.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_UID = re.compile(r"[0-9A-Za-z]([-0-9A-Za-z]{0,62}[0-9A-Za-z])?")
+# What github.com/distribution/reference lets a reference hold: [2001:db8::1]:5000/team/app:tag@sha256:...
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]{0,1023}")
+_PATTERNS = {"namespace": _NAME, "name": _NAME, "uid": _UID, "container": _NAME, "from": _IMAGE, "to": _IMAGE}
+
+# Who writes these labels, annotations and managed fields owns the image too, and brings its own back.
+# argoproj/argo-cd common/common.go, fluxcd/kustomize-controller and helm-controller (owner labels, field owners), helm pkg/action/validate.go.
+_KEYS = {
+    "argocd.argoproj.io/": "Argo CD",
+    "helm.toolkit.fluxcd.io/": "Flux",
+    "kustomize.toolkit.fluxcd.io/": "Flux",
+    "meta.helm.sh/": "Helm",
+}
+_MANAGERS = {
+    "argocd-application-controller": "Argo CD",
+    "argocd-controller": "Argo CD",
+    "helm": "Helm",
+    "helm-controller": "Flux",
+    "kustomize-controller": "Flux",
+}
+
+
+class TargetError(Exception):
+    """A target that cannot be acted on; the text says why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One container whose image is to go back. All values are names that the API server accepts, so none is a template or an option."""
+
+    text: str
+    namespace: str
+    name: str
+    uid: str
+    container: str
+    image: str
+    image_that_listened: str
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What two targets must not share."""
+        return self.uid, self.container
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. ``state`` is NEEDED, DONE (the image is there already) or STOPPED, for which ``why`` has the reason."""
+
+    state: str
+    why: str = ""
+    told: tuple[str, ...] = ()
+    patch: tuple[dict[str, str], ...] = ()
+
+
+def target_text(deployment: dict[str, Any], container: str, to: str) -> str:
+    """The target for one container of a Deployment of cluster.json."""
+    words = {key: deployment[key] for key in ("namespace", "name", "uid", "resource_version")}
+    return json.dumps(
+        {**words, "container": container, "from": deployment["images"][container], "to": to}, sort_keys=True
+    )
+
+
+def read_targets(texts: Sequence[str]) -> list[Target]:
+    """The targets, all of them sound; raises TargetError where one is not, or where two disagree."""
+    targets = [_read(text) for text in dict.fromkeys(texts)]
+    places = [target.place for target in targets]
+    for target in targets:
+        if places.count(target.place) > 1:
+            raise TargetError(
+                f"container {target.container} of Deployment {target.namespace}/{target.name} is to have several images at once: choose by hand"
+            )
+    return targets
+
+
+def _read(text: str) -> Target:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TargetError("what is to be rolled back is no JSON text") from error
+    if not isinstance(found, dict):
+        raise TargetError("what is to be rolled back is no JSON object")
+    for key, pattern in _PATTERNS.items():
+        if not isinstance(found.get(key), str) or not pattern.fullmatch(found[key]):
+            raise TargetError(f"what is to be rolled back has no usable {key!r}")
+    if found["from"] == found["to"]:
+        raise TargetError(
+            f"Deployment {found['namespace']}/{found['name']} has that image already: a rollback changes nothing"
+        )
+    values = (found[key] for key in _PATTERNS)
+    return Target(text, *values)
+
+
+def undo(target: Target) -> str:
+    """The command that puts the image of before back."""
+    words = ("kubectl", "-n", target.namespace, "set", "image", f"deployment/{target.name}")
+    return shlex.join((*words, f"{target.container}={target.image}"))
+
+
+def plan(target: Target, found: Sequence[dict[str, Any]]) -> Plan:
+    """What is to be done to a Deployment, as the API server shows it now; ``found`` is empty where there is none any more."""
+    if not found:
+        return Plan(STOPPED, "there is no such Deployment any more")
+    metadata, spec = _mapping(found[0].get("metadata")), _mapping(found[0].get("spec"))
+    containers = _containers(spec)
+    index = next((number for number, one in enumerate(containers) if one.get("name") == target.container), None)
+    image = None if index is None else containers[index].get("image")
+    if metadata.get("uid") == target.uid and image == target.image_that_listened:
+        return Plan(DONE)
+    why = _changed(metadata, spec, target, image)
+    if why:
+        return Plan(STOPPED, why)
+    return Plan(NEEDED, "", tuple(_told(metadata, spec, target)), _patch(metadata, target, index or 0))
+
+
+def _changed(metadata: dict[str, Any], spec: dict[str, Any], target: Target, image: Any) -> str:
+    """Why it is not what was diagnosed any more, or cannot be rolled back now; empty when it can."""
+    resume = f"kubectl -n {target.namespace} rollout resume deployment/{target.name}"
+    against = (
+        (metadata.get("uid") != target.uid, "it was deleted and made anew since it was diagnosed"),
+        (metadata.get("deletionTimestamp"), "it is being deleted"),
+        (image is None, f"it has no container {target.container} any more"),
+        (image != target.image, f"its container {target.container} has another image by now: {image}"),
+        (spec.get("paused"), f"it is paused, so nothing would be rolled out: {resume}"),
+        (spec.get("replicas") == 0, "it was scaled to no pods, so whether the other image listens would not show"),
+    )
+    return next((why for holds, why in against if holds), "")
+
+
+def _patch(metadata: dict[str, Any], target: Target, index: int) -> tuple[dict[str, str], ...]:
+    """A JSON patch that the API server refuses as a whole when anything has changed since the Deployment was read."""
+    container = f"/spec/template/spec/containers/{index}"
+    tests = {
+        "/metadata/uid": target.uid,
+        "/metadata/resourceVersion": str(metadata.get("resourceVersion")),
+        f"{container}/name": target.container,
+        f"{container}/image": target.image,
+    }
+    return (
+        *({"op": "test", "path": path, "value": value} for path, value in tests.items()),
+        {"op": "replace", "path": f"{container}/image", "value": target.image_that_listened},
+    )
+
+
+def _told(metadata: dict[str, Any], spec: dict[str, Any], target: Target) -> Iterator[str]:
+    yield f"container {target.container} gets the image {target.image_that_listened}, which was seen listening, in place of {target.image}"
+    yield _blast_radius(spec)
+    yield "nothing but the image goes back: what else has changed in the pods' template stays as it is"
+    yield from _owners(metadata)
+    yield f"undo: {undo(target)}"
+
+
+def _blast_radius(spec: dict[str, Any]) -> str:
+    count = spec.get("replicas", 1)
+    pods = "its only pod is" if count == 1 else f"its {count} pods are"
+    strategy = _mapping(spec.get("strategy"))
+    if strategy.get("type") == "Recreate":
+        return f"{pods} stopped before a new one starts (strategy Recreate): nobody answers meanwhile"
+    rolling = _mapping(strategy.get("rollingUpdate"))
+    most, more = rolling.get("maxUnavailable", "25%"), rolling.get("maxSurge", "25%")
+    return f"{pods} replaced step by step (maxUnavailable {most}, maxSurge {more}): connections to them end"
+
+
+def _owners(metadata: dict[str, Any]) -> Iterator[str]:
+    """Who may bring the other image back: a rollback that is undone by a machine is none."""
+    keys = (*_mapping(metadata.get("labels")), *_mapping(metadata.get("annotations")))
+    known = {owner for prefix, owner in _KEYS.items() for key in keys if str(key).startswith(prefix)}
+    fields = metadata.get("managedFields")
+    writers = [_mapping(field).get("manager") for field in fields] if isinstance(fields, list) else []
+    known |= {owner for manager, owner in _MANAGERS.items() if manager in writers}
+    if known:
+        yield (
+            f"{' and '.join(sorted(known))} installed it and will put the other image back, at once or with the next "
+            "release: change it at its source too"
+        )
+    owners = metadata.get("ownerReferences")
+    for owner in map(_mapping, owners if isinstance(owners, list) else ()):
+        if owner.get("controller"):
+            yield f"it belongs to {owner.get('kind')} {owner.get('name')}, whose controller may put the other image back: change it there"
+
+
+def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    containers = _mapping(_mapping(spec.get("template")).get("spec")).get("containers")
+    return [_mapping(one) for one in containers] if isinstance(containers, list) else []
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,162 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the nodes of a bundle showed of their pods: who listens on what. Kept for tens of thousands of pods, so equal parts are kept once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening
+
+SECTION = "pod_listeners"
+HOST = "host"  # what the section calls the host's own network namespace
+# kubelet's own for a pod of its manifests: an MD5 sum (kubernetes/kubernetes pkg/kubelet/config/common.go, applyDefaults).
+_STATIC_UID = re.compile("[0-9a-f]{32}")
+_WAITING = frozenset({"listen", "unconnected"})
+
+
+class ContainerSeen(NamedTuple):
+    """A container that has processes: its name and image as the runtime has them, seconds since it began; None where not seen."""
+
+    name: str | None
+    image: str | None
+    age_seconds: float | None
+
+
+class PodSeen(NamedTuple):
+    """A pod as its node showed it. ``listeners`` is None where they could not be read, and ``why`` then says why; ``unlisted`` are left out.
+
+    ``redirects`` is True where packets are redirected inside the pod's network, None where that was not seen. ``uid`` is that of the
+    cgroup, which for a static pod is not the one that the API knows.
+    """
+
+    host: str
+    uid: str
+    namespace: str | None
+    name: str | None
+    host_network: bool | None
+    netns: str | None
+    listeners: tuple[Listening, ...] | None
+    unlisted: int
+    why: str
+    redirects: bool | None
+    own_kernel: str | None
+    containers: tuple[ContainerSeen, ...]
+
+
+@dataclass
+class PodsSeen:
+    """Filled by one pass over the hosts (``learn``, ``learn_silence``), then asked with ``find`` and ``why_unseen``."""
+
+    hosts: int = 0  # of which the section was read
+    pods: int = 0
+    _by_uid: dict[str, PodSeen] = field(default_factory=dict)
+    _by_name: dict[tuple[str, str], PodSeen] = field(default_factory=dict)
+    _on_host: dict[str, tuple[Listening, ...]] = field(default_factory=dict)
+    _gaps: dict[str, str] = field(default_factory=dict)  # by Node: why its pods were not seen, "" where they were
+    _same: dict[Any, Any] = field(default_factory=dict)
+
+    def learn(self, host: str, node: str | None, sections: dict[str, Any]) -> None:
+        """Keep a host's pods; ``node`` is its Node's name, where it is known.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for a section of another form.
+        """
+        gap = section_gaps.gap(sections, SECTION)
+        if node is not None:
+            self._gaps[node] = gap
+        if gap:
+            return
+        section = sections[SECTION]
+        if node is not None and section["missing"]:
+            self._gaps[node] = "; ".join(f"{entry['what']}: {entry['why']}" for entry in section["missing"])
+        self.hosts += 1
+        for pod in section["pods"]:
+            self._keep(self._read(host, pod))
+        if any(pod["netns"] == HOST for pod in section["pods"]):
+            self._on_host[host] = self._once(tuple(map(self._once, _host_listeners(sections))))
+
+    def learn_silence(self, node: str | None, why: str) -> None:
+        """Remember that a Node's host did not answer."""
+        if node is not None:
+            self._gaps[node] = why
+
+    def find(self, uid: str | None, namespace: str | None, name: str | None) -> PodSeen | None:
+        """The pod that the API has under this uid and name; None where no host showed it.
+
+        A static pod has another uid in the API, and is found by its name. Any other pod that was made anew has its name again, as a
+        StatefulSet's has, but what a host showed of the old one says nothing about it.
+        """
+        seen = self._by_uid.get(uid or "")
+        if seen is None and namespace and name:
+            named = self._by_name.get((namespace, name))
+            seen = named if named and (not uid or _STATIC_UID.fullmatch(named.uid)) else None
+        return seen
+
+    def was_asked(self, node: str) -> bool:
+        """Whether a host was asked for this Node."""
+        return node in self._gaps
+
+    def why_unseen(self, node: str) -> str:
+        """Why the pods of a Node that was asked were not seen, or not all of them; empty when they were."""
+        return self._gaps.get(node, "")
+
+    def beside(self, seen: PodSeen) -> tuple[Listening, ...]:
+        """What listens in the network that a pod shares with its host, whoever it is; nothing for a pod that has its own."""
+        return self._on_host.get(seen.host, ()) if seen.netns == HOST else ()
+
+    def _keep(self, seen: PodSeen) -> None:
+        self.pods += 1
+        self._by_uid[seen.uid] = seen
+        if seen.namespace and seen.name:
+            self._by_name[seen.namespace, seen.name] = seen
+
+    def _read(self, host: str, pod: dict[str, Any]) -> PodSeen:
+        told = pod["listeners"]
+        containers = tuple(
+            ContainerSeen(self._once(one["name"]), self._once(one["image"]), one["age_seconds"])
+            for one in pod["containers"]
+            if one["name"] != "POD"
+        )
+        return PodSeen(
+            self._once(host),
+            pod["uid"],
+            self._once(pod["namespace"]),
+            pod["name"],
+            pod["host_network"],
+            self._once(pod["netns"]),
+            None if told is None else self._once(tuple(self._once(_listening(entry)) for entry in told)),
+            pod["unlisted"],
+            self._once(pod["why"] or ""),
+            pod["redirects"],
+            self._once(pod["own_kernel"]),
+            containers,
+        )
+
+    def _once(self, value: Any) -> Any:
+        return self._same.setdefault(value, value)
+
+
+def _listening(entry: dict[str, Any]) -> Listening:
+    return Listening(
+        entry["protocol"],
+        entry["family"],
+        entry["address"],
+        entry["port"],
+        entry["v6only"],
+        entry["process"],
+        entry["container"],
+    )
+
+
+def _host_listeners(sections: dict[str, Any]) -> Iterable[Listening]:
+    for entry in (sections.get("listen_ports") or {}).get("listeners") or ():
+        if entry["state"] in _WAITING:
+            name = next((process["name"] for process in entry["processes"]), None)
+            yield Listening(
+                entry["protocol"], entry["family"], entry["address"], entry["port"], entry["v6only"], name, None
+            )

@@ -1,0 +1,148 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One tag, several images: pods that look the same run different programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, image_tags, kubectl
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_tags import Running
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
+    Answer,
+    Fail,
+    NotApplicable,
+    Remedy,
+    Rule,
+    Unknown,
+)
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import is_pod
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workload, Workloads
+
+Object = dict[str, Any]
+
+_DIGESTS_SHOWN = 5
+_PODS_SHOWN = 3
+_RESTARTS_SHOWN = 3
+
+
+def _judge(context: Context) -> Iterator[Answer]:
+    cluster = context.cluster
+    if cluster["pods"] is None:
+        yield Unknown(cluster_gaps.pods_gap(cluster))
+        return
+    found = list(image_tags.running(cluster["pods"]))
+    nodes, workloads = {node["name"]: node for node in cluster["nodes"] or ()}, Workloads(context)
+    told = _told_elsewhere(context, found)
+    failed: set[str] = set()
+    for group in image_tags.moved(found, nodes):
+        if group[0].image not in told | failed:
+            failed.add(group[0].image)
+            yield _fail(group, workloads)
+    yield from _unknown(context, found)
+
+
+def _told_elsewhere(context: Context, found: Sequence[Running]) -> set[str]:
+    """The images of pods behind a Service that does not answer: there, a moved tag is evidence of the finding on the Service."""
+    pods = {
+        (target.endpoint["target"]["namespace"], target.endpoint["target"]["name"])
+        for port in context.paths.ports
+        if port.subject in context.paths.deaf
+        for target in port.targets
+        if is_pod(target.endpoint["target"])
+    }
+    return {one.image for one in found if (one.pod["namespace"], one.pod["name"]) in pods}
+
+
+def _unknown(context: Context, found: Sequence[Running]) -> Iterator[Answer]:
+    gap = cluster_gaps.pods_gap(context.cluster)
+    if gap:
+        yield Unknown(f"what pods of other nodes run is not known: {gap}")
+    if context.cluster["nodes"] is None and len({one.pod["node"] for one in found}) > 1:
+        why = cluster_gaps.gap(context.cluster, "nodes")
+        yield Unknown(
+            f"images of different nodes could not be compared, because their architectures are not known: the Nodes are not known ({why})"
+        )
+    if not found and not gap:
+        yield NotApplicable("no pod runs an image by a tag")
+
+
+def _fail(group: Sequence[Running], workloads: Workloads) -> Fail:
+    image = group[0].image
+    owners = {_name(owner, one): owner for one in group for owner in [workloads.of(one.pod)]}
+    return Fail(
+        subject=image,
+        title=f"the tag {image} stands for {len({one.id for one in group})} different images in pods that run",
+        explanation=" ".join(_explanation(group)),
+        evidence=tuple(_evidence(group, sorted(owners))),
+        remedies=tuple(
+            _remedies(group, [owner for _words, owner in sorted(owners.items(), key=lambda item: item[0]) if owner])
+        ),
+    )
+
+
+def _name(owner: Workload | None, one: Running) -> str:
+    return owner.words if owner else f"pod {one.pod_name}"
+
+
+def _explanation(group: Sequence[Running]) -> Iterator[str]:
+    yield (
+        "Somebody pushed another image under this tag. Each node keeps the one that it pulled first, so what a pod runs depends on the "
+        "node and the moment of its start, and a rollback to this tag does not bring back what ran before."
+    )
+    if any(one.container["pull_policy"] == "IfNotPresent" for one in group):
+        yield "With imagePullPolicy IfNotPresent a node that has any image of this tag never looks for a newer one."
+    yield "Compared are containers on nodes of one architecture, operating system and runtime, so these are no variants of one image."
+
+
+def _evidence(group: Sequence[Running], owners: Sequence[str]) -> Iterator[str]:
+    by_id: dict[str, list[Running]] = {}
+    for one in group:
+        by_id.setdefault(one.id.digest, []).append(one)
+    # Most pods first: the odd ones are what to look for.
+    ordered = sorted(by_id.items(), key=lambda item: (-len(item[1]), item[0]))
+    for digest, same in ordered[:_DIGESTS_SHOWN]:
+        pods = sorted({f"{one.pod_name} on {one.pod['node']}" for one in same})
+        count = "1 container" if len(same) == 1 else f"{len(same)} containers"
+        yield f"{digest}: {count}, pods {describe.listed(pods, _PODS_SHOWN)}"
+    if len(ordered) > _DIGESTS_SHOWN:
+        yield f"and {len(ordered) - _DIGESTS_SHOWN} more images"
+    policies = sorted({one.container["pull_policy"] or "not told" for one in group})
+    yield f"they belong to {describe.listed(owners, _PODS_SHOWN)}; imagePullPolicy {', '.join(policies)}"
+
+
+def _remedies(group: Sequence[Running], owners: Sequence[Workload]) -> Iterator[Remedy]:
+    repository = group[0].image.rpartition(":")[0]
+    yield Remedy(
+        f"name the image by its digest ({repository}@sha256:…), or by a tag that is never pushed again; let the registry refuse to overwrite tags"
+    )
+    restarts = [
+        kubectl.command(owner.namespace, "rollout", "restart", owner.resource)
+        for owner in owners
+        if owner.is_rolled_out and kubectl.is_name(owner.namespace, owner.name)
+    ]
+    yield Remedy(
+        "let every start ask the registry (imagePullPolicy: Always), then replace the pods, so that all run what the tag stands for today",
+        tuple(restarts[:_RESTARTS_SHOWN]),
+        "all pods of the workload change to the newest image, which may be the wrong one; without the registry no pod starts",
+    )
+
+
+RULE = Rule(
+    id="image-tag-moved",
+    group="services",
+    severity="warning",
+    claim="pods that name one tag of an image run one and the same image",
+    why="a tag that was pushed again makes equal pods run different programs, depending on which node pulled it when",
+    sources=(
+        "kubernetes/kubernetes pkg/apis/core/v1/defaults.go, SetDefaults_Container (IfNotPresent for any tag but latest)",
+        "kubernetes/kubernetes pkg/kubelet/kubelet_pods.go (imageID of a container status is the runtime's ImageRef)",
+        "https://github.com/cri-o/cri-o/pull/9925 (imageID in one form before, in another after a restart of CRI-O)",
+    ),
+    judge=_judge,
+    scope="cluster",
+    thresholds=("service_target_start_seconds",),
+)

@@ -1,0 +1,441 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import copy
+
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
+    Case,
+    Scene,
+    no_cluster,
+    with_service,
+)
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service_scene import (
+    HOSTILE,
+    cluster,
+    container,
+    listens,
+    made,
+    made_of,
+    node_a,
+    on_node_a,
+    pod,
+    port,
+    service,
+    without,
+)
+
+REMOVE = "kubectl -n shop delete service orphan"
+
+
+def captured(*others, **fields):
+    """The captured cluster, in which the API server does write its own endpoints; with Services on top, or orphan changed."""
+    document = cluster()
+    document["services"] = [entry for entry in document["services"] if entry["name"] != "kubernetes"]
+    document["services"] += [entry for entry, _piece in others]
+    document["endpoint_slices"] += [piece for _entry, piece in others]
+    return with_service(document, "orphan", **fields) if fields else document
+
+
+def served(document, name="orphan", like="front"):
+    """A copy in which a Service has the endpoints of another."""
+    document = copy.deepcopy(document)
+    places = {piece["service"]: piece for piece in document["endpoint_slices"]}
+    places[name].update(ports=[{"name": "", "protocol": "TCP", "port": 5000}], endpoints=places[like]["endpoints"])
+    return document
+
+
+def crash(**fields):
+    """A NodePort Service for the captured pod that crashes, with the slice that the endpoint controller writes for it."""
+    own = service("crash", port(80, 8080, node_port=31000), **fields)
+    (found,) = [entry for entry in cluster()["pods"] if entry["name"].startswith("crash")]
+    endpoint = {
+        "addresses": found["ips"],
+        "ready": False,
+        "serving": False,
+        "terminating": False,
+        "node_name": "node-a",
+        "target": {"kind": "Pod", "namespace": "shop", "name": found["name"], "uid": found["uid"]},
+    }
+    piece = {
+        "namespace": "shop",
+        "service": "crash",
+        "name": "crash-x",
+        "address_type": "IPv4",
+        "ports": [{"name": "", "protocol": "TCP", "port": 8080}],
+        "endpoints": [endpoint],
+    }
+    return own, piece
+
+
+def only_crash(**kinds):
+    """The captured cluster with orphan cured and a Service for the pod that crashes; ``kinds`` replaces what a kind holds."""
+    return {**served(captured(crash())), **kinds}
+
+
+def event(kind, name, reason, message, **fields):
+    about = {"kind": kind, "namespace": "shop", "name": name, "uid": None, "reason": reason, "message": message}
+    return {**about, "count": 1, "last": None, **fields}
+
+
+BACK_OFF = event("Pod", "crash-78bf7549d-nkthh", "BackOff", "Back-off restarting failed container crash", count=3)
+
+
+def scaled(replicas, events=(), **kinds):
+    """A Service in front of a Deployment that has no pods."""
+
+    def change(document):
+        deployment = document["deployments"][0]
+        changed = {**document, "deployments": [{**deployment, "replicas": replicas}], "pods": [], "endpoint_slices": []}
+        return {**changed, "events": list(events), **kinds}
+
+    return made(service("ui", port(9292, node_port=32530)), pod("ui-1", listens(9292)), change=change)
+
+
+def emptied(**kinds):
+    """A Service whose pods match and run, and are in no slice; ``kinds`` replaces what a kind holds."""
+    return lambda document: {**document, "endpoint_slices": [], **kinds}
+
+
+def piece(name, *endpoints, ports=((None, 9292),), family="IPv4"):
+    return {
+        "namespace": "shop",
+        "service": name,
+        "name": f"{name}-by-hand",
+        "address_type": family,
+        "ports": [{"name": entry[0] or "", "protocol": "TCP", "port": entry[1]} for entry in ports],
+        "endpoints": [
+            {
+                "addresses": [address],
+                "ready": ready,
+                "serving": None,
+                "terminating": None,
+                "node_name": None,
+                "target": None,
+            }
+            for address, ready in endpoints
+        ],
+    }
+
+
+def labelled(*labels, deployments=None):
+    """A Service that wants app=ui, among pods with other labels."""
+
+    def change(document):
+        pods = [{**entry, "labels": own} for entry, own in zip(document["pods"], labels, strict=True)]
+        return {**document, "pods": pods, "deployments": deployments or [], "endpoint_slices": []}
+
+    pods = [pod(f"one-{number}", listens(9292)) for number in range(len(labels))]
+    return made(service("ui", port(9292, node_port=32530), selector={"app": "ui", "tier": "web"}), *pods, change=change)
+
+
+def limited(document):
+    """Only the pods of node-a were asked for."""
+    return {
+        **document,
+        "pods_of": ["node-a"],
+        "pods": [entry for entry in document["pods"] if entry["node"] == "node-a"],
+    }
+
+
+def hostile(document):
+    pods = [{**entry, "labels": {"app": HOSTILE}} for entry in document["pods"]]
+    events = [event("Service", "ui", HOSTILE, HOSTILE)]
+    return {**document, "pods": pods, "endpoint_slices": [], "events": events}
+
+
+CASES = [
+    Case(
+        "captured: a selector that nothing matches",
+        "fail",
+        on_node_a(of=captured()),
+        None,
+        "warning",
+        words=(
+            "Service shop/orphan refuses connections on NodePort 31999/TCP: no pod matches app=missing",
+            "nothing in namespace shop has app=missing",
+            "values of app in namespace shop: cart, crash, front, hostnet, pull",
+            'a client reads "connection refused" at once',
+            "so a program of a node that listens on this number is refused as well; nodeport-shadows-listener tells",
+        ),
+        commands=("kubectl -n shop get pods --show-labels", REMOVE),
+    ),
+    Case("captured: the same with a corrected selector", "pass", on_node_a(of=served(captured())), None),
+    Case(
+        "captured: the API servers' own Service",
+        "fail",
+        on_node_a(of=served(cluster())),
+        None,
+        "warning",
+        words=("Service default/kubernetes refuses connections: the API servers did not write their own addresses",),
+    ),
+    Case(
+        "a ClusterIP is a note",
+        "fail",
+        on_node_a(of=captured(type="ClusterIP", ports=[port(80, 8080)])),
+        None,
+        "info",
+        words=("Service shop/orphan refuses connections: no pod matches",),
+        absent=("on every address of every node",),
+    ),
+    Case(
+        "a load balancer's",
+        "fail",
+        on_node_a(of=captured(type="LoadBalancer")),
+        None,
+        "warning",
+    ),
+    Case(
+        "captured: its only pod crashes",
+        "fail",
+        on_node_a(of=only_crash(events=[BACK_OFF])),
+        None,
+        "warning",
+        words=(
+            "Service shop/crash refuses connections on NodePort 31000/TCP: its only endpoint is not ready",
+            "pod shop/crash-78bf7549d-nkthh on node node-a: container crash ended with exit code 1 (Error), restarts 3",
+            "event BackOff, 3 times: Back-off restarting failed container crash",
+        ),
+        commands=(
+            "kubectl -n shop describe pod crash-78bf7549d-nkthh",
+            "kubectl -n shop logs crash-78bf7549d-nkthh -c crash --previous",
+        ),
+    ),
+    Case(
+        "captured: pods could not be read, the slices name them",
+        "fail",
+        on_node_a(of=without("pods", of=only_crash())),
+        None,
+        "warning",
+        words=(
+            "pod shop/crash-78bf7549d-nkthh (10.244.0.25) on node node-a is not ready",
+            "why is not known of all: the pods are not known (Pods: pods is forbidden",
+        ),
+        commands=("kubectl -n shop get pods -o wide -l app=crash",),
+    ),
+    Case(
+        "captured: Events could not be read",
+        "fail",
+        on_node_a(of=without("events", of=only_crash())),
+        None,
+        words=("container crash ended with exit code 1",),
+        absent=("event ",),
+    ),
+    Case(
+        "captured: its pod was pulled in vain, and has no address",
+        "fail",
+        on_node_a(of=served(captured((service("pull", port(80, node_port=31001)), piece("pull"))))),
+        None,
+        "warning",
+        words=(
+            "the pods that match its selector do not run",
+            "container pull waits (ImagePullBackOff): Back-off pulling image",
+        ),
+    ),
+    Case(
+        "scaled to 0 is meant to be so",
+        "fail",
+        scaled(0),
+        None,
+        "info",
+        words=("Deployment shop/ui is scaled to 0", "of which none is wanted"),
+        absent=("delete service",),
+        commands=("kubectl -n shop scale deployment/ui --replicas=1",),
+    ),
+    Case(
+        "a quota keeps the pods from being made",
+        "fail",
+        scaled(2, [event("ReplicaSet", "ui-0000000001", "FailedCreate", "exceeded quota: small")]),
+        None,
+        "warning",
+        words=("no pod of Deployment shop/ui runs", "there is none", "event FailedCreate: exceeded quota: small"),
+        commands=("kubectl -n shop describe deployment ui",),
+    ),
+    Case(
+        "of pods that were not asked for the Deployment is known",
+        "fail",
+        scaled(2, pods_of=["node-b"]),
+        None,
+        "warning",
+        words=("no pod of Deployment shop/ui runs", "only the pods of node-b were asked for"),
+    ),
+    Case(
+        "nothing but labels that could not be read",
+        "fail",
+        on_node_a(of=without("deployments", of=without("pods", of=captured()))),
+        None,
+        "warning",
+        words=(
+            "nothing that was seen matches app=missing",
+            "not all labels were seen: the pods are not known (Pods: pods is forbidden",
+            "not all labels were seen: the Deployments are not known (Deployments: pods is forbidden",
+        ),
+    ),
+    Case(
+        "some of the labels",
+        "fail",
+        labelled({"app": "ui", "tier": "wbe"}, {"app": "ui"}),
+        None,
+        words=(
+            "pod shop/one-0 has app=ui, but tier=wbe instead of tier=web",
+            "pod shop/one-1 has app=ui, but no label tier (wanted tier=web)",
+        ),
+    ),
+    Case(
+        "the same labels in another namespace",
+        "fail",
+        made_of(
+            [service("ui", port(9292, node_port=32530))],
+            [pod("ui-1", listens(9292), namespace="elsewhere")],
+        ),
+        None,
+        words=("the same labels are in namespace elsewhere; a Service selects in its own only",),
+    ),
+    Case(
+        "pods that have ended",
+        "fail",
+        made(
+            service("ui", port(9292)),
+            pod("ui-1", ready=False, api={"phase": "Failed", "containers": []}),
+            change=emptied(),
+        ),
+        None,
+        "info",
+        words=("the pods that match its selector have ended", "it has ended (phase Failed)"),
+    ),
+    Case(
+        "ready pods that no slice has",
+        "fail",
+        made(service("ui", port(9292)), pod("ui-1", listens(9292)), change=emptied()),
+        None,
+        words=(
+            "pods match its selector and are ready, but no EndpointSlice has them",
+            "pod shop/ui-1 on node node-a: it is ready",
+        ),
+    ),
+    Case(
+        "many pods that are not ready",
+        "fail",
+        made(
+            service("ui", port(9292)),
+            *(
+                pod(f"ui-{number}", ready=False, containers=[container("ui", probes=["readiness"])])
+                for number in range(8)
+            ),
+        ),
+        None,
+        words=("none of its 8 endpoints is ready", "and 3 more"),
+        absent=("pod shop/ui-5",),
+    ),
+    Case(
+        "one that is still serving while it terminates is an endpoint",
+        "pass",
+        made(service("ui", port(9292)), pod("ui-1", listens(9292), api={"deleting": True})),
+        None,
+    ),
+    Case(
+        "nobody wrote endpoints for it",
+        "fail",
+        made(service("ui", port(9292, node_port=32530), selector=None)),
+        None,
+        "warning",
+        words=("it has no selector, and nobody wrote endpoints for it",),
+    ),
+    Case(
+        "endpoints by hand that are not ready",
+        "fail",
+        made(service("ui", port(9292), selector=None), slices=[piece("ui", ("192.0.2.77", False))]),
+        None,
+        words=("its only endpoint is not ready", "endpoint (192.0.2.77) is not ready", "whoever writes its slices"),
+        absent=("pods",),
+    ),
+    Case(
+        "endpoints by hand under another port name",
+        "fail",
+        made(
+            service("ui", port(80), port(9292, name="web"), selector=None),
+            slices=[piece("ui", ("192.0.2.77", True), ports=[("", 80), ("http", 9292)])],
+        ),
+        None,
+        words=(
+            "refuses connections on port 9292/TCP: its EndpointSlices have ready endpoints, but not for this port",
+            "the Service has port web, TCP, its EndpointSlices (IPv4) port http, TCP, port without a name, TCP",
+        ),
+    ),
+    Case(
+        "endpoints by hand that are names",
+        "fail",
+        made(service("ui", port(9292), selector=None), slices=[piece("ui", ("db.example", True), family="FQDN")]),
+        None,
+        words=("needs addresses of type IPv4 or IPv6", "its EndpointSlices (FQDN)"),
+    ),
+    Case(
+        "a named port that no container has is another rule's",
+        "pass",
+        made(service("ui", port(80, "web")), pod("ui-1")),
+        None,
+    ),
+    Case(
+        "what Events say about the Service",
+        "fail",
+        made(
+            service("ui", port(9292, node_port=32530)),
+            change=lambda document: {
+                **document,
+                "events": [
+                    event("Service", "ui", "PortOutOfRange", "Port 32530 is not within the port range", uid="x")
+                ],
+            },
+        ),
+        None,
+        words=("event PortOutOfRange: Port 32530 is not within the port range",),
+    ),
+    Case(
+        "hostile labels, selector and Events",
+        "fail",
+        made(
+            service("ui", port(9292, node_port=32530), selector={"app": f"ui{HOSTILE}", HOSTILE: "x"}),
+            pod("ui-1"),
+            change=hostile,
+        ),
+        None,
+    ),
+    Case(
+        "hostile names make no command",
+        "fail",
+        made(
+            service("ui", port(9292), selector=None, namespace="--all"),
+        ),
+        None,
+        absent=("--all get",),
+    ),
+    Case(
+        "no pod may be read but those of the play",
+        "fail",
+        made(
+            service("ui", port(9292)),
+            pod("web-1"),
+            pod("ui-2", ready=False, node="node-b"),
+            unasked=["node-b"],
+            change=limited,
+        ),
+        None,
+        words=("pod shop/ui-2 (10.244.0.11) on node node-b is not ready", "only the pods of node-a were asked for"),
+    ),
+    Case(
+        "no Service was read",
+        "unknown",
+        Scene({"node-a": node_a()}, no_cluster()),
+        None,
+        words=("Services are not known",),
+    ),
+    Case(
+        "no EndpointSlice was read",
+        "unknown",
+        on_node_a(of={**cluster(), "endpoint_slices": None, "missing": [{"what": "EndpointSlices", "why": "403"}]}),
+        None,
+        words=("the EndpointSlices are not known (EndpointSlices: 403)",),
+    ),
+    Case("no Service at all", "not_applicable", on_node_a(of=cluster(services=[])), None),
+]
