@@ -203,7 +203,7 @@ class _Look:
                 return
         why = f"; not used, because others than root may change it: {plain(distrusted[0])}" if distrusted else ""
         self.miss(
-            f"there are rules of iptables ({backend}), and no program {special} or {general} to tell them{why}", family
+            f"there are tables of iptables ({backend}), and no program {special} or {general} to tell them{why}", family
         )
 
     def _run(self, program: str, name: str, family: str, backend: str, general: bool) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.fleet import Fleet
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodsSeen
@@ -175,12 +176,7 @@ class Context:
 
     def why_no_services(self) -> str:
         """Why the cluster's Services are unknown; empty when they are known."""
-        if self.cluster["services"] is not None:
-            return ""
-        told = missing(self.cluster, "services", "cluster API") or "; ".join(
-            f"{gap['what']}: {gap['why']}" for gap in self.cluster["missing"]
-        )
-        return told or "cluster.json does not say why"
+        return cluster_gaps.gap(self.cluster, "services")
 
 
 def unseen_ports(sections: dict[str, Any]) -> str:

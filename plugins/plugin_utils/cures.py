@@ -11,7 +11,7 @@ import shlex
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, restarts, sysctl
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, kubectl, restarts, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     drawable,
@@ -31,7 +31,7 @@ def move_node_port(port: dict[str, Any], context: Context) -> Remedy:
     """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing."""
     target = _target(port, context)
     index = _port_index(port, context)
-    if target is None or index is None or not _is_named(port):
+    if target is None or index is None or not kubectl.is_name(port["namespace"], port["service"]):
         return Remedy(
             "give the Service another, explicitly chosen NodePort", (), "clients that use the old number must follow"
         )
@@ -43,10 +43,10 @@ def move_node_port(port: dict[str, Any], context: Context) -> Remedy:
             {"op": "replace", "path": path, "value": target},
         ]
     )
-    words = ("kubectl", "-n", port["namespace"], "patch", "service", port["service"], "--type=json", "-p", patch)
+    words = ("patch", "service", port["service"], "--type=json", "-p", patch)
     return Remedy(
         f"move the Service from NodePort {port['node_port']} to {target}, a free number of the range's static band",
-        (shlex.join(words),),
+        (kubectl.command(port["namespace"], *words),),
         f"clients, firewalls and load balancers that use {port['node_port']} must follow",
     )
 
@@ -58,16 +58,15 @@ def remove_service(port: dict[str, Any], context: Context) -> Remedy | None:
         for other in context.opened_ports
         if (other["namespace"], other["service"]) == (port["namespace"], port["service"])
     ]
-    if not own or any(other["has_endpoints"] is not False for other in own) or not _is_named(port):
+    if not own or any(other["has_endpoints"] is not False for other in own) or not kubectl.is_name(port["namespace"], port["service"]):
         return None
-    kubectl = ("kubectl", "-n", port["namespace"])
     label = f"kubernetes.io/service-name={port['service']}"
     return Remedy(
         "the Service has no endpoints: look whether it is stale, then delete it; correct its selector if it is not, "
         "which gives it endpoints but leaves the NodePort where it is",
         (
-            shlex.join((*kubectl, "get", "endpointslices", "-l", label)),
-            shlex.join((*kubectl, "delete", "service", port["service"])),
+            kubectl.command(port["namespace"], "get", "endpointslices", "-l", label),
+            kubectl.command(port["namespace"], "delete", "service", port["service"]),
         ),
         "its name, cluster IP and NodePorts are gone for good; a Service whose pods are only scaled to zero is not stale",
     )
@@ -146,11 +145,6 @@ def _port_index(port: dict[str, Any], context: Context) -> int | None:
                 if entry["node_port"] == port["node_port"] and entry["protocol"] == port["protocol"]:
                     return index
     return None
-
-
-def _is_named(port: dict[str, Any]) -> bool:
-    """The API server lets no name begin with a dash; kubectl would take it for an option."""
-    return not any(name.startswith("-") for name in (port["namespace"], port["service"]))
 
 
 def _drawable_in_use(sections: dict[str, Any], context: Context) -> port_ranges.Intervals:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.kube_commands import about, labels
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import about, labels
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 Object = dict[str, Any]
@@ -26,7 +26,7 @@ def look_at(service: Object, pods: Sequence[Object]) -> Iterator[Remedy]:
     commands = about(pod["namespace"], "describe", "pod", pod["name"], names=(pod["name"],))
     container = next(filter(_was_restarted, pod["containers"]), None)
     if container is not None:
-        words = ("logs", pod["name"], "-c", container["name"], "--previous")
+        words = ("logs", pod["name"], "-c", container["name"], "--previous", "--tail=20")
         commands += about(pod["namespace"], *words, names=(pod["name"], container["name"]))
     yield Remedy("read what the pods say of themselves, and cure that; the Service follows at once", commands)
 

@@ -9,6 +9,7 @@ nothing of this is a fault by itself, and images of one name in several registri
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,12 +63,7 @@ class ImageClues:
 
     def serve_others(self, fault: Fault) -> list[str]:
         """The Services' ports that these pods do answer: then their program is hardly the wrong one."""
-        faulty = {target.name for target in fault.targets}
-        return [
-            entry.words
-            for entry in self._context.paths.ports
-            if any(target.name in faulty for target in entry.by_kind(target_verdict.LISTENS))
-        ]
+        return list(dict.fromkeys(words for target in fault.targets for words in self._answered.get(target.name, ())))
 
     def _resolved_otherwise(self, targets: Iterable[Target]) -> Iterator[Clue]:
         """The spec's image, and what the runtime says that it runs."""
@@ -86,20 +82,23 @@ class ImageClues:
         """Workloads that run the very same image under the name of another repository."""
         resolved = {one["image"]: told for target in targets for one, told in _resolved(target)}
         for (wanted, image_id), where in _identified(targets).items():
-            others: dict[str, list[str]] = {}
-            for pod, one in self._by_image.get(image_id, ()):
-                if image_names.same_repository(wanted, one["image"]) is False:
-                    workload = self._workloads.of(pod)
-                    owner = workload.words if workload else f"pod {pod['namespace']}/{pod['name']}"
-                    others.setdefault(one["image"], []).append(owner)
-            for name, whose in others.items():
-                users = list(dict.fromkeys(whose))
+            told = resolved.get(wanted, "")
+            for name in self._other_names(wanted, told, image_id):
+                users = list(self._users[image_id][name])
                 yield Clue(
                     f"{_those(where)}: {wanted} is the same image ({_short(image_id.digest)}) that {describe.listed(users, _MOST)} "
                     f"{'run' if len(users) > 1 else 'runs'} as {name}",
                     # Under its own name for the runtime, it is rather the others who have it under a wrong one.
-                    is_other_program(wanted, name) and is_other_program(wanted, resolved.get(wanted, name)),
+                    is_other_program(wanted, name) and (not told or is_other_program(wanted, told)),
                 )
+
+    def _other_names(self, wanted: str, told: str, image_id: ImageId) -> Iterator[str]:
+        """Some of the other repositories' names under which an image is run: what the runtime calls it comes first."""
+        names = self._users.get(image_id, {})
+        first = [told] if told in names else []
+        ordered = dict.fromkeys((*first, *names))
+        others = (name for name in ordered if image_names.same_repository(wanted, name) is False)
+        yield from itertools.islice(others, _MOST)
 
     def _names_on_nodes(self, targets: Iterable[Target]) -> Iterator[Clue]:
         """Other repositories in which the pods' nodes have the image."""
@@ -136,19 +135,14 @@ class ImageClues:
 
     def _fits_another_service(self, fault: Fault) -> Iterator[Clue]:
         """A port on which the pods listen is what another Service, with other pods, wants."""
-        own = {target.name for target in fault.pods}
         declared = {port["port"] for target in fault.targets for one in _containers(target) for port in one["ports"]}
         for one in fault.instead:
             if target_verdict.address_of(one).is_loopback:
                 continue
-            others = [
-                entry
-                for entry in self._wanted.get((one.protocol.upper(), one.port), ())
-                if entry.subject != fault.subject and not any(target.name in own for target in entry.targets)
-            ]
-            near = [entry for entry in others if entry.service["namespace"] == fault.service["namespace"]]
-            chosen = near or others
-            if chosen and len(chosen) <= _TOO_COMMON:
+            key = one.protocol.upper(), one.port
+            near = [entry for entry in self._wanting(fault.service["namespace"], *key) if _is_other(entry, fault)]
+            chosen = near or [entry for entry in self._wanting(None, *key) if _is_other(entry, fault)]
+            if chosen:
                 names = list(dict.fromkeys(f"Service {entry.subject}" for entry in chosen))
                 answered = any(entry.by_kind(target_verdict.LISTENS) for entry in chosen)
                 process = f" ({one.process})" if one.process else ""
@@ -158,6 +152,11 @@ class ImageClues:
                     # A pod that says itself that it listens there is rather behind a Service that wants the wrong port.
                     bool(near) and answered and one.port not in declared,
                 )
+
+    def _wanting(self, namespace: str | None, protocol: str, number: int) -> list[ServicePort]:
+        """The Service ports, of one namespace or of all, that want a number in their pods; nothing where so many do that it says nothing."""
+        found = self._wanted.get((namespace, protocol, number), [])
+        return found if len(found) <= _TOO_COMMON else []
 
     def _by_tag(self, targets: Iterable[Target]) -> Iterator[Clue]:
         """Images that a node never asks for again, though their name may stand for another one by now."""
@@ -185,10 +184,22 @@ class ImageClues:
             yield Clue(f"images were compared among the pods of {nodes} {'nodes' if nodes != 1 else 'node'} only")
 
     @cached_property
-    def _by_image(self) -> dict[ImageId, list[tuple[Object, Object]]]:
-        found: dict[ImageId, list[tuple[Object, Object]]] = {}
+    def _users(self) -> dict[ImageId, dict[str, dict[str, None]]]:
+        """By image, and by the name in the spec, who runs it."""
+        found: dict[ImageId, dict[str, dict[str, None]]] = {}
         for pod, one, image_id in self._all():
-            found.setdefault(image_id, []).append((pod, one))
+            workload = self._workloads.of(pod)
+            owner = workload.words if workload else f"pod {pod['namespace']}/{pod['name']}"
+            found.setdefault(image_id, {}).setdefault(one["image"], {})[owner] = None
+        return found
+
+    @cached_property
+    def _answered(self) -> dict[str, list[str]]:
+        """By pod, the Services' ports that it answers."""
+        found: dict[str, list[str]] = {}
+        for entry in self._context.paths.ports:
+            for target in entry.by_kind(target_verdict.LISTENS):
+                found.setdefault(target.name, []).append(entry.words)
         return found
 
     @cached_property
@@ -196,12 +207,13 @@ class ImageClues:
         return image_tags.moved(image_tags.running(self._context.cluster["pods"] or ()), self._nodes)
 
     @cached_property
-    def _wanted(self) -> dict[tuple[str, int], list[ServicePort]]:
-        """The Service ports by protocol and by the number that they want in their pods."""
-        found: dict[tuple[str, int], list[ServicePort]] = {}
+    def _wanted(self) -> dict[tuple[str | None, str, int], list[ServicePort]]:
+        """The Service ports by the number that they want in their pods, in each namespace and (None) in all of them."""
+        found: dict[tuple[str | None, str, int], list[ServicePort]] = {}
         for entry in self._context.paths.ports:
             for number in {target.port for target in entry.targets}:
-                found.setdefault((entry.port["protocol"], number), []).append(entry)
+                for namespace in (entry.service["namespace"], None):
+                    found.setdefault((namespace, entry.port["protocol"], number), []).append(entry)
         return found
 
     @cached_property
@@ -214,6 +226,12 @@ class ImageClues:
                 image_id = image_names.parse_id((one["status"] or {}).get("image_id") or "")
                 if image_id and one["image"]:
                     yield pod, one, image_id
+
+
+def _is_other(entry: ServicePort, fault: Fault) -> bool:
+    """Whether a Service port is another Service's, with other pods."""
+    own = {target.name for target in fault.pods}
+    return entry.subject != fault.subject and not any(target.name in own for target in entry.targets)
 
 
 def is_other_program(one: str, other: str) -> bool:

@@ -15,7 +15,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, section_gaps, tcp_words
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    catalogue,
+    cluster_gaps,
+    section_gaps,
+    survey_paths,
+    tcp_words,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -31,7 +37,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 
-SCHEMA = 3  # 1 had no survey, 2 no survey.scans
+SCHEMA = 4  # 1 had no survey, 2 no survey.scans, 3 no survey.paths
 CLUSTER = None  # the host of findings that belong to no single node
 
 
@@ -79,7 +85,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,
-        "survey": survey.document(hosts, findings, tally, networks),
+        "survey": survey.document(hosts, findings, tally, networks, _paths(rules, context)),
     }
 
 
@@ -106,6 +112,12 @@ def _context(bundle: Bundle, settings: Settings) -> Context:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"{bundle.folder / 'cluster.json'} is not of the form that this collection writes: {_told(error)}"
         return Context(settings, silent_cluster(why))
+
+
+def _paths(rules: Sequence[Rule], context: Context) -> dict[str, Any]:
+    """What the rules on Services looked at."""
+    looked = any(rule.group == "services" for rule in rules)
+    return survey_paths.document(context) if looked else survey_paths.nothing()
 
 
 def _told(error: Exception) -> str:
@@ -369,9 +381,7 @@ def _order(finding: dict[str, Any]) -> tuple[bool, int, str, str, str]:
 
 def _cluster_summary(context: Context) -> dict[str, Any]:
     cluster = context.cluster
-    counts = {
-        kind: None if cluster[kind] is None else len(cluster[kind]) for kind in ("services", "endpoint_slices", "nodes")
-    }
+    counts = {kind: None if cluster[kind] is None else len(cluster[kind]) for kind in cluster_gaps.NAMES}
     ports = None if context.node_ports is None else len(context.node_ports)
     return {
         "server": cluster.get("server"),

@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # RFC 1123, as the API server checks names of namespaces, pods, workloads and containers (apimachinery pkg/util/validation,
 # IsDNS1123Subdomain). What is none comes from no API server, and might be taken for an option.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+# k8s.io/apimachinery/pkg/util/validation: IsQualifiedName, IsValidLabelValue
+_WORD = "[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
+_LABEL = re.compile(f"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?{_WORD}=(?:{_WORD})?")
 
 
 def is_name(*texts: str | None) -> bool:
@@ -24,6 +28,17 @@ def is_name(*texts: str | None) -> bool:
 def command(namespace: str, *words: str) -> str:
     """``kubectl -n NAMESPACE WORDS``, quoted for a shell."""
     return shlex.join(("kubectl", "-n", namespace, *words))
+
+
+def about(namespace: str, *words: str, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """``kubectl -n NAMESPACE WORDS``; none where the namespace or one of the ``names`` among the words is no name."""
+    return (command(namespace, *words),) if is_name(namespace, *names) else ()
+
+
+def labels(selector: Mapping[str, str]) -> str:
+    """``app=ui,tier=web`` for ``-l``; empty where there is none, or a key or value is none that a label may have."""
+    pairs = [f"{key}={value}" for key, value in sorted(selector.items())]
+    return ",".join(pairs) if all(map(_LABEL.fullmatch, pairs)) else ""
 
 
 def service_patch(service: dict[str, Any], index: int, field: str, value: int | str) -> tuple[str, ...]:

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe
-
 Object = dict[str, Any]
 Selector = Mapping[str, str]
 

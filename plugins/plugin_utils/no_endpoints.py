@@ -140,11 +140,11 @@ class NoEndpoints:
         return self._no_pods(deployments) if deployments else self._no_match(service)
 
     def _left_out(self, service: Object, pods: Sequence[Object]) -> Cause:
-        """Pods match, and are in no slice: they have ended or have no address, or the controller is behind."""
+        """Pods match, and are in no slice, where those that are not ready belong too: all have ended, or the controller is behind."""
         facts = tuple(_listed(map(self._told, pods)))
-        if not all(why_not_ready.facts(pod, self._events, self._nodes) for pod in pods):
+        if any(pod["ips"] and not why_not_ready.has_ended(pod) for pod in pods):
             return Cause(
-                "pods match its selector and are ready, but no EndpointSlice has them",
+                "pods match its selector, but no EndpointSlice has them",
                 "The endpoint controller, in kube-controller-manager, writes them within a second or so: it does not run or is far "
                 "behind, or labels, selector or pods changed a moment before this was read.",
                 facts,

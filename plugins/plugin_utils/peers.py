@@ -11,7 +11,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -20,9 +20,7 @@ NODE = "node"
 POD = "pod"
 SERVICE = "Service"
 NO_NODE = "no node"  # asked for a protocol that nodes speak: no Node names it, and pods cannot be meant
-UNNAMED = (
-    "unnamed"  # by any Node, Service or EndpointSlice; pods are not listed, so one behind no Service is unnamed too
-)
+UNNAMED = "unnamed"  # by any Node, Service, EndpointSlice or pod; where pods were not read, one behind no Service is unnamed too
 UNKNOWN = "unknown"
 
 _KINDS = ("nodes", "services", "endpoint_slices")
@@ -73,6 +71,8 @@ class Directory:
             self._add_endpoints(piece)
             if piece["endpoints"]:
                 self._served.add((piece["namespace"], piece["service"]))
+        for pod in self.cluster["pods"] or ():
+            self._add_pod(pod)
         for service in self.cluster["services"] or ():
             balancers = [entry["ip"] for entry in service["load_balancer_ips"]]
             for address in dict.fromkeys(map(plain, (*service["cluster_ips"], *service["external_ips"], *balancers))):
@@ -98,14 +98,20 @@ class Directory:
             for address in endpoint["addresses"]:
                 self._pods.setdefault(plain(address), name + where)
 
+    def _add_pod(self, pod: dict[str, Any]) -> None:
+        """A pod that runs with an address of its own; another one may have that of a pod that has ended."""
+        if not pod["host_network"] and pod["phase"] not in ("Succeeded", "Failed"):
+            where = f" on node {pod['node']}" if pod["node"] else ""
+            for address in pod["ips"]:
+                self._pods.setdefault(plain(address), f"pod {pod['namespace']}/{pod['name']}{where}")
+
     def unseen(self) -> str:
         """Which lists of the cluster could not be read, and why; empty when all were."""
         gaps = [kind for kind in _KINDS if self.cluster[kind] is None]
         if not gaps:
             return ""
-        why = missing(self.cluster, *gaps) or missing(self.cluster, "cluster API")
-        names = " and ".join({"endpoint_slices": "EndpointSlices"}.get(kind, kind.capitalize()) for kind in gaps)
-        return f"the cluster's {names} are not known ({why or 'cluster.json does not say why'})"
+        names = " and ".join(cluster_gaps.NAMES[kind] for kind in gaps)
+        return f"the cluster's {names} are not known ({cluster_gaps.gap(self.cluster, *gaps)})"
 
     def find(self, address: str, port: int | None) -> Peer | None:
         """Who has an address, as far as the lists that were read tell; None when they do not name it."""

@@ -220,6 +220,35 @@ def scans(survey: dict[str, Any]) -> list[str]:
     return lines
 
 
+def paths(survey: dict[str, Any]) -> list[str]:
+    """How much of the way from Services to sockets was looked at; empty where nobody answered."""
+    if not survey["answered"]:
+        return []
+    seen = survey["paths"]
+    hosts = f"pods of {seen['hosts']} of {count(survey['answered'], 'host')}"
+    pods = f"what listens in {count(seen['pods'], 'pod')}" if seen["hosts"] else "none were looked at (see UNKNOWN)"
+    return [
+        "",
+        "SERVICES AND PODS that were looked at:",
+        *wrap(f"- {hosts}: {pods}", "  ", "    "),
+        *wrap(f"- {_services(seen)}", "  ", "    "),
+    ]
+
+
+def _services(seen: dict[str, Any]) -> str:
+    if not seen["known"]:
+        return "Services: none were looked at (see UNKNOWN)"
+    ends, several = seen["endpoints"], count(seen["ports"], "port")
+    parts = [
+        f"of {count(sum(ends.values()), 'endpoint')} {ends['listening']} listen",
+        f"{ends['deaf']} do not",
+        *([f"{ends['unseen']} were not seen (see UNKNOWN)"] if ends["unseen"] else []),
+        *([f"{ends['no_pod']} are no pods"] if ends["no_pod"] else []),
+    ]
+    bare = f"; {count(seen['bare'], 'port')} without an endpoint" if seen["bare"] else ""
+    return f"{count(seen['services'], 'Service')} with {several}: {', '.join(parts)}{bare}"
+
+
 def _containers(seen: dict[str, Any]) -> str:
     runtimes = [f"{name} on {hosts}" for name, hosts in seen["runtimes"].items()]
     numbers = f"{seen['of_kubernetes']} of Kubernetes, {seen['others']} others"

@@ -30,7 +30,7 @@ def render(document: dict[str, Any], bundle: str = "") -> str:
     for number, group in enumerate(_groups(document["findings"]), 1):
         lines += ["", *_finding(number, group.depth, group.findings)]
     lines += [*report_survey.services(survey), *report_survey.nodes(survey), *report_survey.talkers(survey)]
-    lines += report_survey.scans(survey)
+    lines += [*report_survey.scans(survey), *report_survey.paths(survey)]
     lines += _unknowns(document)
     lines += _looked_at(document)
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -71,6 +71,7 @@ _KINDS = (
     ("node_ports", "NodePorts"),
     ("endpoint_slices", "EndpointSlices"),
     ("nodes", "Nodes"),
+    ("pods", "Pods"),
 )
 
 

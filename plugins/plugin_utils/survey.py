@@ -11,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import survey_conclusions, survey_nodes, survey_read
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    survey_conclusions,
+    survey_nodes,
+    survey_paths,
+    survey_read,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_scans import Scans
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_services import Services
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_talkers import Talkers
@@ -46,9 +51,10 @@ class Survey:
         findings: Sequence[dict[str, Any]],
         tally: Mapping[str, Mapping[str, Any]],
         networks: str = "",
+        paths: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return what findings.json holds as ``survey``; the arguments are its ``hosts``, ``findings`` and ``rules``, and
-        in which network namespaces TCP was looked at (tcp_words.networks)::
+        """Return what findings.json holds as ``survey``; the arguments are its ``hosts``, ``findings`` and ``rules``,
+        in which network namespaces TCP was looked at (tcp_words.networks), and survey_paths.document::
 
         asked, answered, seen: numbers of hosts; seen are those whose TCP states were seen
         conclusions: [{kind, severity, rules, where, hosts, text}], in the order to be read
@@ -77,6 +83,10 @@ class Survey:
                 logs: {hosts, partly, sources: {journal, kernel, pod: {hosts, back}}}}
             hosts: on so many it was looked at, on ``partly`` of them not at all of it; of_kubernetes, others: containers;
             back: [least, most] seconds that a host was read back, [] where nothing there had a time
+        paths: {known, services, ports, bare, endpoints: {listening, deaf, unseen, no_pod}, hosts, pods}
+            known: whether Services and their endpoints were read; services, ports: those that kube-proxy handles; bare: ports
+            without an endpoint; endpoints: that packets are sent to: where a pod listens, where it was seen not to, where it was
+            not seen, and those that are no pods; pods: that were seen, on so many hosts
         """
         services = self._services.document()
         return {
@@ -91,4 +101,5 @@ class Survey:
             "states": self._states,
             "talkers": self._talkers.document(),
             "scans": self._scans.document(),
+            "paths": dict(paths or survey_paths.nothing()),
         }

@@ -34,6 +34,7 @@ SEED_ERROR = (
     "error: unable to upgrade connection: error dialing backend: dial tcp 127.0.0.1:36527: connect: connection refused"
 )
 RULE = "nodeport-shadows-listener"
+UNSERVED = "service-without-endpoints"
 STALE = ("the Service has no endpoints: look whether it is stale", "kubectl", "gone for good")
 # Each cure: how its summary begins, the program of its last command, and a part of its risk.
 CURES = [
@@ -53,7 +54,7 @@ except OSError as error:
     print(errno.errorcode[error.errno])
 """
 KUBELET_ANSWERS = "404 404: Page Not Found"
-POD_ANSWERS = "200 iptables"  # what seed_000.add_rules lets the pod say
+POD_ANSWERS = "200 iptables"  # what seed_000.add_pod lets the pod say
 # Prints the ports that the kernel draws for two listeners held at once, or the error where it has no second one.
 DRAW_TWO = """
 import errno, socket
@@ -87,8 +88,10 @@ class Story(NamedTuple):
 def staged(folder: Path, endpoints: bool) -> Iterator[Story]:
     with Stage(folder) as stage, FakeApi() as api:
         seed_000.build(stage)
-        seed_000.add_rules(stage.nodes["sick"], endpoints)
         seed_000.fill(api, endpoints)
+        seed_000.add_rules(stage, api)
+        if endpoints:
+            seed_000.add_pod(stage.nodes["sick"])
         yield Story(stage, api, api.kubeconfig(folder / "kubeconfig"))
 
 
@@ -172,8 +175,10 @@ def test_nobody_named_the_port(told):
 
 
 def test_the_healthy_twin_is_silent_and_only_the_sick_node_fails(told):
-    _story, run, _endpoints = told
-    assert [finding for finding in run.document["findings"] if finding["host"] != "sick"] == []
+    _story, run, endpoints = told
+    # That nobody is behind the Service concerns no single host.
+    beside = [finding for finding in run.document["findings"] if finding["host"] != "sick"]
+    assert [(finding["rule"], finding["host"]) for finding in beside] == ([] if endpoints else [(UNSERVED, None)])
     assert run.document["hosts"]["healthy"]["answered"]
     assert run.status != 0
     assert (run.recap("healthy")["failed"], run.recap("sick")["failed"]) == (0, 1)
@@ -251,10 +256,7 @@ def test_moving_the_service_cures_it(fresh):
     target = service["spec"]["ports"][0]["nodePort"]
     assert 30000 <= target <= 30085
     fresh.api.replace("services", [service])
-    # kube-proxy follows the Service.
-    for port, action in ((PORT, "-D"), (target, "-A")):
-        rule = seed_000._REJECT.format(port=port).split()
-        fresh.sick.run("iptables", action, *rule[1:])
+    seed_000.add_rules(fresh.stage, fresh.api)  # kube-proxy follows the Service
 
     assert ask(fresh.sick, PORT) == KUBELET_ANSWERS
     assert ask(fresh.sick, target) == "ECONNREFUSED"
@@ -282,6 +284,6 @@ def test_reserving_and_restarting_cure_it_and_prevent_the_next_one(fresh):
     assert ask(fresh.sick, drawn) == KUBELET_ANSWERS
     after = fresh.diagnose()
     assert after.status == 0
-    assert after.document["findings"] == []
-    assert "RESULT: 0 critical, 0 warnings" in after.said
-    assert "No fault found." in after.said
+    (left,) = after.document["findings"]
+    assert (left["rule"], left["severity"]) == (UNSERVED, "warning")
+    assert "RESULT: 0 critical, 1 warning" in after.said

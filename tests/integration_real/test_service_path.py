@@ -66,7 +66,7 @@ def build(cluster: RealCluster) -> None:
 
     half = {"app": "half"}
     run("node-a", LAB, "half-good", [Part(httpd("half", "9292"), probe=PROBE)], labels=half)
-    run("node-b", LAB, "half-bad", [Part(httpd("half", "5000"), probe=PROBE)], labels=half)
+    run("node-b", LAB, "half-bad", [Part(httpd("half", "5000", images.POST.names[1]), probe=PROBE)], labels=half)
     serve(service(LAB, "half", half, {"port": 9292, "targetPort": 9292}))
 
     run("node-b", LAB, "twins", [Part(httpd("one", "8080"), probe=PROBE), Part(httpd("two", "9090"), probe=PROBE)])
@@ -241,6 +241,14 @@ def test_a_rule_fires_on_what_is_sick(run: Run, rule: str):
 def test_a_rule_says_nothing_of_what_is_healthy(run: Run, rule: str):
     _sick, healthy = ROWS[rule]
     assert not {finding["object"] for finding in run.document["findings"] if finding["rule"] == rule} & healthy
+
+
+def test_the_wrong_image_is_seen_in_docker_too(run: Run):
+    """Docker leaves docker.io out of names; that alone is no difference."""
+    (found,) = [one for one in run.findings(rule="service-target-not-listening") if one["object"] == f"{LAB}/half"]
+    ui, post = images.POST.names[1], images.POST.names[0].removeprefix("docker.io/")
+    assert f"container half: the spec wants {ui}, the runtime says that it runs {post}" in found["evidence"]
+    assert "50 %" in " ".join(found["evidence"])
 
 
 @pytest.mark.parametrize("host", ["node-a", "node-b"])

@@ -12,9 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
-
-from ansible_collections.kubenode.doctor.tests.support.private_node import PrivateNode
+from typing import Any, NamedTuple, Protocol
 
 Object = dict[str, Any]
 
@@ -75,7 +73,16 @@ class _Port(NamedTuple):
         return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"
 
 
-def load(node: PrivateNode, services: Iterable[Object], slices: Iterable[Object]) -> None:
+class _Node(Protocol):
+    """A node of Stage's, or a PrivateNode."""
+
+    name: str
+
+    def run(self, *words: str) -> object:
+        """Run a command there."""
+
+
+def load(node: _Node, services: Iterable[Object], slices: Iterable[Object]) -> None:
     """Load the rules for these Services on a node, in the place of all that it has."""
     lines = rules(node.name, services, slices)
     text = ""
@@ -83,8 +90,7 @@ def load(node: PrivateNode, services: Iterable[Object], slices: Iterable[Object]
         own = {line.split()[1] for line in lines[table]} - _BUILT_IN
         named = "".join(f":{chain} - [0:0]\n" for chain in sorted(own | set(chains)))
         text += f"*{table}\n{named}" + "".join(f"{line}\n" for line in lines[table]) + "COMMIT\n"
-    node.write("/run/kube-proxy-rules", text)
-    node.run("iptables-restore", "/run/kube-proxy-rules")
+    node.run("sh", "-c", 'printf %s "$1" | iptables-restore', "sh", text)
 
 
 def rules(node: str, services: Iterable[Object], slices: Iterable[Object]) -> dict[str, list[str]]:
@@ -106,7 +112,7 @@ def _ports(node: str, service: Object, pieces: Iterable[Object]) -> Iterator[_Po
     for port in spec["ports"]:
         name = f"{metadata['namespace']}/{metadata['name']}" + (f":{port['name']}" if port.get("name") else "")
         found = {
-            f"{endpoint['addresses'][0]}:{there['port']}": endpoint["nodeName"]
+            f"{endpoint['addresses'][0]}:{there['port']}": endpoint.get("nodeName")
             for piece in own
             for there in piece["ports"] or ()
             if (there["name"], there["protocol"]) == (port.get("name", ""), port["protocol"])

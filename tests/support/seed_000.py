@@ -20,18 +20,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
+from ansible_collections.kubenode.doctor.tests.support import kube_proxy_rules
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, seed_000_service, seed_000_slice
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, Node, Stage, playbook
 
 PORT = 36527
 POD = "10.244.0.9"
 _ANSWERS = PROJECT / "tests" / "fixtures" / "kube_proxy"
-# As kube-proxy writes them: the first from the captured iptables-save (chain KUBE-EXTERNAL-SERVICES), the others what
-# KUBE-NODEPORTS, KUBE-EXT, KUBE-SVC and KUBE-SEP come to for one endpoint.
-_REJECT = (
-    "-A INPUT -p tcp -m addrtype --dst-type LOCAL -m tcp --dport {port} -j REJECT --reject-with icmp-port-unreachable"
-)
-_REDIRECT = "-A OUTPUT -p tcp -m addrtype --dst-type LOCAL -m tcp --dport {port} -j DNAT --to-destination {pod}:8080"
 
 
 def build(stage: Stage) -> None:
@@ -46,21 +41,27 @@ def build(stage: Stage) -> None:
     stage.nodes["healthy"].sysctl("net.ipv4.ip_local_port_range", "40001 60999")
 
 
-def add_rules(node: Node, endpoints: bool) -> None:
-    """Write kube-proxy's rules for the Service. With endpoints a pod answers, from another address of the node."""
-    if endpoints:
-        node.run("ip", "addr", "add", f"{POD}/32", "dev", "lo")
-        node.start("pod", "--listen", f"{POD}:8080", "--answer", f"/={_ANSWERS / 'proxyMode.txt'}")
-        node.run("iptables", "-t", "nat", *_REDIRECT.format(port=PORT, pod=POD).split())
-    else:
-        node.run("iptables", *_REJECT.format(port=PORT).split())
+def add_pod(node: Node) -> None:
+    """Let a pod answer, from another address of the node."""
+    node.run("ip", "addr", "add", f"{POD}/32", "dev", "lo")
+    node.start("pod", "--listen", f"{POD}:8080", "--answer", f"/={_ANSWERS / 'proxyMode.txt'}")
+
+
+def add_rules(stage: Stage, api: FakeApi) -> None:
+    """Do what kube-proxy does on both nodes, in mode iptables: write its rules for the Services that the API server has."""
+    for name in ("sick", "healthy"):
+        kube_proxy_rules.load(stage.nodes[name], api.objects("services"), api.objects("endpointslices"))
 
 
 def fill(api: FakeApi, endpoints: bool) -> None:
     """Put the Service, its EndpointSlice and both Nodes into the API server, and nothing else."""
-    api.replace("services", [seed_000_service()])
-    api.replace("endpointslices", [seed_000_slice(*([POD] if endpoints else []))])
-    api.replace("nodes", [_node("sick", "192.0.2.2"), _node("healthy", "192.0.2.3")])
+    held = {
+        "services": [seed_000_service()],
+        "endpointslices": [seed_000_slice(*([POD] if endpoints else []))],
+        "nodes": [_node("sick", "192.0.2.2"), _node("healthy", "192.0.2.3")],
+    }
+    for resource in api.resources:
+        api.replace(resource.plural, held.get(resource.plural, []))
 
 
 def _node(name: str, address: str) -> dict[str, object]:
@@ -80,8 +81,10 @@ def main() -> None:
     endpoints = sys.argv[1:] == ["endpoints"]
     with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage, FakeApi() as api:
         build(stage)
-        add_rules(stage.nodes["sick"], endpoints)
         fill(api, endpoints)
+        add_rules(stage, api)
+        if endpoints:
+            add_pod(stage.nodes["sick"])
         api.kubeconfig(Path(folder) / "kubeconfig")
         done = playbook(
             "diagnose", "-i", str(stage.inventory()), "-e", f"kubeconfig={folder}/kubeconfig", folder=Path(folder)

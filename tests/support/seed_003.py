@@ -89,7 +89,7 @@ def address(node: str) -> str:
 
 def cluster(services: list[Any] | None = None) -> dict[str, Any]:
     """What the API server told: the nodes. Services were not asked for (None); an empty list is a cluster that has none."""
-    gaps = [{"what": kind, "why": _NOT_CAPTURED} for kind in ("services", "endpoint_slices") if services is None]
+    gaps = [{"what": kind, "why": _NOT_CAPTURED} for kind in ("Services", "EndpointSlices") if services is None]
     return {
         "schema": 1,
         "complete": not gaps,

@@ -79,7 +79,7 @@ def _in_kube_proxy(entries: int) -> Remedy:
         f"where kube-proxy sets the limit: {change} in its configuration, and restart it (the names are kubeadm's)",
         (
             "kubectl -n kube-system edit configmap kube-proxy",
-            "kubectl -n kube-system rollout restart daemonset kube-proxy",
+            "kubectl -n kube-system rollout restart daemonset/kube-proxy",
         ),
         "holds for every node, also for those on which the limit above was not set; rules stay in force while kube-proxy restarts, changes to Services wait",
     )

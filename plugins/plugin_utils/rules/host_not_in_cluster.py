@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -16,14 +16,13 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Remedy,
     Rule,
     Unknown,
-    missing,
 )
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     nodes, bystander = context.cluster["nodes"], encounters.bystander(node, context)
     if nodes is None:
-        yield Unknown(missing(context.cluster, "nodes", "cluster API") or "the cluster's Nodes could not be read")
+        yield Unknown(f"the cluster's Nodes are not known ({cluster_gaps.gap(context.cluster, 'nodes')})")
     elif bystander:
         yield bystander
     elif context.node_object(node.host) is None:

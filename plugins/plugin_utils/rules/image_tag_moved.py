@@ -32,7 +32,8 @@ _RESTARTS_SHOWN = 3
 def _judge(context: Context) -> Iterator[Answer]:
     cluster = context.cluster
     if cluster["pods"] is None:
-        yield Unknown(cluster_gaps.pods_gap(cluster))
+        dead = isinstance(context.paths.refusal, Unknown) and cluster["services"] is None
+        yield context.paths.refusal if dead and context.paths.refusal else Unknown(cluster_gaps.pods_gap(cluster))
         return
     found = list(image_tags.running(cluster["pods"]))
     nodes, workloads = {node["name"]: node for node in cluster["nodes"] or ()}, Workloads(context)
@@ -122,7 +123,7 @@ def _remedies(group: Sequence[Running], owners: Sequence[Workload]) -> Iterator[
     restarts = [
         kubectl.command(owner.namespace, "rollout", "restart", owner.resource)
         for owner in owners
-        if owner.is_rolled_out and kubectl.is_name(owner.namespace, owner.name)
+        if owner.is_rolled_out
     ]
     yield Remedy(
         "let every start ask the registry (imagePullPolicy: Always), then replace the pods, so that all run what the tag stands for today",

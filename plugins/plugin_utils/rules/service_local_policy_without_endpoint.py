@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, events_seen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.events_seen import Events
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.kube_commands import about
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import about
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
     Fail,

@@ -94,7 +94,7 @@ RULE = Rule(
     sources=(
         "Linux net/ipv6/ipv6_sockglue.c (IPV6_V6ONLY) and Documentation/networking/ip-sysctl.rst (bindv6only)",
         "kubernetes/kubernetes pkg/proxy/metaproxier: one proxier for each family, each with the endpoints of its family",
-        "kubernetes/kubernetes pkg/registry/core/service/storage/alloc.go: a change to SingleStack keeps the first family",
+        "kubernetes/kubernetes pkg/registry/core/service/strategy.go, trimFieldsForDualStackDowngrade: SingleStack keeps the first family",
     ),
     judge=_judge,
     scope="cluster",

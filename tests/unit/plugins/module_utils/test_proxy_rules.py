@@ -219,7 +219,7 @@ def test_the_general_program_is_used_when_it_is_of_that_kind(look, node, header,
 def test_no_program(look):
     section = look(ipv4=Tables(("nat",)))
     assert whys(section) == [
-        "service rules (ipv4): there are rules of iptables (nf_tables), and no program iptables-nft-save or iptables-save to tell them"
+        "service rules (ipv4): there are tables of iptables (nf_tables), and no program iptables-nft-save or iptables-save to tell them"
     ]
 
 

@@ -129,22 +129,16 @@ def port(number, target=..., *, node_port=None, name=None, protocol="TCP"):
 def service(name, *ports, namespace=SHOP, families=("IPv4",), **fields):
     """A Service that selects app=name: NodePort where a port has one, else ClusterIP."""
     made_service = {
+        **cluster_trim.service({"metadata": {}, "spec": {}}),
         "namespace": namespace,
         "name": name,
         "uid": f"service-{name}",
         "type": "NodePort" if any(entry["node_port"] for entry in ports) else "ClusterIP",
         "cluster_ips": [{"IPv4": "10.96.0.10", "IPv6": "fd00:96::10"}[family] for family in families],
-        "external_ips": [],
-        "load_balancer_ips": [],
         "ip_families": list(families),
         "external_traffic_policy": "Cluster",
         "internal_traffic_policy": "Cluster",
-        "health_check_node_port": None,
         "selector": {"app": name},
-        "publish_not_ready_addresses": False,
-        "proxy_name": None,
-        "headless_label": False,
-        "created": None,
         "ports": list(ports),
     }
     assert fields.keys() <= made_service.keys()

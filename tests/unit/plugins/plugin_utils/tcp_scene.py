@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     Scene,
     captured,
@@ -53,7 +54,7 @@ def without(cluster, *kinds):
     cluster = copy.deepcopy(cluster)
     for kind in kinds:
         cluster[kind] = None
-        cluster["missing"].append({"what": kind, "why": f"{kind} is forbidden"})
+        cluster["missing"].append({"what": cluster_gaps.NAMES[kind], "why": f"{kind} is forbidden"})
     return {**cluster, "complete": False}
 
 

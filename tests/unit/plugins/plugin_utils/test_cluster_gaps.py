@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_api
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, kube_commands
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, kubectl
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service_scene import HOSTILE
 
 
@@ -52,10 +52,10 @@ def test_why_not_all_pods_are_known(given, why):
 
 
 def test_a_command_has_names_only():
-    assert kube_commands.about("shop", "get", "pod", "a", names=("a",)) == ("kubectl -n shop get pod a",)
+    assert kubectl.about("shop", "get", "pod", "a", names=("a",)) == ("kubectl -n shop get pod a",)
     for odd in ("-A", "", "A", "a b", "$(x)", HOSTILE, "a\n"):
-        assert kube_commands.about(odd, "get", "pods") == ()
-        assert kube_commands.about("shop", "get", "pod", odd, names=(odd,)) == ()
+        assert kubectl.about(odd, "get", "pods") == ()
+        assert kubectl.about("shop", "get", "pod", odd, names=(odd,)) == ()
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_a_command_has_names_only():
     ],
 )
 def test_labels_for_kubectl(selector, text):
-    assert kube_commands.labels(selector) == text
+    assert kubectl.labels(selector) == text

@@ -73,7 +73,7 @@ def test_what_is_nearest(there, wanted, told):
 def test_values_are_listed_the_nearest_first():
     found = labels(*(pod(f"p{number}", app=f"{chr(97 + number)}-app") for number in range(20)), pod("web", app="zwbq"))
     assert found.nearest("shop", {"app": "web"}) == [
-        "values of app in namespace shop: zwbq, e-app, a-app, b-app, c-app, d-app, f-app, g-app, h-app, i-app and 11 more"
+        "values of app in namespace shop: zwbq, b-app, e-app, a-app, c-app, d-app, f-app, g-app, h-app, i-app and 11 more"
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import peers
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory, Peer
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils import service_scene
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     changed,
     kubernetes_136,
@@ -23,6 +24,9 @@ BALANCED = with_service(
     external_ips=["198.51.100.80"],
     load_balancer_ips=[{"ip": "198.51.100.81", "ip_mode": "VIP"}],
 )
+
+PODS = service_scene.cluster()
+UNPLACED = {**PODS, "pods": [{**entry, "node": None} for entry in PODS["pods"]]}
 
 TWO_PORTS = changed(kubernetes_136(), "services.5.ports", [{"port": 80}, {"port": 443}])
 
@@ -59,6 +63,13 @@ TWO_PORTS = changed(kubernetes_136(), "services.5.ports", [{"port": 80}, {"port"
             Peer(peers.POD, "pod shop/cart-544947bc8d-2ld8r on node node-a"),
         ),
         (no_api(), "192.0.2.2", 179, None),
+        # Behind no Service, but pods were read.
+        (PODS, "10.244.0.20", 5000, Peer(peers.POD, "pod reddit-entry/post-696c5c5cdc-g4hn5 on node node-a")),
+        # In its node's network, so its address is the node's.
+        (PODS, "192.0.2.2", 31999, Peer(peers.NODE, "node node-a")),
+        # Of a pod that has ended: its address may be another one's by now.
+        (PODS, "10.244.0.27", 80, None),
+        (UNPLACED, "10.244.0.26", 80, Peer(peers.POD, "pod shop/pull")),
     ],
 )
 def test_who_has_an_address(cluster, address, port, peer):
@@ -93,10 +104,10 @@ def test_whatever_the_notation_it_is_the_same_address():
     ("missing", "why"),
     [
         ((), ""),
-        (("services",), "the cluster's Services are not known (services: services is forbidden)"),
+        (("services",), "the cluster's Services are not known (Services: services is forbidden)"),
         (
             ("nodes", "endpoint_slices"),
-            "the cluster's Nodes and EndpointSlices are not known (nodes: nodes is forbidden)",
+            "the cluster's Nodes and EndpointSlices are not known (Nodes: nodes is forbidden)",
         ),
     ],
 )

@@ -54,8 +54,7 @@ def test_programmed_and_reached_by_nobody():
         ({"local": "endpoints"}, "30080/tcp -> a"),
         (
             {"local": "drop"},
-            "30080/tcp -> a, for the node and its pods only: what comes from outside is dropped, "
-            "as if this node had no endpoint of the Service",
+            "30080/tcp -> a, for the node and its pods only: what comes from outside is dropped, as if this node had no endpoint of the Service",
         ),
     ],
 )
@@ -81,7 +80,7 @@ def test_unseen(what, ipv4, ipv6):
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        (NODE_A, "there are rules for 6 NodePorts, by iptables-nft-save"),
+        (NODE_A, "there are rules for 7 NodePorts, by iptables-nft-save"),
         (rules(entry(1)), "there are rules for 1 NodePort, by iptables-nft-save"),
         (rules(programs=[]), "there are no rules for any NodePort, by what the kernel says"),
     ],

@@ -44,6 +44,7 @@ def test_one_quiet_machine_has_no_tables():
         "CONCLUSIONS",
         "NODES",
         "CONTAINERS AND LOGS that were looked at",
+        "SERVICES AND PODS that were looked at",
         "UNKNOWN, because it could not be seen",
         "CHECKS, each with its answers over the hosts",
     ]
@@ -73,6 +74,7 @@ def test_the_order_of_a_fleets_report():
         "NODES, equal ones told once",
         "LARGEST GROUPS OF CONNECTIONS",
         "CONTAINERS AND LOGS that were looked at",
+        "SERVICES AND PODS that were looked at",
         "UNKNOWN, because it could not be seen",
         "CHECKS, each with its answers over the hosts",
     ]

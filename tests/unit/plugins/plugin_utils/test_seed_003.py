@@ -139,7 +139,7 @@ def test_dead_peers_are_told_as_such(host, thing):
 
 
 def test_without_the_list_of_nodes_nobody_is_called_dead():
-    cluster = {**seed_003.cluster([]), "nodes": None, "missing": [{"what": "nodes", "why": "forbidden"}]}
+    cluster = {**seed_003.cluster([]), "nodes": None, "missing": [{"what": "Nodes", "why": "forbidden"}]}
     document = Scene(seed_003.snapshots(), cluster).judged()
     told = [entry for entry in document["findings"] if entry["rule"] == "syn-sent-unanswered"]
     assert told

@@ -126,8 +126,7 @@ def test_the_ports_of_a_service_are_told_together():
 
 def test_endpoints_that_are_no_pods_and_pods_that_were_not_seen():
     assert whys(learned(cluster=with_service(kubernetes_136(), "db", cluster_ips=["10.96.0.77"]))) == [
-        "10 endpoints of 4 Services could not be judged: its node shows no process of the pod, which may have ended or moved "
-        "meanwhile (node-a)",
+        "10 endpoints of 4 Services could not be judged: its node shows no process of the pod, which may have ended or moved meanwhile (node-a)",
     ]
 
 

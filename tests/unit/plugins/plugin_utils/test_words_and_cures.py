@@ -223,18 +223,22 @@ def test_without_knowing_what_is_reserved_no_list_is_written():
     assert "ip_local_reserved_ports was not seen" in remedy.summary
 
 
-def test_a_shell_reads_the_commands():
-    hostile = with_service(kubernetes_136(), "orphan", name="$(touch pwned)'\"`id`", namespace="a b;c")
-    made = context(hostile)
+def commands_about(cluster, name):
+    """What is told of the Service with NodePort 31999, and of a program whose unit has this name."""
+    made = context(cluster)
     (entry,) = [entry for entry in made.node_ports if entry.get("node_port") == 31999]
-    unit = {**PROCESS, "name": "kubelet", "unit": "a b$(id).service"}
-    restart = cures.restart_owner(socket(ephemeral=True, processes=[unit]))
-    commands = [
-        *cures.move_node_port(entry, made).commands,
-        *cures.remove_service(entry, made).commands,
-        *cures.reserve(sections(), made).commands,
+    removal = cures.remove_service(entry, made)
+    restart = cures.restart_owner(socket(ephemeral=True, processes=[{**PROCESS, "name": "kubelet", "unit": name}]))
+    return [
         *restart.commands,
+        *cures.reserve(sections(), made).commands,
+        *cures.move_node_port(entry, made).commands,
+        *(removal.commands if removal else ()),
     ]
+
+
+def test_a_shell_reads_the_commands():
+    commands = commands_about(kubernetes_136(), "a b$(id).service")
     assert len(commands) == 6
     for command in commands:
         done = subprocess.run(["bash", "-nc", command], check=False, capture_output=True, text=True)
@@ -244,7 +248,13 @@ def test_a_shell_reads_the_commands():
     show = subprocess.run(
         ["bash", "-c", f"set -- {commands[0]}; printf '%s\\n' \"$@\""], check=True, capture_output=True, text=True
     )
-    assert show.stdout.splitlines()[:6] == ["kubectl", "-n", "a b;c", "patch", "service", "$(touch pwned)'\"`id`"]
+    assert show.stdout.splitlines() == ["systemctl", "restart", "a b$(id).service"]
+
+
+@pytest.mark.parametrize("fields", [{"name": "$(touch pwned)'\"`id`"}, {"namespace": "a b;c"}, {"name": "-o"}])
+def test_no_command_is_about_what_no_api_server_would_name_so(fields):
+    commands = commands_about(with_service(kubernetes_136(), "orphan", **fields), "kubelet.service")
+    assert [command.split()[0] for command in commands] == ["systemctl", "printf", "sysctl"]
 
 
 @pytest.mark.parametrize(

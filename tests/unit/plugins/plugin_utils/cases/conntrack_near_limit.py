@@ -37,7 +37,7 @@ CASES = [
             "printf '%s\\n' 'net.netfilter.nf_conntrack_max = 524288' > /etc/sysctl.d/60-conntrack.conf",
             "sysctl -p /etc/sysctl.d/60-conntrack.conf",
             "kubectl -n kube-system edit configmap kube-proxy",
-            "kubectl -n kube-system rollout restart daemonset kube-proxy",
+            "kubectl -n kube-system rollout restart daemonset/kube-proxy",
         ),
     ),
     Case("nine tenths", "fail", tracked(235930), "node-a", "critical", words=("is nearly full",)),

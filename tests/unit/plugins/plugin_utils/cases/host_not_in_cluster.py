@@ -74,7 +74,7 @@ CASES = [
         "unknown",
         live(
             cluster=changed(
-                kubernetes_136(), "nodes", None, "missing", [{"what": "nodes", "why": "403: nodes is forbidden"}]
+                kubernetes_136(), "nodes", None, "missing", [{"what": "Nodes", "why": "403: nodes is forbidden"}]
             )
         ),
         "node-a",

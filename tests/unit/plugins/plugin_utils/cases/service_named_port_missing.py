@@ -56,7 +56,7 @@ CASES = [
         "critical",
         words=(
             "Service shop/cart, NodePort 30081/TCP refuses connections: no container of its pod has a TCP port named web",
-            "Service shop/cart, port 80/TCP (web), NodePort 30081, targetPort web: EndpointSlices have 10.244.0.24 without a number for it; no endpoint is left",
+            "port 80/TCP (web), NodePort 30081, targetPort web: EndpointSlices have 10.244.0.24 without a number for it; no endpoint is left",
             "container cart has no ports in its spec; it listens on [::]:5000/tcp (process httpd, container cart)",
             "let the Service want the number: these pods have 5000/TCP",
             "or give 5000/TCP of container cart the name web in the pod template",

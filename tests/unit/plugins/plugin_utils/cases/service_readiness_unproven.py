@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 
-from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import Case, Scene, no_cluster
+from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import Case, Scene, lost, no_cluster
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service_scene import (
     HOSTILE,
     cluster,
@@ -70,7 +70,7 @@ CASES = [
     Case(
         "captured: ui, which was not seen",
         "fail",
-        Scene({"node-a": "timed out"}, cluster()),
+        on_node_a(snapshot=lost(node_a(), "pod_listeners", "pod_listeners", "no time")),
         None,
         words=("1 Service has", "Service reddit-entry/ui: "),
     ),

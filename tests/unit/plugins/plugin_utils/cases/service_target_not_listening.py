@@ -30,6 +30,10 @@ PATCH = (
     "kubectl -n shop patch service ui --type=json -p '"
     '[{"op": "test", "path": "/spec/ports/0/targetPort", "value": 9292}, {"op": "replace", "path": "/spec/ports/0/targetPort", "value": 5000}]\''
 )
+PROBE = (
+    'kubectl -n reddit-entry patch deployment ui -p \'{"spec": {"template": {"spec": {"containers": [{"name": "ui", "readinessProbe": '
+    '{"tcpSocket": {"port": 9292}, "periodSeconds": 10}}]}}}}\''
+)
 UNDO_1 = "kubectl -n shop rollout undo deployment/ui --to-revision=1"
 HISTORY = "kubectl -n shop rollout history deployment/ui"
 QUESTION = "which pipeline pushed this tag"
@@ -95,8 +99,7 @@ CASES = [
         commands=(
             "kubectl -n reddit-entry logs ui-5b667475f5-7r54x -c ui --tail=20",
             PATCH.replace("shop", "reddit-entry"),
-            'kubectl -n reddit-entry patch deployment ui -p \'{"spec": {"template": {"spec": {"containers": [{"name": "ui", "readinessProbe": '
-            '{"tcpSocket": {"port": 9292}, "periodSeconds": 10}}]}}}}\'',
+            PROBE,
         ),
         causes=(),
     ),

@@ -34,8 +34,7 @@ CASES = [
         None,
         "critical",
         words=(
-            "Service shop/web, NodePort 30080/TCP refuses connections: its pod listens on 8080, but only at 127.0.0.1, which is reached from inside "
-            "the pod only",
+            "Service shop/web, NodePort 30080/TCP refuses connections: its pod listens on 8080, but only at 127.0.0.1, which is reached from inside",
             "it listens on 127.0.0.1:8080/tcp (process node, container web)",
             "answers kubectl port-forward",
             "let node listen on 0.0.0.0: mostly an option",

@@ -46,10 +46,10 @@ def served(document, name="orphan", like="front"):
     return document
 
 
-def crash(**fields):
-    """A NodePort Service for the captured pod that crashes, with the slice that the endpoint controller writes for it."""
-    own = service("crash", port(80, 8080, node_port=31000), **fields)
-    (found,) = [entry for entry in cluster()["pods"] if entry["name"].startswith("crash")]
+def behind(name, **fields):
+    """A NodePort Service for one captured pod that is not ready, with the slice that the endpoint controller writes for it."""
+    own = service(name, port(80, 8080, node_port=31000), **fields)
+    (found,) = [entry for entry in cluster()["pods"] if entry["name"].startswith(name)]
     endpoint = {
         "addresses": found["ips"],
         "ready": False,
@@ -60,13 +60,17 @@ def crash(**fields):
     }
     piece = {
         "namespace": "shop",
-        "service": "crash",
-        "name": "crash-x",
+        "service": name,
+        "name": f"{name}-x",
         "address_type": "IPv4",
         "ports": [{"name": "", "protocol": "TCP", "port": 8080}],
         "endpoints": [endpoint],
     }
     return own, piece
+
+
+def crash(**fields):
+    return behind("crash", **fields)
 
 
 def only_crash(**kinds):
@@ -145,6 +149,9 @@ def hostile(document):
     return {**document, "pods": pods, "endpoint_slices": [], "events": events}
 
 
+# The captured pod that has ended has no labels.
+LABELLED = {"pods": [{**entry, "labels": entry["labels"] or {"app": entry["name"]}} for entry in cluster()["pods"]]}
+
 CASES = [
     Case(
         "captured: a selector that nothing matches",
@@ -155,7 +162,8 @@ CASES = [
         words=(
             "Service shop/orphan refuses connections on NodePort 31999/TCP: no pod matches app=missing",
             "nothing in namespace shop has app=missing",
-            "values of app in namespace shop: cart, crash, front, hostnet, pull",
+            "values of app in namespace shop: hostnet, ",
+            "front, ",
             'a client reads "connection refused" at once',
             "so a program of a node that listens on this number is refused as well; nodeport-shadows-listener tells",
         ),
@@ -199,7 +207,7 @@ CASES = [
         ),
         commands=(
             "kubectl -n shop describe pod crash-78bf7549d-nkthh",
-            "kubectl -n shop logs crash-78bf7549d-nkthh -c crash --previous",
+            "kubectl -n shop logs crash-78bf7549d-nkthh -c crash --previous --tail=20",
         ),
     ),
     Case(
@@ -223,14 +231,38 @@ CASES = [
         absent=("event ",),
     ),
     Case(
-        "captured: its pod was pulled in vain, and has no address",
+        "captured: the image of its only pod cannot be pulled",
         "fail",
-        on_node_a(of=served(captured((service("pull", port(80, node_port=31001)), piece("pull"))))),
+        on_node_a(of=served(captured(behind("pull")))),
         None,
         "warning",
         words=(
-            "the pods that match its selector do not run",
+            "its only endpoint is not ready",
             "container pull waits (ImagePullBackOff): Back-off pulling image",
+        ),
+        commands=("kubectl -n shop describe pod pull",),
+    ),
+    Case(
+        "captured: its only pod has done its work",
+        "fail",
+        on_node_a(of=served(captured((service("done", port(80), selector={"app": "done"}), piece("done")))) | LABELLED),
+        None,
+        "info",
+        words=("the pods that match its selector have ended", "container d ended with exit code 0 (Completed)"),
+    ),
+    Case(
+        "no node was chosen for its pod",
+        "fail",
+        made(
+            service("ui", port(9292)),
+            pod("ui-1", ready=False, api={"phase": "Pending", "node": None, "ips": []}),
+            change=emptied(events=[event("Pod", "ui-1", "FailedScheduling", "0/3 nodes are available")]),
+        ),
+        None,
+        "info",
+        words=(
+            "the pods that match its selector do not run",
+            "pod shop/ui-1: no node was chosen for it; event FailedScheduling: 0/3 nodes are available",
         ),
     ),
     Case(
@@ -283,6 +315,14 @@ CASES = [
         ),
     ),
     Case(
+        "two letters in the wrong order",
+        "fail",
+        made(service("web", port(80, node_port=30080), selector={"app": "wbe"}), pod("web-1"), pod("cart-1")),
+        None,
+        words=("did you mean app=web? Deployment shop/web has it",),
+        absent=("cart",),
+    ),
+    Case(
         "the same labels in another namespace",
         "fail",
         made_of(
@@ -310,7 +350,7 @@ CASES = [
         made(service("ui", port(9292)), pod("ui-1", listens(9292)), change=emptied()),
         None,
         words=(
-            "pods match its selector and are ready, but no EndpointSlice has them",
+            "pods match its selector, but no EndpointSlice has them",
             "pod shop/ui-1 on node node-a: it is ready",
         ),
     ),

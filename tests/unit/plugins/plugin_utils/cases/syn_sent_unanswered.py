@@ -256,7 +256,7 @@ CASES = [
         "node-a",
         words=(
             "192.0.2.201 (no Node's address)",
-            "the cluster's Services and EndpointSlices are not known (services: services is forbidden)",
+            "the cluster's Services and EndpointSlices are not known (Services: services is forbidden)",
         ),
         absent=("that no Node", "calicoctl"),
     ),
