@@ -63,6 +63,7 @@ def service(raw: Object) -> Object:
         "load_balancer_ips": [
             {"ip": text(entry, "ip"), "ip_mode": text(entry, "ipMode")} for entry in ingress if text(entry, "ip")
         ],
+        "load_balancer_names": [text(entry, "hostname") for entry in ingress if text(entry, "hostname")],
         "ip_families": texts(spec, "ipFamilies"),
         "external_traffic_policy": text(spec, "externalTrafficPolicy"),
         "internal_traffic_policy": text(spec, "internalTrafficPolicy"),

@@ -291,7 +291,7 @@ cluster:
           elements: str
           sample: []
         load_balancer_ips:
-          description: Addresses of its load balancer. Host names are left out.
+          description: Addresses of its load balancer.
           type: list
           elements: dict
           contains:
@@ -303,6 +303,11 @@ cluster:
               description: V(VIP), V(Proxy), or V(null) from an API server that does not know it.
               type: str
               sample: VIP
+        load_balancer_names:
+          description: Host names of its load balancer, where the provider gives names in place of addresses.
+          type: list
+          elements: str
+          sample: []
         ip_families:
           description: V(IPv4), V(IPv6) or both. Empty from an API server before 1.20.
           type: list
@@ -694,7 +699,7 @@ cluster:
                   type: str
                   sample: back-off 40s restarting failed container=crash pod=crash-78bf7549d-nkthh_shop
                 exit_code:
-                  description: With which exit status it ended, while it waits to be started again that of the run before.
+                  description: Exit status it ended with, while it waits to be started again that of the run before, or V(null).
                   type: int
                   sample: 1
     deployments:
@@ -715,7 +720,7 @@ cluster:
           type: str
           sample: b20bef1d-9c52-44e0-b2d3-6863833faf07
         replicas:
-          description: How many Pods it wants.
+          description: How many Pods it wants, or V(null).
           type: int
           sample: 2
         selector:
@@ -780,7 +785,7 @@ cluster:
           type: int
           sample: 1
         replicas:
-          description: How many Pods it wants.
+          description: How many Pods it wants, or V(null).
           type: int
           sample: 2
         images:

@@ -162,6 +162,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
             node.setdefault(key, value)
     for service in document.get("services") or ():
         service.setdefault("created", None)
+        service.setdefault("load_balancer_names", None)
     return {
         **silent_cluster(""),
         **document,

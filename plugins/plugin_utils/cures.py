@@ -58,7 +58,11 @@ def remove_service(port: dict[str, Any], context: Context) -> Remedy | None:
         for other in context.opened_ports
         if (other["namespace"], other["service"]) == (port["namespace"], port["service"])
     ]
-    if not own or any(other["has_endpoints"] is not False for other in own) or not kubectl.is_name(port["namespace"], port["service"]):
+    if (
+        not own
+        or any(other["has_endpoints"] is not False for other in own)
+        or not kubectl.is_name(port["namespace"], port["service"])
+    ):
         return None
     label = f"kubernetes.io/service-name={port['service']}"
     return Remedy(

@@ -55,6 +55,11 @@ def address(pod: int) -> str:
     return f"10.{64 + pod // 60_000}.{pod % 60_000 // 250}.{pod % 250 + 2}"
 
 
+def node_address(node: int) -> str:
+    """A Node's InternalIP."""
+    return f"198.18.{node // 250}.{node % 250 + 2}"
+
+
 def image(app: int) -> str:
     """What a Deployment's pods run."""
     return f"registry.example/team-{app % 50:02d}/app-{app:04d}:1.{app % 7}.3"
@@ -180,7 +185,7 @@ def _slice(number: int) -> dict[str, Any]:
 
 def _node(number: int) -> dict[str, Any]:
     name = f"node-{number:03d}"
-    addresses = [{"type": "InternalIP", "address": f"192.0.2.{number}"}, {"type": "Hostname", "address": name}]
+    addresses = [{"type": "InternalIP", "address": node_address(number)}, {"type": "Hostname", "address": name}]
     images = [{"names": [digest(app), image(app)], "sizeBytes": 1_998_156} for app in range(number, number + 50)]
     return {
         "metadata": _meta(5, number, name, None),

@@ -10,7 +10,6 @@ import re
 import yaml
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import KINDS
-
 from ansible_collections.kubenode.doctor.tests.contract.project import ROOT
 
 

@@ -142,7 +142,10 @@ def value_schema(field: dict[str, Any]) -> dict[str, Any]:
         return {}
     schema: dict[str, Any] = {"type": JSON_TYPES[field["type"]]}
     if schema["type"] == "array":
-        schema["items"] = value_schema({"type": field["elements"], "contains": field.get("contains")})
+        # What lists inside a list hold has no place in RETURN.
+        schema["items"] = value_schema(
+            {"type": field["elements"], "elements": "raw", "contains": field.get("contains")}
+        )
     elif field.get("contains"):
         schema = object_schema(field["contains"])
     if re.search(r"\bnull\b", str(field.get("description")), re.IGNORECASE):

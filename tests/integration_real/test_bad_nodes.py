@@ -146,9 +146,8 @@ def test_texts_of_nodes_and_api_are_never_templated(run: Run):
     (finding,) = run.findings("hostile", SHADOWS)
     assert BRACES in finding["title"]
     assert BRACES in run.stdout.partition("fatal: [hostile]: FAILED!")[2]
-    # The name of the Service stays inside its quotes in the command that is printed.
-    (command,) = finding["remedies"][0]["commands"]
-    assert shlex.split(command)[5].startswith("x'; touch ")
+    # No API server accepts such a name, so nobody is told to type it.
+    assert [command for remedy in finding["remedies"] for command in remedy["commands"] if "touch" in command] == []
 
 
 def test_nothing_moves_the_cursor(run: Run):

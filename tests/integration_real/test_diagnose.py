@@ -24,6 +24,7 @@ from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import
 )
 from ansible_collections.kubenode.doctor.tests.support import fake_api, kube_proxy_rules, seed_000
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi
+from ansible_collections.kubenode.doctor.tests.support.kube_objects import captured
 from ansible_collections.kubenode.doctor.tests.support.seed_000 import PORT
 from ansible_collections.kubenode.doctor.tests.support.stage import Node, Stage
 
@@ -285,7 +286,8 @@ def test_forbidden_endpoints_leave_open_only_what_rests_on_them(fleet: Fleet):
 
 def test_health_check_node_port(tmp_path: Path):
     """Service shop/local of the captured cluster: kube-proxy opens its healthCheckNodePort, where nobody else has it."""
-    with Stage(tmp_path) as stage, FakeApi() as api:
+    held = {plural: [captured(plural, "shop", "local")] for plural in ("services", "endpointslices")}
+    with Stage(tmp_path) as stage, FakeApi(holding=held) as api:
         for name, address, holder in (("robbed", "192.0.2.2", "squatter"), ("fine", "192.0.2.3", "kube-proxy")):
             node = stage.node(name, address)
             listen = {"kube-proxy": ["127.0.0.1:10249", "0.0.0.0:10256"]}

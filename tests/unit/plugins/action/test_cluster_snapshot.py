@@ -86,13 +86,13 @@ def test_a_failure_is_handed_on_and_nothing_is_written(tmp_path, here):
 @pytest.mark.parametrize(
     ("given", "environment", "expected"),
     [
-        ("a:/etc/b::~/c", "d", "{here}/a:/etc/b:/home/somebody/c"),
+        ("a:/etc/b::~/c", "d", "{here}/a:/etc/b:/srv/somebody/c"),
         (None, "d", "{here}/d"),
         ({"users": []}, "d", {"users": []}),
     ],
 )
 def test_paths_of_kubeconfigs_are_the_operators(tmp_path, monkeypatch, given, environment, expected):
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/srv/somebody")
     monkeypatch.setenv("K8S_AUTH_KUBECONFIG", environment)
     action = Action({"kubeconfig": given} if given else {}, READ)
     action.run(task_vars={})

@@ -47,6 +47,7 @@ def test_service_of_the_capture():
         "cluster_ips": ["10.96.52.82"],
         "external_ips": [],
         "load_balancer_ips": [],
+        "load_balancer_names": [],
         "ip_families": ["IPv4"],
         "external_traffic_policy": "Local",
         "internal_traffic_policy": "Cluster",
@@ -463,10 +464,12 @@ def test_service_of_an_old_api_server():
 def test_load_balancer_addresses():
     ingress = [{"ip": "192.0.2.80", "ipMode": "VIP"}, {"hostname": "lb.example"}, {"ip": "192.0.2.81"}]
     raw = {"metadata": {"name": "a"}, "spec": {}, "status": {"loadBalancer": {"ingress": ingress}}}
-    assert cluster_trim.service(raw)["load_balancer_ips"] == [
+    trimmed = cluster_trim.service(raw)
+    assert trimmed["load_balancer_ips"] == [
         {"ip": "192.0.2.80", "ip_mode": "VIP"},
         {"ip": "192.0.2.81", "ip_mode": None},
     ]
+    assert trimmed["load_balancer_names"] == ["lb.example"]
 
 
 def test_slice_of_discovery_v1beta1():

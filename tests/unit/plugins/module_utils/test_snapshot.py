@@ -298,7 +298,9 @@ def test_a_section_that_breaks_leaves_the_others(node, section, error, what, why
     told = collect()
     gap = {"what": what or section, "why": why}
     assert told["sections"][section] == {"complete": False, "missing": [gap]}
-    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * (len(snapshot.SECTIONS) - 1)
+    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * (
+        len(snapshot.SECTIONS) - 1
+    )
     assert told["missing"] == [{"what": f"{section}: {gap['what']}", "why": why}]
     assert told["complete"] is False
 

@@ -243,7 +243,7 @@ def test_an_older_bundle_says_what_it_lacks(full):
         for key in ("architecture", "os", "shared_images"):
             del node[key]
     for service in older["services"]:
-        del service["created"]
+        del service["created"], service["load_balancer_names"]
     bundle.write(full / "cluster.json", {**older, "complete": True, "missing": []})
     cluster = Bundle(full).cluster()
     why = "this bundle is older than the version of kubenode.doctor that began to read them: collect again"
@@ -253,7 +253,8 @@ def test_an_older_bundle_says_what_it_lacks(full):
     assert (cluster["complete"], cluster["pods"], cluster["pods_of"]) == (False, None, None)
     assert {node["architecture"] for node in cluster["nodes"]} == {None}
     assert [node["shared_images"] for node in cluster["nodes"]] == [[]]
-    assert {service["created"] for service in cluster["services"]} == {None}
+    for key in ("created", "load_balancer_names"):
+        assert {service[key] for service in cluster["services"]} == {None}
 
 
 def test_a_kind_that_is_null_is_no_older_bundle(full):
