@@ -43,8 +43,8 @@ class ActionModule(ActionBase):
         return result if not path or result.get("failed") or "bundle" in options else _stored(path, result)
 
     def _is_here(self) -> bool:
-        """Whether the module runs on the controller, where it can write the bundle itself."""
-        return bool(getattr(self._connection, "_remote_is_local", False))
+        """Whether the module runs on the controller as the operator, so that it can write the bundle itself."""
+        return self._connection.transport == "local" and self._connection.become is None
 
 
 def _stored(path: str, result: dict[str, Any]) -> dict[str, Any]:

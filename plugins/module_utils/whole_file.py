@@ -12,20 +12,13 @@ from typing import Iterable
 
 
 def write(path: str, pieces: Iterable[str]) -> None:
-    """Write pieces of text, one after the other, as a file of mode 0600 that is there when it is complete. Raises OSError.
-
-    What root writes belongs to the owner of the folder: a play with become must not lock the operator out of a bundle.
-    """
-    folder = os.path.dirname(path) or "."
+    """Write pieces of text, one after the other, as a file of mode 0600 that is there when it is complete. Raises OSError."""
     # made 0600 by tempfile
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".")
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             for piece in pieces:
                 file.write(piece)
-        if os.geteuid() == 0:
-            owner = os.stat(folder)
-            os.chown(temporary, owner.st_uid, owner.st_gid)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ READ = {"changed": False, "cluster": CLUSTER, "node_ports": [{"node_port": 30080
 class Action(cluster_snapshot.ActionModule):
     """The plugin with a module that answers ``result``, on the controller or elsewhere."""
 
-    def __init__(self, arguments, result, here=True):
+    def __init__(self, arguments, result, transport="local", become=None):
         self._task = SimpleNamespace(
             args=arguments,
             action="kubenode.doctor.cluster_snapshot",
@@ -29,7 +29,7 @@ class Action(cluster_snapshot.ActionModule):
             diff=False,
             environment=None,
         )
-        self._connection = SimpleNamespace(_remote_is_local=here) if here is not None else SimpleNamespace()
+        self._connection = SimpleNamespace(transport=transport, become=become)
         self._result = result
         self.asked = []
 
@@ -54,9 +54,9 @@ def test_on_the_controller_the_module_writes_the_bundle(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("here", [False, None])
-def test_elsewhere_the_plugin_writes_it(tmp_path, here):
-    action = Action({"bundle": str(tmp_path)}, READ, here=here)
+@pytest.mark.parametrize(("transport", "become"), [("ssh", None), ("local", "sudo"), ("docker", "sudo")])
+def test_elsewhere_and_for_somebody_else_the_plugin_writes_it(tmp_path, transport, become):
+    action = Action({"bundle": str(tmp_path)}, READ, transport, become)
     path = tmp_path / "cluster.json"
     expected = {"changed": False, "file": str(path), "ports": [30080], "complete": True, "missing": []}
     assert action.run(task_vars={}) == expected
@@ -66,7 +66,7 @@ def test_elsewhere_the_plugin_writes_it(tmp_path, here):
 
 def test_elsewhere_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(AnsibleActionFail) as error:
-        Action({"bundle": str(tmp_path / "none")}, READ, here=False).run(task_vars={})
+        Action({"bundle": str(tmp_path / "none")}, READ, "ssh").run(task_vars={})
     assert str(error.value) == f"{tmp_path}/none/cluster.json could not be written: No such file or directory"
 
 
@@ -76,10 +76,10 @@ def test_without_a_bundle_the_result_is_the_modules(arguments, result):
     assert Action(arguments, result).run(task_vars={}) == result
 
 
-@pytest.mark.parametrize("here", [True, False])
-def test_a_failure_is_handed_on_and_nothing_is_written(tmp_path, here):
+@pytest.mark.parametrize("transport", ["local", "ssh"])
+def test_a_failure_is_handed_on_and_nothing_is_written(tmp_path, transport):
     failure = {"failed": True, "msg": "no such context"}
-    assert Action({"bundle": str(tmp_path)}, failure, here=here).run(task_vars={}) == failure
+    assert Action({"bundle": str(tmp_path)}, failure, transport).run(task_vars={}) == failure
     assert list(tmp_path.iterdir()) == []
 
 

@@ -55,14 +55,6 @@ def test_a_folder_that_is_not_there():
     assert told == "/nonexistent/audit/cluster.json could not be written: No such file or directory"
 
 
-def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path, monkeypatch):
-    given = []
-    monkeypatch.setattr(whole_file.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(whole_file.os, "chown", lambda _path, *owner: given.append(owner))
-    whole_file.write(str(tmp_path / "file"), ["text"])
-    assert given == [(os.stat(str(tmp_path)).st_uid, os.stat(str(tmp_path)).st_gid)]
-
-
 @pytest.mark.parametrize(
     ("node_ports", "ports"),
     [
