@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -35,6 +34,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container imp
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.log_scope import BUDGET
 from ansible_collections.kubenode.doctor.plugins.module_utils.program_lines import Program
+from ansible_collections.kubenode.doctor.plugins.module_utils.trusted_programs import is_trusted
 
 # Beside the PATH: where distributions have it whose PATH of root does not (flatcar, k3s, rke2).
 FOLDERS = (
@@ -63,7 +63,6 @@ _RUNTIMES = frozenset({"docker", "containerd", "cri-o"})
 # time="2026-11-21T08:00:00Z" level=fatal msg="validate service connection: CRI v1 runtime API is not implemented for endpoint …"
 _LOGGED = re.compile(r'level=(?:fatal|error) msg="((?:[^"\\]|\\.)*)"')
 _NUMBER = re.compile(r"[0-9]{1,19}")
-_OWN_WRITERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class CrictlError(Exception):
@@ -86,7 +85,7 @@ def find(folders: Iterable[str] = FOLDERS, path: Optional[str] = None) -> Option
     there = (path if path is not None else os.environ.get("PATH", "")).split(os.pathsep)
     for folder in (*there, *folders):
         candidate = os.path.join(folder, _NAME)
-        if folder.startswith("/") and _is_trusted(candidate):
+        if folder.startswith("/") and is_trusted(candidate):
             return candidate
     return None
 
@@ -258,19 +257,6 @@ def _said(errors: Sequence[str]) -> str:
 
 def _shown(words: tuple[str, ...]) -> str:
     return f"{_NAME} {' '.join(words)}"
-
-
-def _is_trusted(path: str) -> bool:
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return False
-    return (
-        stat.S_ISREG(found.st_mode)
-        and os.access(path, os.X_OK)
-        and not found.st_mode & _OWN_WRITERS
-        and found.st_uid in (0, os.geteuid())
-    )
 
 
 def _dict(value: Any) -> dict[str, Any]:

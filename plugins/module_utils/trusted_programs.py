@@ -40,17 +40,17 @@ def find(name: str, root: str = "/", folders: Iterable[str] = FOLDERS) -> Search
         candidate = os.path.join(root, folder.lstrip("/"), name)
         if not os.path.isfile(candidate):
             continue
-        if _is_trusted(candidate):
+        if is_trusted(candidate):
             return Search(candidate, tuple(distrusted))
         distrusted.append(candidate)
     return Search(None, tuple(distrusted))
 
 
-def _is_trusted(path: str) -> bool:
-    """Whether it runs, and only its owner, root or we, may change it, put another in its place, or lead its name elsewhere."""
+def is_trusted(path: str) -> bool:
+    """Whether it is a program, and only its owner, root or we, may change it, put another in its place, or lead its name elsewhere."""
     real = os.path.realpath(path)
     places = (os.path.dirname(path), os.path.dirname(real), real)
-    return os.access(real, os.X_OK) and all(map(_is_ours, places))
+    return os.path.isfile(real) and os.access(real, os.X_OK) and all(map(_is_ours, places))
 
 
 def _is_ours(path: str) -> bool:
