@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import image_rollback
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, image_rollback
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction
 
 
@@ -19,18 +19,23 @@ class ActionModule(LocalAction):
     ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
         "targets": {"type": "list", "elements": "str", "required": True},
         "deployments": {"type": "list", "elements": "dict"},
+        "looked": {"type": "list", "elements": "dict", "default": []},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Read the targets, and hold them against the Deployments where these are given."""
         try:
-            targets = image_rollback.read_targets(arguments["targets"])
+            targets, skipped = image_rollback.sort_out(image_rollback.read_targets(arguments["targets"]))
         except image_rollback.TargetError as error:
             raise AnsibleActionFail(str(error)) from None
-        return {"rollbacks": [_rollback(target, arguments["deployments"]) for target in targets]}
+        answers = {one["item"].get("host"): one for one in arguments["looked"] if isinstance(one.get("item"), dict)}
+        rollbacks = [_rollback(target, arguments["deployments"], answers) for target in targets]
+        return {"rollbacks": rollbacks, "ambiguous": skipped}
 
 
-def _rollback(target: image_rollback.Target, deployments: list[dict[str, Any]] | None) -> dict[str, Any]:
+def _rollback(
+    target: image_rollback.Target, deployments: list[dict[str, Any]] | None, answers: dict[str, Any]
+) -> dict[str, Any]:
     rollback = {
         "target": target.text,
         "namespace": target.namespace,
@@ -40,10 +45,11 @@ def _rollback(target: image_rollback.Target, deployments: list[dict[str, Any]] |
         "from": target.image,
         "to": target.image_that_listened,
         "undo": image_rollback.undo(target),
+        "hosts": deaf_pods.by_host(target.deaf),
     }
     if deployments is None:
         return rollback
-    plan = image_rollback.plan(target, [one for one in deployments if _is_of(one, target)])
+    plan = image_rollback.plan(target, [one for one in deployments if _is_of(one, target)], answers)
     return {**rollback, "state": plan.state, "why": plan.why, "plan": list(plan.told), "patch": list(plan.patch)}
 
 

@@ -60,8 +60,8 @@ def missing(unseen: int, holders: SocketHolders, proc: str = "/proc") -> list[di
         return []
     if holders.timed_out:
         why = "the time budget ended before all processes were looked at: raise budget_seconds"
-    elif holders.unreadable:
-        why = f"the open files of {holders.unreadable} processes could not be read: {procfs.cure_for_refused()}"
+    elif holders.refused:
+        why = f"the open files of {len(holders.refused)} processes could not be read: {procfs.cure_for_refused()}"
     elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
         why = "processes of other users need root to be seen: run with become (-b)"
     elif procfs.in_host_pid_namespace(proc) is False:

@@ -24,6 +24,8 @@ _POD = re.compile(
 )
 # conmon watches a CRI-O container from a scope named after it and is not part of it.
 _CONTAINER = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)")
+# A node that is neither this machine nor a container with an id: of LXC, systemd-nspawn, or without root.
+_MACHINE = re.compile(r"(?:^|/)(lxc[^/]*|machine\.slice|user\.slice|libpod[^/]*)(?=/)")
 _UNIT = re.compile(r"([^/]+\.service)(?:/|$)")
 
 
@@ -36,11 +38,16 @@ class Owner(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A container and its pod, None for what is not named; ``depth`` is how many pods are: 2 for one inside another."""
+    """A container and its pod, None for what is not named; ``depth`` is how many pods are: 2 for one inside another.
+
+    ``node`` is what the outermost pod lies in besides the cgroups that kubelet and systemd make: the container or machine whose kubelet
+    runs the pod, None for a pod of this machine's own.
+    """
 
     container_id: Optional[str]
     pod_uid: Optional[str]
     depth: int
+    node: Optional[str] = None
 
 
 def owner(path: str) -> Owner:
@@ -65,7 +72,13 @@ def member(path: str) -> Member:
     containers = _CONTAINER.findall(path[pods[-1].end() :] if pods else path)
     chosen = containers[:1] if pods else containers[-1:]
     uid = pods[-1].group(1).replace("_", "-") if pods else None
-    return Member(chosen[0] if chosen else None, uid, len(pods))
+    return Member(chosen[0] if chosen else None, uid, len(pods), _node(path[: pods[0].start()]) if pods else None)
+
+
+def _node(above: str) -> Optional[str]:
+    """What the path above a pod says that it lies in: the id of a container, or a machine's cgroup."""
+    containers, machine = _CONTAINER.findall(above), _MACHINE.search(above)
+    return containers[-1] if containers else machine.group(1) if machine else None
 
 
 def path_of(lines: str) -> str:

@@ -25,7 +25,10 @@ RESTARTS = 2
 # Passing troubles: too many requests, and what a server or a load balancer says while API servers come and go.
 _PASSING = (429, 500, 502, 503, 504)
 _BEHIND_A_PROXY = (502, 503, 504)
-# Seconds to wait before the one retry: what Retry-After asks, but a diagnosis does not wait for long.
+_TOO_MANY = 429
+# A server that sheds load (API Priority and Fairness) is well, and has its turn for everybody; of others one retry is enough.
+_RETRIES_TOO_MANY, _RETRIES = 4, 1
+# Seconds to wait before a retry: what Retry-After asks, but a diagnosis does not wait for long.
 _DEFAULT_WAIT = 1.0
 _LONGEST_WAIT = 10.0
 # Far above what Kubernetes is tested with (5 000 Nodes, 150 000 pods); stops a server that never ends its list.
@@ -214,6 +217,7 @@ class _Reader:
         self._page_size = page_size
         self._deadline = deadline
         self._sleep = sleep
+        self._answered = False
 
     def version(self) -> str:
         """Return "1.36" for ``{"major": "1", "minor": "36"}``; some providers write the minor as "36+"."""
@@ -280,7 +284,9 @@ class _Reader:
 
     def _ask(self, path: str, query: Dict[str, str], what: str, kind: Optional[Kind] = None) -> Answer:
         answer = self._request(path, query)
-        if answer.status in _PASSING:
+        tries = 0
+        while answer.status in _PASSING and tries < _retries(answer.status):
+            tries += 1
             self._sleep(min(_wait_asked(answer), self._deadline.left()))
             answer = self._request(path, query)
         if answer.status == 400 and "fieldSelector" in query and "continue" not in query:
@@ -294,7 +300,16 @@ class _Reader:
             raise ReadError(
                 f"the {self._deadline.seconds:g} s for all of the cluster were used up: raise budget_seconds"
             )
-        return self._fetch(path, query)
+        try:
+            answer = self._fetch(path, query)
+        except UnreachableError:
+            if not self._answered or self._deadline.passed():
+                raise
+            # It has answered before: one connection of many broke, or one of several API servers behind an address is going away.
+            self._sleep(min(_DEFAULT_WAIT, self._deadline.left()))
+            answer = self._fetch(path, query)
+        self._answered = True
+        return answer
 
 
 def _refuse(answer: Answer, what: str, kind: Optional[Kind]) -> NoReturn:
@@ -320,7 +335,8 @@ def _refuse(answer: Answer, what: str, kind: Optional[Kind]) -> NoReturn:
         raise UnreachableError(
             f"a proxy or load balancer answers, but no API server behind it (HTTP {answer.status}, one retry included)"
         )
-    again = ", one retry included" if answer.status in _PASSING else ""
+    times = "one retry" if _retries(answer.status) == 1 else f"{_retries(answer.status)} retries"
+    again = f", {times} included" if answer.status in _PASSING else ""
     raise ReadError(f"the API server could not answer for {what} (HTTP {answer.status}{quoted}{again})")
 
 
@@ -331,6 +347,10 @@ def _grant(kind: Optional[Kind]) -> str:
         f'; grant it the verb "list" on the resource "{kind.resource}" of API group "{kind.group}" in a ClusterRole '
         "(README.md of the role collect has one with all that is read)"
     )
+
+
+def _retries(status: int) -> int:
+    return _RETRIES_TOO_MANY if status == _TOO_MANY else _RETRIES
 
 
 def _wait_asked(answer: Answer) -> float:

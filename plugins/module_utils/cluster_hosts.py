@@ -15,18 +15,25 @@ def limited_to(nodes: Optional[List[Object]], hosts: Sequence[Dict[str, Any]]) -
     """Return the names of the Nodes that the hosts are; None where that is no limit.
 
     ``nodes`` are trimmed Nodes, None when they could not be read. ``hosts`` are ``{name, addresses}`` as the inventory has
-    them. A host is a Node by the Node's name, its host name or an InternalIP. No limit: all Nodes, or none of them, which
-    says that the inventory calls them by names of its own.
+    them. A host is a Node by the Node's name, its host name, an InternalIP or an ExternalIP. No limit: all Nodes, or a host
+    that is none of them, because it may be one that the inventory calls by a name of its own.
     """
-    if not nodes:
+    if not nodes or not hosts:
         return None
-    known = {_same(name) for host in hosts for name in (host["name"], *(host.get("addresses") or ()))}
-    found = [node["name"] for node in nodes if _names(node) & known]
-    return sorted(found) if 0 < len(found) < len(nodes) else None
+    names = [(node["name"], _names(node)) for node in nodes]
+    found: Set[str] = set()
+    for host in hosts:
+        known = {_same(name) for name in (host["name"], *(host.get("addresses") or ()))}
+        its = {name for name, own in names if own & known}
+        if not its:
+            return None
+        found |= its
+    return sorted(found) if len(found) < len(nodes) else None
 
 
 def _names(node: Object) -> Set[str]:
-    return {_same(name) for name in (node["name"], node["hostname"], *node["internal_ips"]) if name}
+    names = (node["name"], node["hostname"], *node["internal_ips"], *node["external_ips"])
+    return {_same(name) for name in names if name}
 
 
 def _same(name: Any) -> str:

@@ -199,6 +199,7 @@ def deployment(raw: Object) -> Object:
         "strategy": text(mapping(spec, "strategy"), "type"),
         "paused": flag(spec, "paused") is True,
         "resource_version": text(meta, "resourceVersion"),
+        "generation": number(meta, "generation"),
     }
 
 

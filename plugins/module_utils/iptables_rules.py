@@ -45,6 +45,17 @@ _WORDS = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^\s"]+)')
 _ESCAPED = re.compile(r"\\(.)")
 # How rules tell the node's and its pods' own packets from others (LocalTrafficDetector: by address or by interface).
 _INSIDE = frozenset({"-s", "-i", "--src-type"})
+# The rules of which there are most, as all versions of iptables-save print them: to take every line apart costs five times as much.
+_COMMENTED = rb'-m comment --comment "[^"\\]*" '
+_JUMP = re.compile(
+    rb"-A (KUBE-SVC-[0-9A-Z]+) "
+    + _COMMENTED
+    + rb"(?:-m statistic --mode random --probability [0-9.]+ )?-j (KUBE-SEP-[0-9A-Z]+)"
+)
+_PLACE = re.compile(
+    rb"-A (KUBE-SEP-[0-9A-Z]+) -p (tcp|udp|sctp) " + _COMMENTED + rb"-m \2 -j DNAT --to-destination ([0-9a-f.:\[\]]+)"
+)
+_MARK = re.compile(rb"-A KUBE-SEP-[0-9A-Z]+ -s [0-9a-f.:/]+ " + _COMMENTED + rb"-j KUBE-MARK-MASQ")
 _MOST_STEPS = 10_000  # from one NodePort: a Service has at most some thousand endpoints
 # Unlike one that "contains incompatible base-chains", of which the rest is shown.
 _REFUSED = re.compile("# Table `(?:nat|filter)' is incompatible")
@@ -87,6 +98,8 @@ class Tables:
 
     def feed(self, line: bytes) -> None:
         """Take the next line, without its end."""
+        if self._table == "nat" and not self._inside_quotes and self._usual(line):
+            return
         if self._inside_quotes or b'"' in line:
             # A comment may hold the end of a line, after which anything may follow that looks like a rule.
             odd = _quotes(line) % 2 == 1
@@ -103,6 +116,20 @@ class Tables:
             self.ended.add(self._table)
         elif line.startswith(b"#"):
             self._comment(line.decode("utf-8", "replace"))
+
+    def _usual(self, line: bytes) -> bool:
+        """Take a rule of a Service's or an endpoint's chain if it has the usual form. No quotation mark of it is open at its end."""
+        if line.startswith(b"-A KUBE-SVC-"):
+            jump = _JUMP.fullmatch(line)
+            if jump:
+                self._jumps.setdefault(jump[1].decode("ascii"), []).append((jump[2].decode("ascii"), True))
+            return jump is not None
+        if line.startswith(b"-A KUBE-SEP-"):
+            where = _PLACE.fullmatch(line)
+            if where:
+                self._places[where[1].decode("ascii")] = where[3].decode("ascii")
+            return where is not None or _MARK.fullmatch(line) is not None
+        return False
 
     def node_ports(self, family: str) -> Iterator[dict[str, Any]]:
         """The entries (see proxy_entry) of all NodePorts."""

@@ -1,18 +1,23 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a network namespace has NAT rules, as service meshes make in each pod: a connection to a port then ends at another one.
+"""Whether a network namespace redirects packets, as service meshes do in each pod: a connection to a port then ends at another one.
+
+NAT rules do that, and TPROXY: rules in PREROUTING of the table mangle, or the expression "tproxy" in a chain of nf_tables.
 
 iptables' own tables are listed for root in /proc/PID/net/ip_tables_names and ip6_tables_names once somebody has used them there (with
 Linux 4.5 and older, everywhere). How many entries a table has tells getsockopt (include/uapi/linux/netfilter_ipv4/ip_tables.h)::
 
     ipt_getinfo  name 32 | valid_hooks u32 | hook_entry 5 x u32 | underflow 5 x u32 | num_entries u32 | size u32      (84 bytes)
 
-A table without rules has an entry for the policy of each hook, and one for its end. It is asked only for tables that are listed: asking
+A table without rules has an entry for the policy of each hook, and one for its end; a hook without rules has its policy, the "underflow",
+where it begins. A table is asked only for tables that are listed: asking
 for another one would make it.
 
 All that nft and iptables-nft make are chains of nf_tables, and NFT_MSG_GETCHAIN tells them (include/uapi/linux/netfilter/nf_tables.h).
-A chain that packets come through has a type; NFTA_CHAIN_USE counts its rules. Nothing is asked where the kernel would load a module to answer.
+A chain that packets come through has a type and a hook; NFTA_CHAIN_USE counts its rules. What iptables-nft makes of TPROXY is an expression
+"target" of this name (net/netfilter/nft_compat.c). NFT_MSG_GETRULE is only asked where a chain of type filter is at PREROUTING.
+Nothing is asked where the kernel would load a module to answer.
 """
 
 from __future__ import annotations
@@ -21,35 +26,38 @@ import errno
 import os
 import socket
 import struct
-from typing import Optional
+from collections.abc import Sequence
+from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, nf_tables, procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import regular_file
 from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
 
-_TABLE = "nat"
+_NAT, _MANGLE = "nat", "mangle"
 FILES = {
     "ip_tables_names": (socket.AF_INET, socket.SOL_IP),
     "ip6_tables_names": (socket.AF_INET6, socket.IPPROTO_IPV6),
 }
 _GET_INFO = 64  # IPT_SO_GET_INFO, and IP6T_SO_GET_INFO
 _INFO = struct.Struct("=32sI5I5III")
-_HOOKS, _ENTRIES = 1, 12  # among the fields of _INFO
+_HOOKS, _FIRST, _POLICY, _ENTRIES = 1, 2, 7, 12  # among the fields of _INFO; the second and third of PREROUTING
+_PREROUTING = 0  # NF_INET_PRE_ROUTING
 
 _NETFILTER = 12  # NETLINK_NETFILTER
-_GET_CHAINS = 10 << 8 | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN
+_GET_CHAINS, _GET_RULES = 10 << 8 | 4, 10 << 8 | 7  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GET…
 _ALL_FAMILIES = struct.pack("!BBH", 0, 0, 0)  # nfgenmsg: NFPROTO_UNSPEC, version 0
 _NFGENMSG_BYTES = 4
-_CHAIN_USE, _CHAIN_TYPE = 6, 7
-_USE = struct.Struct("!I")
+_CHAIN_HOOK, _CHAIN_USE, _CHAIN_TYPE, _HOOK_NUMBER = 4, 6, 7, 1
+_TARGET_NAME = 1
+_NUMBER = struct.Struct("!I")
 
 
 def has_rules(namespace: Namespace) -> Optional[bool]:
-    """Whether there are NAT rules; None when that could not be seen, which takes root."""
+    """Whether there are rules that redirect; None when that could not be seen, which takes root."""
     try:
         if any(_iptables(namespace, *where) for where in FILES.items()):
             return True
-        return nftables_is_here() and any(_is_nat(chain) for chain in _chains(namespace))
+        return nftables_is_here() and _nf_tables(namespace)
     except (OSError, netlink.NetlinkError):
         return None
 
@@ -66,19 +74,29 @@ def nftables_is_here(root: str = "/") -> bool:
 
 
 def _iptables(namespace: Namespace, file: str, where: tuple[int, int]) -> bool:
-    """Whether iptables' own table of one family has rules. Raises OSError and NetlinkError."""
+    """Whether iptables' own tables of one family have such rules. Raises OSError and NetlinkError."""
     try:
         names = procfs.text(f"{namespace.net}/{file}").split()
     except FileNotFoundError:
         os.stat(f"{namespace.net}/dev")  # gone with the process?
         return False
-    if _TABLE not in names:
+    tables = [table for table in (_NAT, _MANGLE) if table in names]
+    if not tables:
         return False
     family, level = where
     with namespace.open(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)) as link:
-        fields = _INFO.unpack(_ask(link, level, _INFO.pack(_TABLE.encode(), *[0] * 13)))
-    entries: int = fields[_ENTRIES]
-    return entries > bin(fields[_HOOKS]).count("1") + 1
+        return any(_redirects(table, _INFO.unpack(_ask(link, level, _question(table)))) for table in tables)
+
+
+def _question(table: str) -> bytes:
+    return _INFO.pack(table.encode(), *[0] * 13)
+
+
+def _redirects(table: str, fields: Sequence[Any]) -> bool:
+    """Whether a table of iptables has rules, and mangle at PREROUTING: elsewhere it cannot redirect."""
+    if table == _MANGLE:
+        return bool(fields[_FIRST] != fields[_POLICY])
+    return bool(fields[_ENTRIES] > bin(fields[_HOOKS]).count("1") + 1)
 
 
 def _ask(link: socket.socket, level: int, question: bytes) -> bytes:
@@ -98,21 +116,40 @@ def _ask(link: socket.socket, level: int, question: bytes) -> bytes:
     return room.raw
 
 
-def _chains(namespace: Namespace) -> list[dict[int, bytes]]:
-    """The attributes of all chains of nf_tables. Raises OSError and NetlinkError."""
+def _nf_tables(namespace: Namespace) -> bool:
+    """Whether chains of nf_tables redirect. Raises OSError and NetlinkError."""
     with namespace.connect(_NETFILTER) as link:
-        try:
-            return [
-                {kind: bytes(value) for kind, value in netlink.attributes(payload[_NFGENMSG_BYTES:])}
-                for payload in netlink.dump(_NETFILTER, _GET_CHAINS, _ALL_FAMILIES, lambda _protocol: link.dup())
-            ]
-        except netlink.NetlinkError as error:
-            if error.errno == errno.EINVAL:  # a kernel without nf_tables (nfnetlink_rcv_msg)
-                return []
-            raise
+        used = [chain for chain in _dump(link, _GET_CHAINS) if _number(chain.get(_CHAIN_USE, b"")) != 0]
+        kinds = {chain.get(_CHAIN_TYPE, b"").rstrip(b"\0") for chain in used}
+        if _NAT.encode() in kinds:
+            return True
+        if not any(_may_hold_tproxy(chain) for chain in used):
+            return False
+        return any(_is_tproxy(one) for rule in _dump(link, _GET_RULES) for one in nf_tables.expressions(rule))
 
 
-def _is_nat(chain: dict[int, bytes]) -> bool:
-    kind = chain.get(_CHAIN_TYPE, b"").rstrip(b"\0")
-    uses = chain.get(_CHAIN_USE, b"")
-    return kind == _TABLE.encode() and (len(uses) != _USE.size or _USE.unpack(uses)[0] > 0)
+def _dump(link: socket.socket, what: int) -> list[dict[int, bytes]]:
+    """The attributes of all objects of nf_tables of one kind. Raises OSError and NetlinkError."""
+    try:
+        return [
+            {kind: bytes(value) for kind, value in netlink.attributes(payload[_NFGENMSG_BYTES:])}
+            for payload in netlink.dump(_NETFILTER, what, _ALL_FAMILIES, lambda _protocol: link.dup())
+        ]
+    except netlink.NetlinkError as error:
+        if error.errno == errno.EINVAL:  # a kernel without nf_tables (nfnetlink_rcv_msg)
+            return []
+        raise
+
+
+def _may_hold_tproxy(chain: dict[int, bytes]) -> bool:
+    """Whether packets come through a chain at PREROUTING: it may lead to others, so that all rules are looked at."""
+    hook = dict(netlink.attributes(memoryview(chain.get(_CHAIN_HOOK, b""))))
+    return _number(bytes(hook.get(_HOOK_NUMBER, b""))) == _PREROUTING
+
+
+def _is_tproxy(one: nf_tables.Expression) -> bool:
+    return one.name == "tproxy" or (one.name == "target" and one.text(_TARGET_NAME) == "TPROXY")
+
+
+def _number(raw: bytes) -> Optional[int]:
+    return _NUMBER.unpack(raw)[0] if len(raw) == _NUMBER.size else None

@@ -115,7 +115,7 @@ class Ruleset:
             values = _attributes(payload)
             # Kernels that do not know the filter send all rules.
             if _is(values.get(_RULE_TABLE), table) and _is(values.get(_RULE_CHAIN), chain):
-                found.append([_expression(raw) for raw in _list(values.get(_RULE_EXPRESSIONS, b""))])
+                found.append(expressions(values))
         return found
 
     def elements(self, table: str, name: str) -> Optional[list[Element]]:
@@ -141,6 +141,11 @@ class Ruleset:
     def _once(self, kind: int, body: bytes) -> list[bytes]:
         answers = netlink.dump(NETLINK_NETFILTER, _SUBSYSTEM | kind, body, self._connect)
         return [bytes(payload[_HEADER.size :]) for payload in answers]
+
+
+def expressions(rule: dict[int, bytes]) -> list[Expression]:
+    """What a rule does, of its attributes. Raises NetlinkError."""
+    return [_expression(raw) for raw in _list(rule.get(_RULE_EXPRESSIONS, b""))]
 
 
 def _name(number: int, text: str) -> bytes:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -77,20 +76,12 @@ class PodSockets:
             return "its sockets are among those of its host, and who holds them was not looked for"
         if self._holders.timed_out:
             return BUDGET
-        refused = [pid for pid in pod.processes if pid not in self._holders.open_files and self._refuses(pid)]
-        if refused:
+        if not self._holders.refused.isdisjoint(pod.processes):
             cure = procfs.cure_for_refused()
             return f"its sockets are among those of its host, and the open files of its processes could not be read: {cure}"
+        if any(process.thread is not None for process in pod.processes.values()):
+            return "its sockets are among those of its host, and a process of which the first thread has ended shows none of its open files"
         return ""
-
-    def _refuses(self, pid: int) -> bool:
-        try:
-            os.listdir(f"{self._proc}/{pid}/fd")
-        except PermissionError:
-            return True
-        except OSError:  # it has ended
-            return False
-        return False
 
     def _holder(self, pod: PodOnNode, entry: Entry) -> _Holder:
         """One of the pod's own processes rather than another's: a mesh's proxy may hold sockets in the network of each pod."""

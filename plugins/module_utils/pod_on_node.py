@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import foreign_kernel
@@ -50,7 +50,7 @@ def pod_of(member: Member, names: PodNames) -> Optional[str]:
     return names.pod_of(member.container_id)
 
 
-def gather(found: Iterable[Process], names: PodNames, networks: Networks, proc: str = "/proc") -> list[PodOnNode]:
+def gather(found: Sequence[Process], names: PodNames, networks: Networks, proc: str = "/proc") -> list[PodOnNode]:
     """The pods of these processes, sorted by namespace, name and uid."""
     pods: dict[str, _Pod] = {}
     for process in found:
@@ -61,12 +61,8 @@ def gather(found: Iterable[Process], names: PodNames, networks: Networks, proc: 
     placed = (_placed(uid, pod, names, networks, proc) for uid, pod in pods.items())
     there = [pod for pod in placed if pod.processes]
     owners = _owners(there, {uid: pod.depth for uid, pod in pods.items()})
-    whose = [
-        pod._replace(
-            lent=pod.network is not None and (networks.is_hosts(pod.network) or owners[pod.network] != pod.uid)
-        )
-        for pod in there
-    ]
+    of_nodes = _of_nodes(found, there, networks)
+    whose = [pod._replace(lent=_is_lent(pod, networks, owners, of_nodes)) for pod in there]
     return sorted(whose, key=lambda pod: (*(pod.name[:2] if pod.name else ("", "")), pod.uid))
 
 
@@ -77,10 +73,12 @@ def _placed(uid: str, pod: _Pod, names: PodNames, networks: Networks, proc: str)
     }
     # What is in no container is no part of the pod (conmon is in the host's network), unless it is a machine that runs its containers.
     processes = pod.inside or {pid: process for pid, process in pod.beside.items() if kernels[pid]}
-    where = networks.of(list(processes))
+    shown = {pid: one.shown for pid, one in processes.items()}
+    by_shown = networks.of(list(shown.values()))
+    where = {pid: by_shown[number] for pid, number in shown.items() if number in by_shown}
     sandbox = [pid for pid, one in processes.items() if names.is_sandbox(one.member.container_id or "")]
     network = main_network(where, _oldest(processes.values()), sandbox)
-    inside = [pid for pid in (*sandbox, *processes) if where.get(pid) == network]
+    inside = [shown[pid] for pid in (*sandbox, *processes) if where.get(pid) == network]
     return PodOnNode(
         uid,
         names.pod(uid, {one.member.container_id for one in processes.values() if one.member.container_id}),
@@ -107,11 +105,31 @@ def _age_order(process: Process) -> tuple[float, int]:
     return _UNKNOWN if process.started is None else process.started, process.pid
 
 
-def _owners(pods: Iterable[PodOnNode], depths: dict[str, int]) -> dict[Network, Optional[str]]:
-    """Whose each network is: that of the outermost pod in it, and nobody's where there are several of those.
+def _is_lent(
+    pod: PodOnNode, networks: Networks, owners: dict[Network, Optional[str]], of_nodes: Container[Network]
+) -> bool:
+    if pod.network is None:
+        return False
+    return networks.is_hosts(pod.network) or pod.network in of_nodes or owners[pod.network] != pod.uid
 
-    Pods that share a network have their node's, and that node is inside this one (kind): in a container, or in a pod.
+
+def _of_nodes(found: Iterable[Process], pods: Iterable[PodOnNode], networks: Networks) -> set[Network]:
+    """The networks of containers in which pods lie (k3d, kind): each is that of a node, and of its pods only what these hold."""
+    nodes = {process.member.node for pod in pods for process in pod.processes.values()} - {None}
+    if not nodes:
+        return set()
+    own = [process.shown for process in found if process.member.depth == 0 and process.member.container_id in nodes]
+    return set(networks.of(own).values())
+
+
+def _owners(pods: Sequence[PodOnNode], depths: dict[str, int]) -> dict[Network, Optional[str]]:
+    """Whose each network is: that of the outermost pod in it.
+
+    Of several of those it is nobody's: they have their node's, and that node is inside this one, in a container, a machine or a pod. Only
+    where nothing says so, it is that of the pod which began first: the others have gone into it (``nsenter``).
     """
+    began = {pod.uid: _began(pod) for pod in pods}
+    inside = {pod.uid for pod in pods if any(process.member.node for process in pod.processes.values())}
     members: dict[Network, list[str]] = {}
     for pod in pods:
         if pod.network is not None:
@@ -120,5 +138,10 @@ def _owners(pods: Iterable[PodOnNode], depths: dict[str, int]) -> dict[Network, 
     for network, uids in members.items():
         outermost = min(depths[uid] for uid in uids)
         first = [uid for uid in uids if depths[uid] == outermost]
-        owners[network] = first[0] if len(first) == 1 else None
+        alone = len(first) == 1 or (outermost == 1 and inside.isdisjoint(first))
+        owners[network] = min(first, key=lambda uid: began[uid]) if alone else None
     return owners
+
+
+def _began(pod: PodOnNode) -> tuple[float, int]:
+    return min(map(_age_order, pod.processes.values()))

@@ -5,7 +5,7 @@
 
 Of each its cgroup is read, and of those that have a pod or a container there, /proc/PID/stat (proc_pid_stat(5))::
 
-    22283 (python3 post.py) S 22260 22283 …    state, field 3; num_threads, field 20; starttime, field 22, in clock ticks since boot
+    22283 (python3 post.py) S 22260 22283 …    state, field 3; starttime, field 22, in clock ticks since boot
 
 A name may hold anything, ")" too, so the fields are counted from the last one.
 """
@@ -22,17 +22,27 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 BUDGET = "the time budget ended before all processes were looked at: raise budget_seconds"
 _NOBODY = Member(None, None, 0)
 # Counted from 0 behind the name.
-_STATE, _THREADS, _START = 0, 17, 19
+_STATE, _START = 0, 19
 _DEAD = frozenset("ZXx")
 
 
 class Process(NamedTuple):
-    """A process. ``started`` are seconds since the machine was started, None where they could not be read."""
+    """A process. ``started`` are seconds since the machine was started, None where they could not be read.
+
+    Where its first thread has ended and others go on, ``thread`` is one of these: /proc/PID shows neither its network nor its open
+    files any more, and /proc/THREAD does.
+    """
 
     pid: int
     name: str
     member: Member
     started: Optional[float]
+    thread: Optional[int] = None
+
+    @property
+    def shown(self) -> int:
+        """The number under which /proc shows what it has."""
+        return self.pid if self.thread is None else self.thread
 
 
 class PodProcesses:
@@ -78,6 +88,9 @@ class PodProcesses:
         except OSError:
             return
         process = _read(pid, stat, member, self._ticks)
+        if process is None:
+            thread = _living_thread(pid, self._proc)
+            process = _read(pid, stat, member, self._ticks, thread) if thread is not None else None
         if process is not None:
             self.found.append(process)
 
@@ -90,14 +103,29 @@ def uptime(proc: str = "/proc") -> Optional[float]:
         return None
 
 
-def _read(pid: int, stat: str, member: Member, ticks: int) -> Optional[Process]:
-    """A process by its stat line; None for one that is dead, and only waits for its parent to notice."""
+def _read(pid: int, stat: str, member: Member, ticks: int, thread: Optional[int] = None) -> Optional[Process]:
+    """A process by its stat line; None for one that looks dead, and of which no living ``thread`` is known."""
     name, _bracket, rest = stat.partition("(")[2].rpartition(")")
     fields = rest.split()
     try:
-        # A program whose first thread has ended, and others go on, looks dead but for their number.
-        if fields[_STATE] in _DEAD and int(fields[_THREADS]) < 2:
+        if fields[_STATE] in _DEAD and thread is None:
             return None
-        return Process(pid, name, member, int(fields[_START]) / ticks)
+        return Process(pid, name, member, int(fields[_START]) / ticks, thread)
     except (IndexError, ValueError):
-        return Process(pid, name, member, None)
+        return Process(pid, name, member, None, thread)
+
+
+def _living_thread(pid: int, proc: str) -> Optional[int]:
+    """The first thread of a process that has not ended; None where all have, and it only waits for its parent to notice."""
+    try:
+        threads = list(procfs.pids(f"{proc}/{pid}/task"))
+    except OSError:  # it is gone, or hidden
+        return None
+    for thread in threads:
+        try:
+            fields = procfs.text(f"{proc}/{pid}/task/{thread}/stat").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[:1] and fields[_STATE] not in _DEAD:
+            return thread
+    return None

@@ -15,13 +15,13 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 class SocketHolders:
     """``look``, or ``look_for`` some sockets, then ask ``pids`` or ``first``.
 
-    ``first`` has the holder with the lowest pid by inode. ``unreadable`` counts processes whose open files could not be seen,
+    ``first`` has the holder with the lowest pid by inode. ``refused`` are processes whose open files could not be seen,
     ``open_files`` are the descriptors by pid, and ``timed_out`` says that the last pass was not finished.
     """
 
     def __init__(self, deadline: Deadline, proc: str = "/proc") -> None:
         self.first: dict[int, int] = {}
-        self.unreadable = 0
+        self.refused: set[int] = set()
         self.timed_out = False
         self.open_files: dict[int, int] = {}
         self._deadline = deadline
@@ -45,7 +45,7 @@ class SocketHolders:
         """Make a pass over the open files of all processes; none will be made again for ``inodes``, sockets that are there already."""
         self._looked_for.update(inodes)
         self.first, self._others, self.open_files = {}, {}, {}
-        self.unreadable = 0
+        self.refused = set()
         for pid in procfs.pids(self._proc):
             self.timed_out = self._deadline.passed()
             if self.timed_out:
@@ -53,7 +53,7 @@ class SocketHolders:
             try:
                 self._read(pid)
             except PermissionError:
-                self.unreadable += 1
+                self.refused.add(pid)
             except OSError:  # the process ended under our eyes
                 continue
 

@@ -44,8 +44,8 @@ options:
     description:
       - The hosts that the play is about. Where they are some of the cluster's Nodes, but not all, only the Pods of these
         Nodes are read.
-      - A host is a Node by the Node's name, its host name or an address of type InternalIP. Where no host is a Node, or
-        the Nodes could not be read, all Pods are read.
+      - A host is a Node by the Node's name, its host name or an address of type InternalIP or ExternalIP. Where one of the
+        hosts is no Node that is known by these, or the Nodes could not be read, all Pods are read.
     type: list
     elements: dict
     default: []
@@ -747,6 +747,10 @@ cluster:
           description: Its version, which every change of it raises.
           type: str
           sample: "398"
+        generation:
+          description: How often what is wanted of it was changed, which its status does not count. Null where it is not told.
+          type: int
+          sample: 1
     replica_sets:
       description: The ReplicaSets that belong to a Deployment. V(null) when they could not be read.
       type: list

@@ -111,7 +111,7 @@ pods:
       sample: [10.244.0.19]
     redirects:
       description:
-        - Whether there are NAT rules in its network, such as service meshes make. Then a port on which nobody listens may answer all the same.
+        - Whether there are NAT rules or TPROXY rules in its network, such as service meshes make. Then a port on which nobody listens may answer all the same.
         - Null where it has no network of its own, or that was not seen.
       type: bool
       returned: always

@@ -22,8 +22,10 @@ extends_documentation_fragment:
 options:
   targets:
     description:
-      - One JSON text for each container whose image is to go back, with C(namespace), C(name) and C(uid) of the Deployment, C(container), and the
-        images C(from) and C(to), as M(kubenode.doctor.judge) returns them.
+      - One JSON text for each container whose image is to go back, with C(namespace), C(name) and C(uid) of the Deployment, C(container), the
+        images C(from) and C(to), the Deployment's C(generation) and the pods C(deaf) as they were diagnosed, as M(kubenode.doctor.judge)
+        returns them.
+      - Of targets that give one container several images, none is used.
     type: list
     elements: str
     required: true
@@ -32,6 +34,13 @@ options:
       - The Deployments, as M(kubernetes.core.k8s_info) returns them in C(resources). Left out, only the targets are read.
     type: list
     elements: dict
+  looked:
+    description:
+      - What M(kubenode.doctor.pod_listeners) says of the pods now, as a loop over RV(rollbacks[].hosts) registers it in C(results).
+      - A pod that is not in it, or that listens by now, stops the rollback.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -39,15 +48,22 @@ EXAMPLES = r"""
   kubenode.doctor.rollback_plan:
     targets:
       - >-
-        {"namespace": "shop", "name": "front", "uid": "6c7b6a1e-5b1e-4d2a-9a53-0f6f3c1d2b4a", "resource_version": "1200",
-        "container": "app", "from": "shop/front:v2", "to": "shop/front:v1"}
+        {"namespace": "shop", "name": "front", "uid": "6c7b6a1e-5b1e-4d2a-9a53-0f6f3c1d2b4a", "generation": 2,
+        "container": "app", "from": "shop/front:v2", "to": "shop/front:v1",
+        "deaf": [{"host": "node-a", "namespace": "shop", "name": "front-2", "uid": "909a2aa1-bf6a-4a8c-a274-3180ea640fb1",
+        "protocol": "tcp", "address": "10.244.0.19", "port": 9292}]}
     deployments: []
   register: rollback
 """
 
 RETURN = r"""
+ambiguous:
+  description: For a person, the containers that are to have several images at once, of which none is chosen.
+  returned: success
+  type: list
+  elements: str
 rollbacks:
-  description: One entry for each target.
+  description: One entry for each target that no other one contradicts.
   returned: success
   type: list
   elements: dict
@@ -84,10 +100,25 @@ rollbacks:
       description: The command that brings back the image that it has.
       type: str
       returned: always
+    hosts:
+      description: Whom to ask just before the image goes back whether the pods still do not listen.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        host:
+          description: The host's name in the inventory.
+          type: str
+          returned: always
+        uids:
+          description: The uids of the pods.
+          type: list
+          elements: str
+          returned: always
     state:
       description: >-
-        V(needed) when the image is to go back, V(done) when it is back already, V(stopped) when the Deployment is not what was diagnosed any more
-        or cannot be rolled back now.
+        V(needed) when the image is to go back, V(done) when it is back already, V(stopped) when the Deployment or what listens in its
+        pods is not what was diagnosed any more, or it cannot be rolled back now.
       type: str
       returned: when O(deployments) is given
     why:

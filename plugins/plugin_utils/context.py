@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.fleet import Fleet
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_port_paths import NodePortPath, node_port_paths
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodsSeen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.proxy_seen import ProxySeen
@@ -115,6 +116,11 @@ class Context:
         """Every Service port with what answers behind it. Only to be asked for when all hosts were learned."""
         return ServicePaths(self)
 
+    @cached_property
+    def node_port_paths(self) -> list[NodePortPath]:
+        """Those of ``paths`` that have a NodePort and endpoints; asked for again for every node."""
+        return node_port_paths(self.paths.ports, self.slices_of)
+
     def learn_silence(self, host: str, why: str) -> None:
         """Remember that a host did not answer: what only it could show is unknown."""
         match = self._find_node(host, {})
@@ -128,6 +134,7 @@ class Context:
         match = self._find_node(host, sections.get("host") or {})
         if match is not None:
             self._node_objects[host] = match
+        self.pods.learn(host, match["name"] if match else None, sections)
         api_server = sections.get("port_settings", {}).get("api_server") or {}
         if api_server.get("range"):
             low, high = api_server["range"]
@@ -135,7 +142,6 @@ class Context:
         if match is not None or self.cluster["nodes"] is None:
             self._learn_ports(sections)
         self.fleet.learn(host, sections)
-        self.pods.learn(host, match["name"] if match else None, sections)
         self.proxies.learn(host, sections)
 
     def _learn_ports(self, sections: dict[str, Any]) -> None:

@@ -65,6 +65,15 @@ def correct_labels(service: Object) -> Remedy:
     )
 
 
+def look_whether_stale(service: Object) -> Remedy:
+    """See whose Service it is: what makes its pods may be scaled to 0, or come back."""
+    return Remedy(
+        "look whether it is stale: whether a StatefulSet or another owner that is scaled to 0 has these labels, and whether a chart or an "
+        "operator made the Service",
+        about(service["namespace"], "get", "statefulsets,daemonsets,deployments,jobs,cronjobs", "-o", "wide"),
+    )
+
+
 def correct_slices(service: Object) -> Remedy:
     """Make the ports of Service and EndpointSlices agree."""
     name = service["name"]

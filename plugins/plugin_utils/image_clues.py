@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, image_names, image_tags, target_verdict
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_names import ImageId
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_tags import Running
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_words import is_other_program
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort, Target
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
@@ -34,7 +35,7 @@ _DIGEST_SHOWN = len("sha256:") + 12
 
 
 class Clue(NamedTuple):
-    """One line of evidence. ``strong`` where it says that the image has another program in it than its name."""
+    """One line of evidence. ``strong`` where it speaks for another program in the image than its name tells: only that orders the cures."""
 
     text: str
     strong: bool = False
@@ -134,8 +135,7 @@ class ImageClues:
                 yield Clue(f"{group[0].image} is not one image: {describe.listed(told, _MOST)}{answers}", apart)
 
     def _fits_another_service(self, fault: Fault) -> Iterator[Clue]:
-        """A port on which the pods listen is what another Service, with other pods, wants."""
-        declared = {port["port"] for target in fault.targets for one in _containers(target) for port in one["ports"]}
+        """A port on which the pods listen is what another Service, with other pods, wants. Weak: many programs have the same few ports."""
         for one in fault.instead:
             if target_verdict.address_of(one).is_loopback:
                 continue
@@ -149,8 +149,6 @@ class ImageClues:
                 yield Clue(
                     f"{one.port}/{one.protocol.upper()}, on which these pods listen{process}, is what {describe.listed(names, _MOST)} "
                     f"{'want' if len(names) > 1 else 'wants'}{'; other pods answer there' if answered else ''}",
-                    # A pod that says itself that it listens there is rather behind a Service that wants the wrong port.
-                    bool(near) and answered and one.port not in declared,
                 )
 
     def _wanting(self, namespace: str | None, protocol: str, number: int) -> list[ServicePort]:
@@ -232,14 +230,6 @@ def _is_other(entry: ServicePort, fault: Fault) -> bool:
     """Whether a Service port is another Service's, with other pods."""
     own = {target.name for target in fault.pods}
     return entry.subject != fault.subject and not any(target.name in own for target in entry.targets)
-
-
-def is_other_program(one: str, other: str) -> bool:
-    """Whether two names of one image are those of two programs: registries and folders may differ, as they do with a mirror."""
-    names = image_names.parse(one), image_names.parse(other)
-    if names[0] is None or names[1] is None:
-        return False
-    return names[0].repository.rpartition("/")[2] != names[1].repository.rpartition("/")[2]
 
 
 def _containers(target: Target) -> Iterator[Object]:

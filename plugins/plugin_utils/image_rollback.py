@@ -5,7 +5,8 @@
 
 A target is the JSON text of one container of one Deployment, as rules write it into a remedy and the fix reads it again::
 
-    {"namespace", "name", "uid", "resource_version", "container", "from": image in the template now, "to": image that listened}
+    {"namespace", "name", "uid", "generation": of the Deployment as it was diagnosed, "container", "from": image in the template then,
+     "to": image that listened, "deaf": [the pods of the newest revision that do not listen, as deaf_pods has them]}
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import NAME, UID, DeafPod
+
 FIX = "rollback-image"
 NEEDED, DONE, STOPPED = "needed", "done", "stopped"
+_AGAIN = "Diagnose again"
 
-# RFC 1123, as the API server checks names of namespaces, Deployments (subdomains) and containers (labels):
-# apimachinery pkg/util/validation, IsDNS1123Subdomain, at most 253 characters.
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_UID = re.compile(r"[0-9A-Za-z]([-0-9A-Za-z]{0,62}[0-9A-Za-z])?")
 # What github.com/distribution/reference lets a reference hold: [2001:db8::1]:5000/team/app:tag@sha256:...
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]{0,1023}")
-_PATTERNS = {"namespace": _NAME, "name": _NAME, "uid": _UID, "container": _NAME, "from": _IMAGE, "to": _IMAGE}
+_PATTERNS = {"namespace": NAME, "name": NAME, "uid": UID, "container": NAME, "from": _IMAGE, "to": _IMAGE}
+_FIELDS = {"from": "image", "to": "image_that_listened"}
 
 # Who writes these labels, annotations and managed fields owns the image too, and brings its own back.
 # argoproj/argo-cd common/common.go, fluxcd/kustomize-controller and helm-controller (owner labels, field owners), helm pkg/action/validate.go.
@@ -60,6 +63,8 @@ class Target:
     container: str
     image: str
     image_that_listened: str
+    generation: int
+    deaf: tuple[DeafPod, ...]
 
     @property
     def place(self) -> tuple[str, str]:
@@ -77,24 +82,28 @@ class Plan:
     patch: tuple[dict[str, str], ...] = ()
 
 
-def target_text(deployment: dict[str, Any], container: str, to: str) -> str:
-    """The target for one container of a Deployment of cluster.json."""
-    words = {key: deployment[key] for key in ("namespace", "name", "uid", "resource_version")}
-    return json.dumps(
-        {**words, "container": container, "from": deployment["images"][container], "to": to}, sort_keys=True
-    )
+def target_text(deployment: dict[str, Any], container: str, to: str, deaf: Sequence[DeafPod]) -> str:
+    """The target for one container of a Deployment of cluster.json. One that older versions wrote has no generation, and no target is sound."""
+    words = {key: deployment.get(key) for key in ("namespace", "name", "uid", "generation")}
+    pods = [pod._asdict() for pod in sorted(set(deaf))]
+    images = {"from": deployment["images"][container], "to": to}
+    return json.dumps({**words, "container": container, **images, "deaf": pods}, sort_keys=True)
 
 
 def read_targets(texts: Sequence[str]) -> list[Target]:
-    """The targets, all of them sound; raises TargetError where one is not, or where two disagree."""
-    targets = [_read(text) for text in dict.fromkeys(texts)]
-    places = [target.place for target in targets]
-    for target in targets:
-        if places.count(target.place) > 1:
-            raise TargetError(
-                f"container {target.container} of Deployment {target.namespace}/{target.name} is to have several images at once: choose by hand"
-            )
-    return targets
+    """The targets, each once and all of them sound; raises TargetError where one is not."""
+    return [_read(text) for text in dict.fromkeys(texts)]
+
+
+def sort_out(targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
+    """The targets that no other one contradicts, and for each container that is to have several images why it is left alone."""
+    places = Counter(target.place for target in targets)
+    skipped = [
+        f"container {target.container} of Deployment {target.namespace}/{target.name} is to have several images at once: choose by hand"
+        for target in targets
+        if places[target.place] > 1
+    ]
+    return [target for target in targets if places[target.place] == 1], list(dict.fromkeys(skipped))
 
 
 def _read(text: str) -> Target:
@@ -111,8 +120,15 @@ def _read(text: str) -> Target:
         raise TargetError(
             f"Deployment {found['namespace']}/{found['name']} has that image already: a rollback changes nothing"
         )
-    values = (found[key] for key in _PATTERNS)
-    return Target(text, *values)
+    generation = found.get("generation")
+    if type(generation) is not int or generation < 1:
+        raise TargetError("what is to be rolled back has no usable 'generation'")
+    try:
+        deaf = deaf_pods.read(found.get("deaf"))
+    except ValueError as error:
+        raise TargetError("what is to be rolled back has no usable 'deaf'") from error
+    names: dict[str, str] = {_FIELDS.get(key, key): found[key] for key in _PATTERNS}
+    return Target(text=text, **names, generation=generation, deaf=deaf)
 
 
 def undo(target: Target) -> str:
@@ -121,8 +137,11 @@ def undo(target: Target) -> str:
     return shlex.join((*words, f"{target.container}={target.image}"))
 
 
-def plan(target: Target, found: Sequence[dict[str, Any]]) -> Plan:
-    """What is to be done to a Deployment, as the API server shows it now; ``found`` is empty where there is none any more."""
+def plan(target: Target, found: Sequence[dict[str, Any]], answers: Mapping[str, Any]) -> Plan:
+    """What is to be done to a Deployment, as the API server shows it now; ``found`` is empty where there is none any more.
+
+    ``answers`` are what pod_listeners returns now of the pods that did not listen, by host.
+    """
     if not found:
         return Plan(STOPPED, "there is no such Deployment any more")
     metadata, spec = _mapping(found[0].get("metadata")), _mapping(found[0].get("spec"))
@@ -132,6 +151,9 @@ def plan(target: Target, found: Sequence[dict[str, Any]]) -> Plan:
     if metadata.get("uid") == target.uid and image == target.image_that_listened:
         return Plan(DONE)
     why = _changed(metadata, spec, target, image)
+    listening = deaf_pods.changed(target.deaf, answers)
+    if not why and listening:
+        why = f"changed since it was diagnosed: {listening}. {_AGAIN}"
     if why:
         return Plan(STOPPED, why)
     return Plan(NEEDED, "", tuple(_told(metadata, spec, target)), _patch(metadata, target, index or 0))
@@ -141,12 +163,19 @@ def _changed(metadata: dict[str, Any], spec: dict[str, Any], target: Target, ima
     """Why it is not what was diagnosed any more, or cannot be rolled back now; empty when it can."""
     resume = f"kubectl -n {target.namespace} rollout resume deployment/{target.name}"
     against = (
-        (metadata.get("uid") != target.uid, "it was deleted and made anew since it was diagnosed"),
+        (metadata.get("uid") != target.uid, f"it was deleted and made anew since it was diagnosed. {_AGAIN}"),
         (metadata.get("deletionTimestamp"), "it is being deleted"),
-        (image is None, f"it has no container {target.container} any more"),
-        (image != target.image, f"its container {target.container} has another image by now: {image}"),
+        (image is None, f"changed since it was diagnosed: it has no container {target.container} any more. {_AGAIN}"),
+        (
+            image != target.image,
+            f"changed since it was diagnosed: its container {target.container} has another image by now, {image}. {_AGAIN}",
+        ),
         (spec.get("paused"), f"it is paused, so nothing would be rolled out: {resume}"),
         (spec.get("replicas") == 0, "it was scaled to no pods, so whether the other image listens would not show"),
+        (
+            metadata.get("generation") != target.generation,
+            f"changed since it was diagnosed: it is at generation {metadata.get('generation')} and was at {target.generation}. {_AGAIN}",
+        ),
     )
     return next((why for holds, why in against if holds), "")
 

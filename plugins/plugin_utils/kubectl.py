@@ -55,14 +55,18 @@ def service_patch(service: dict[str, Any], index: int, field: str, value: int | 
     return (command(service["namespace"], *words),)
 
 
-def container_patch(namespace: str, kind: str, name: str, container: str, fields: dict[str, Any]) -> tuple[str, ...]:
+def container_patch(
+    namespace: str, kind: str, name: str, container: str, fields: dict[str, Any], *, sidecar: bool = False
+) -> tuple[str, ...]:
     """The command that merges fields into a container of a workload's pod template; none where a name is none.
 
-    kubectl's default, the strategic merge patch, finds containers by name, and their ports by number.
+    kubectl's default, the strategic merge patch, finds containers by name, and their ports by number. A ``sidecar`` (an init container with
+    restartPolicy Always) is in a list of its own: in the other one, it would be a new container without an image.
     """
     if not is_name(namespace, name, container):
         return ()
-    patch = {"spec": {"template": {"spec": {"containers": [{"name": container, **fields}]}}}}
+    containers = "initContainers" if sidecar else "containers"
+    patch = {"spec": {"template": {"spec": {containers: [{"name": container, **fields}]}}}}
     return (command(namespace, "patch", kind.lower(), name, "-p", json.dumps(patch)),)
 
 

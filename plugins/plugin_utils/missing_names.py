@@ -177,7 +177,9 @@ def _give_name(one: Nameless, number: int | None, workloads: Workloads) -> Remed
     command: tuple[str, ...] = ()
     if workload and alike and workload.is_rolled_out and container and number is not None:
         ports = {"ports": [{"name": one.wanted, "containerPort": number, "protocol": protocol}]}
-        command = kubectl.container_patch(workload.namespace, workload.kind, workload.name, container, ports)
+        sidecar = any((own["name"], own["kind"]) == (container, "sidecar") for own in one.pods[0].containers)
+        names = (workload.namespace, workload.kind, workload.name, container)
+        command = kubectl.container_patch(*names, ports, sidecar=sidecar)
     whose = f"container {container}" if container else "the container that listens"
     which = f"{number}/{protocol}" if number is not None else f"its {protocol} port"
     return Remedy(

@@ -24,14 +24,29 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path impor
 Object = dict[str, Any]
 
 API_SERVICE = ("default", "kubernetes")
+_DNS = 53
 _SHOWN = 5
 _EVENTS = 3
+
+
+def is_vital(service: Object, bare: Sequence[ServicePort]) -> bool:
+    """Whether the cluster itself does not work without these ports: its API by its usual name, its DNS.
+
+    The DNS is what has the selector k8s-app=kube-dns (kubeadm, k3s), or takes 53 over UDP and TCP (the chart coredns), in kube-system.
+    """
+    if (service["namespace"], service["name"]) == API_SERVICE:
+        return True
+    if service["namespace"] != "kube-system" or not any(port.port["port"] == _DNS for port in bare):
+        return False
+    asked = {port["protocol"] for port in service["ports"] if port["port"] == _DNS}
+    return (service["selector"] or {}).get("k8s-app") == "kube-dns" or asked >= {"UDP", "TCP"}
 
 
 class Cause(NamedTuple):
     """``told`` ends the title, ``text`` explains, ``facts`` are evidence.
 
-    ``wanted`` is True where somebody wants it so (scaled to 0), ``stale`` where nobody may need the Service any more.
+    ``wanted`` is True where somebody wants it so (scaled to 0), ``missed`` where pods are there, or are to be, and none is ready,
+    ``stale`` where nobody may need the Service any more, and that is known of its owner too.
     """
 
     told: str
@@ -39,6 +54,7 @@ class Cause(NamedTuple):
     facts: tuple[str, ...]
     remedies: tuple[Remedy, ...] = ()
     wanted: bool = False
+    missed: bool = False
     stale: bool = False
 
 
@@ -109,6 +125,7 @@ class NoEndpoints:
             f"kube-proxy sends nothing to endpoints that are not ready.{writer}",
             tuple(facts),
             tuple(endpoint_cures.look_at(service, [pod for pod in pods if pod is not None])),
+            missed=True,
         )
 
     def _pod(self, endpoint: Object) -> Object | None:
@@ -149,6 +166,7 @@ class NoEndpoints:
                 "behind, or labels, selector or pods changed a moment before this was read.",
                 facts,
                 (endpoint_cures.wait_for_controller(),),
+                missed=True,
             )
         ended = all(map(why_not_ready.has_ended, pods))
         return Cause(
@@ -156,6 +174,8 @@ class NoEndpoints:
             "The selector fits, but a pod that has ended or has no address yet is no endpoint.",
             facts,
             tuple(endpoint_cures.look_at(service, pods)),
+            # Pods that have done their work are missed by nobody.
+            missed=any(pod["phase"] != "Succeeded" for pod in pods),
         )
 
     def _no_pods(self, deployments: Sequence[Object]) -> Cause:
@@ -177,6 +197,7 @@ class NoEndpoints:
             "admission webhook refuses them), have no address yet, or have ended.",
             facts,
             tuple(map(endpoint_cures.look_at_deployment, deployments[:_SHOWN])),
+            missed=True,
         )
 
     def _refusals(self, deployments: Sequence[Object]) -> Iterator[str]:
@@ -202,8 +223,8 @@ class NoEndpoints:
             "The selector and the labels of the pods differ, or the pods are gone and the Service stayed. (Of workloads only Deployments "
             "are read: a StatefulSet that is scaled to 0 looks the same.)",
             tuple(facts),
-            (endpoint_cures.correct_labels(service),),
-            stale=not unread,
+            # Never with a command that deletes: it may be a StatefulSet's, or that of another owner that nobody here knows.
+            (endpoint_cures.correct_labels(service), endpoint_cures.look_whether_stale(service)),
         )
 
     def _deployments_gap(self) -> str:

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening, address_of
 
 SECTION = "pod_listeners"
 HOST = "host"  # what the section calls the host's own network namespace
 # kubelet's own for a pod of its manifests: an MD5 sum (kubernetes/kubernetes pkg/kubelet/config/common.go, applyDefaults).
 _STATIC_UID = re.compile("[0-9a-f]{32}")
+_FLAGS = (True, False, None)
 _WAITING = frozenset({"listen", "unconnected"})
 
 
@@ -31,7 +33,8 @@ class ContainerSeen(NamedTuple):
 class PodSeen(NamedTuple):
     """A pod as its node showed it. ``listeners`` is None where they could not be read, and ``why`` then says why; ``unlisted`` are left out.
 
-    ``redirects`` is True where packets are redirected inside the pod's network, None where that was not seen. ``uid`` is that of the
+    ``addresses`` are those of a network of its own, None where it has none or they were not seen. ``redirects`` is True where packets are
+    redirected inside the pod's network, None where that was not seen. ``uid`` is that of the
     cgroup, which for a static pod is not the one that the API knows.
     """
 
@@ -41,6 +44,7 @@ class PodSeen(NamedTuple):
     name: str | None
     host_network: bool | None
     netns: str | None
+    addresses: tuple[str, ...] | None
     listeners: tuple[Listening, ...] | None
     unlisted: int
     why: str
@@ -57,28 +61,25 @@ class PodsSeen:
     pods: int = 0
     _by_uid: dict[str, PodSeen] = field(default_factory=dict)
     _by_name: dict[tuple[str, str], PodSeen] = field(default_factory=dict)
-    _on_host: dict[str, tuple[Listening, ...]] = field(default_factory=dict)
+    _on_host: dict[str, tuple[Listening, ...] | None] = field(default_factory=dict)
     _gaps: dict[str, str] = field(default_factory=dict)  # by Node: why its pods were not seen, "" where they were
     _same: dict[Any, Any] = field(default_factory=dict)
 
     def learn(self, host: str, node: str | None, sections: dict[str, Any]) -> None:
-        """Keep a host's pods; ``node`` is its Node's name, where it is known.
-
-        Raises KeyError, TypeError, ValueError or AttributeError for a section of another form.
-        """
+        """Keep a host's pods; ``node`` is its Node's name, where it is known. A section of another form costs that host's pods only."""
         gap = section_gaps.gap(sections, SECTION)
+        try:
+            pods = [] if gap else [self._read(host, pod) for pod in sections[SECTION]["pods"]]
+            gap = gap or "; ".join(f"{entry['what']}: {entry['why']}" for entry in sections[SECTION]["missing"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            gap, pods = f"what {host} tells of its pods cannot be read: {type(error).__name__}: {error}", []
         if node is not None:
             self._gaps[node] = gap
-        if gap:
-            return
-        section = sections[SECTION]
-        if node is not None and section["missing"]:
-            self._gaps[node] = "; ".join(f"{entry['what']}: {entry['why']}" for entry in section["missing"])
-        self.hosts += 1
-        for pod in section["pods"]:
-            self._keep(self._read(host, pod))
-        if any(pod["netns"] == HOST for pod in section["pods"]):
-            self._on_host[host] = self._once(tuple(map(self._once, _host_listeners(sections))))
+        self.hosts += bool(pods or not gap)
+        for pod in pods:
+            self._keep(pod)
+        if any(pod.netns == HOST for pod in pods):
+            self._on_host[host] = self._beside(sections)
 
     def learn_silence(self, node: str | None, why: str) -> None:
         """Remember that a Node's host did not answer."""
@@ -105,8 +106,11 @@ class PodsSeen:
         """Why the pods of a Node that was asked were not seen, or not all of them; empty when they were."""
         return self._gaps.get(node, "")
 
-    def beside(self, seen: PodSeen) -> tuple[Listening, ...]:
-        """What listens in the network that a pod shares with its host, whoever it is; nothing for a pod that has its own."""
+    def beside(self, seen: PodSeen) -> tuple[Listening, ...] | None:
+        """What listens in the network that a pod shares with its host, whoever it is; nothing for a pod that has its own.
+
+        None where the host did not tell.
+        """
         return self._on_host.get(seen.host, ()) if seen.netns == HOST else ()
 
     def _keep(self, seen: PodSeen) -> None:
@@ -118,7 +122,7 @@ class PodsSeen:
     def _read(self, host: str, pod: dict[str, Any]) -> PodSeen:
         told = pod["listeners"]
         containers = tuple(
-            ContainerSeen(self._once(one["name"]), self._once(one["image"]), one["age_seconds"])
+            ContainerSeen(self._once(one["name"]), self._once(one["image"]), _seconds(one["age_seconds"]))
             for one in pod["containers"]
             if one["name"] != "POD"
         )
@@ -127,36 +131,62 @@ class PodsSeen:
             pod["uid"],
             self._once(pod["namespace"]),
             pod["name"],
-            pod["host_network"],
+            _one_of(_FLAGS, pod["host_network"]),
             self._once(pod["netns"]),
+            None if pod["addresses"] is None else tuple(map(_address, pod["addresses"])),
             None if told is None else self._once(tuple(self._once(_listening(entry)) for entry in told)),
             pod["unlisted"],
             self._once(pod["why"] or ""),
-            pod["redirects"],
+            _one_of(_FLAGS, pod["redirects"]),
             self._once(pod["own_kernel"]),
             containers,
         )
+
+    def _beside(self, sections: dict[str, Any]) -> tuple[Listening, ...] | None:
+        if section_gaps.gap(sections, "listen_ports"):
+            return None
+        try:
+            found = tuple(map(self._once, _host_listeners(sections["listen_ports"])))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+        kept: tuple[Listening, ...] = self._once(found)
+        return kept
 
     def _once(self, value: Any) -> Any:
         return self._same.setdefault(value, value)
 
 
 def _listening(entry: dict[str, Any]) -> Listening:
-    return Listening(
+    told = Listening(
         entry["protocol"],
         entry["family"],
         entry["address"],
-        entry["port"],
-        entry["v6only"],
+        _one_of(range(1, 65536), entry["port"]),
+        _one_of(_FLAGS, entry["v6only"]),
         entry["process"],
         entry["container"],
     )
+    address_of(told)  # raises ValueError for what is none
+    return told
 
 
-def _host_listeners(sections: dict[str, Any]) -> Iterable[Listening]:
-    for entry in (sections.get("listen_ports") or {}).get("listeners") or ():
+def _host_listeners(section: dict[str, Any]) -> Iterator[Listening]:
+    for entry in section["listeners"]:
         if entry["state"] in _WAITING:
             name = next((process["name"] for process in entry["processes"]), None)
-            yield Listening(
-                entry["protocol"], entry["family"], entry["address"], entry["port"], entry["v6only"], name, None
-            )
+            yield _listening({**entry, "process": name, "container": None})
+
+
+def _one_of(values: Container[Any], value: Any) -> Any:
+    if value not in values:
+        raise ValueError(f"{value!r} is out of place")
+    return value
+
+
+def _address(value: Any) -> str:
+    ipaddress.ip_address(value)
+    return str(value)
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)

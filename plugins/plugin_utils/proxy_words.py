@@ -17,15 +17,15 @@ _ENDS = {
     "drop": "dropped, as if this node had no endpoint of the Service",
     "none": "rules that lead nowhere",
 }
+Key = tuple[str, int, str]
 
 
-def entries(section: dict[str, Any], protocol: str, port: int, family: str = "") -> list[dict[str, Any]]:
-    """What is programmed for a NodePort; one entry for each family and each place where rules are."""
-    return [
-        entry
-        for entry in section["node_ports"]
-        if (entry["protocol"], entry["port"]) == (protocol.lower(), port) and family in ("", entry["family"])
-    ]
+def by_port(section: dict[str, Any]) -> dict[Key, list[dict[str, Any]]]:
+    """What is programmed, by (protocol, port, family); one entry for each place where rules are."""
+    found: dict[Key, list[dict[str, Any]]] = {}
+    for entry in section["node_ports"]:
+        found.setdefault((entry["protocol"], entry["port"], entry["family"]), []).append(entry)
+    return found
 
 
 def unseen(section: dict[str, Any], family: str) -> str:
@@ -52,19 +52,6 @@ def line(entry: dict[str, Any]) -> str:
     if entry["local"] in _ENDS:
         text += f", for the node and its pods only: what comes from outside is {_ENDS[entry['local']]}"
     return text
-
-
-def programmed(section: dict[str, Any], protocol: str, port: int, host: str = "") -> str | None:
-    """One line of evidence that a NodePort is programmed and leads to endpoints; None when that was not seen."""
-    leading = [
-        entry
-        for entry in entries(section, protocol, port)
-        if entry["action"] == "endpoints" and entry["addresses"] != []
-    ]
-    if not leading:
-        return None
-    on = f" on {host}" if host else ""
-    return f"kube-proxy{on} has programmed it: {'; '.join(map(line, leading))}"
 
 
 def source(section: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ Reads findings.json and computes nothing. Equal findings of many hosts are told 
 
 from __future__ import annotations
 
+import itertools
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,12 +172,18 @@ def _finding(number: int, depth: int, group: Sequence[dict[str, Any]]) -> list[s
 
 def _remedies(remedies: Sequence[dict[str, Any]], body: str) -> list[str]:
     lines = [f"{body}cure{'s' if len(remedies) > 1 else ''}:"] if remedies else []
-    for letter, remedy in zip("abcdefgh", remedies, strict=False):
+    for letter, remedy in zip(_letters(), remedies, strict=False):  # there is no end of letters
         risk = f" (risk: {clean(remedy['risk'])})" if remedy["risk"] else ""
         lines += wrap(f"{letter}) {clean(remedy['summary'])}{risk}", body + "  ", body + "     ")
         # A command is copied as one piece, so it is never broken over lines.
         lines += [f"{body}     # {_command(command)}" for command in remedy["commands"]]
     return lines
+
+
+def _letters() -> Iterator[str]:
+    """Yield a to z, then aa, ab and so on."""
+    for length in itertools.count(1):
+        yield from map("".join, itertools.product(string.ascii_lowercase, repeat=length))
 
 
 def _command(text: str) -> str:

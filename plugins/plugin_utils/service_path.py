@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, target_verdict
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, target_doubts, target_verdict
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodSeen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import UNSEEN, Verdict
@@ -138,40 +138,39 @@ class ServicePaths:
         if is_pod(target):
             pod = self._context.pod(target["namespace"], target["name"], target["uid"])
             seen = self._context.pods.find(target["uid"], target["namespace"], target["name"])
-        verdict = self._verdict(endpoint, address, number, protocol, seen)
+        verdict = self._verdict(endpoint, (protocol, address, number), pod, seen)
         return Target(endpoint, family, address, number, pod, seen, verdict)
 
-    def _verdict(self, endpoint: Object, address: str, number: int, protocol: str, seen: PodSeen | None) -> Verdict:
+    def _verdict(
+        self, endpoint: Object, place: tuple[str, str, int], pod: Object | None, seen: PodSeen | None
+    ) -> Verdict:
+        """Whether one endpoint answers; ``place`` is its protocol, address and port."""
         if not is_pod(endpoint["target"]):
             return Verdict(UNSEEN, (), NO_POD)
         if seen is None:
             return self._absent(endpoint["node_name"])
-        place = f"pod {endpoint['target']['namespace']}/{endpoint['target']['name']}"
-        if seen.listeners is None:
-            return Verdict(UNSEEN, (), seen.why or "its sockets were not seen", place)
-        if protocol not in _PROTOCOLS:
-            return Verdict(UNSEEN, (), f"sockets of {protocol} are not collected", place)
+        protocol, address, number = place
+        name = f"pod {endpoint['target']['namespace']}/{endpoint['target']['name']}"
+        why = _hidden(seen, protocol, address)
+        if why:
+            return Verdict(UNSEEN, (), why, name)
         wanted = (protocol.lower(), address, number)
-        verdict = target_verdict.judge(seen.listeners, *wanted)
+        verdict = target_verdict.judge(seen.listeners or (), *wanted)
         if verdict.kind == target_verdict.LISTENS:
             return verdict
-        why = verdict.why or self._doubt(seen, wanted)
-        return Verdict(UNSEEN, verdict.instead, why, place) if why else verdict
+        why = verdict.why or self._doubt(endpoint, wanted, pod, seen)
+        return Verdict(UNSEEN, verdict.instead, why, name) if why else verdict
 
-    def _doubt(self, seen: PodSeen, wanted: tuple[str, str, int]) -> str:
+    def _doubt(self, endpoint: Object, wanted: tuple[str, str, int], pod: Object | None, seen: PodSeen) -> str:
         """Why a pod that was not seen to listen may answer all the same; empty when nothing speaks for that."""
         young = self._context.settings.threshold("service_target_start_seconds")
-        if seen.redirects:
-            return "packets are redirected inside the pod's network (a nat table is there), as a mesh does"
-        if seen.redirects is None and not seen.host_network:
-            return "whether packets are redirected inside the pod's network was not seen: run with become (-b)"
-        if seen.unlisted:
-            return "the pod has more listeners than are told"
-        if target_verdict.judge(self._context.pods.beside(seen), *wanted).kind in (target_verdict.LISTENS, UNSEEN):
+        why = target_doubts.of_pod(seen, endpoint, pod, young)
+        beside = () if why else self._context.pods.beside(seen)
+        if beside is None:
+            return "the pod is in its host's network, and what else listens there was not seen"
+        if target_verdict.judge(beside, *wanted).kind in (target_verdict.LISTENS, UNSEEN):
             return "the pod is in its host's network, and a process listens there that was not seen to be its own"
-        if any(one.age_seconds is not None and one.age_seconds < young for one in seen.containers):
-            return f"a container of the pod runs for less than {young:g} s and may not listen yet"
-        return ""
+        return why
 
     def _absent(self, node: str | None) -> Verdict:
         """Why a pod was not seen."""
@@ -184,6 +183,15 @@ class ServicePaths:
         return Verdict(
             UNSEEN, (), why or "its node shows no process of the pod, which may have ended or moved meanwhile", node
         )
+
+
+def _hidden(seen: PodSeen, protocol: str, address: str) -> str:
+    """Why the sockets that matter were not seen at all; empty when they were."""
+    if seen.listeners is None:
+        return seen.why or "its sockets were not seen"
+    if protocol not in _PROTOCOLS:
+        return f"sockets of {protocol} are not collected"
+    return target_doubts.elsewhere(seen, address)
 
 
 def is_pod(target: Object | None) -> bool:

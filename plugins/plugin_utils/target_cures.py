@@ -15,6 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     target_verdict,
     target_words,
 )
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import DeafPod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import Target
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault, FaultyPort
@@ -73,9 +74,11 @@ class Cures:
         )
 
     def roll_back(self) -> Remedy | None:
-        """Go back to the pod template before; None where nothing can be rolled back, or it is known that there is none."""
+        """Go back to the pod template before; None where nothing can be rolled back, or pods of the newest template do answer."""
         workload = self.workload
         if workload is None or not workload.is_rolled_out or not self._workloads.is_latest(workload):
+            return None
+        if self._newest_answers():
             return None
         earlier = self._workloads.earlier(workload)
         if earlier is None:
@@ -92,27 +95,67 @@ class Cures:
         if other is None:
             return None
         images = ", ".join(sorted(set(other["images"].values())))
+        there = self._workloads.endpoints_of(other)
+        doubt = (
+            "not all of its pods were seen to listen"
+            if there
+            else "whether it listened was not seen: its pods are gone"
+        )
         return Remedy(
-            f"roll {workload.words} back to revision {other['revision']}, the last one with another image ({images}); whether "
-            "it listened was not seen: its pods are gone",
+            f"roll {workload.words} back to revision {other['revision']}, the last one with another image ({images}); {doubt}",
             _undo(workload, other["revision"]),
             _ROLLOUT_RISK,
         )
 
     def _roll_back_to(self, workload: Workload, replica_set: Object, witness: Target) -> Remedy:
-        """Back to a revision of which a pod was seen to listen in this very audit: safe enough to be done automatically."""
-        targets = _fix_targets(workload, replica_set)
+        """Back to a revision of which a pod was seen to listen in this very audit.
+
+        That is safe enough to be done automatically where all endpoints of the newest revision were seen, and none of them answers.
+        """
+        doubt, deaf = self._newest_doubt(workload), self._newest_endpoints(workload)
+        targets = () if doubt else _fix_targets(workload, replica_set, deaf)
         return Remedy(
-            f"roll {workload.words} back to revision {replica_set['revision']}: its {witness.name} listens on {witness.port}",
+            f"roll {workload.words} back to revision {replica_set['revision']}: its {witness.name} listens on {witness.port}{doubt}",
             _undo(workload, replica_set["revision"]),
             _ROLLOUT_RISK,
             image_rollback.FIX if targets else "",
             targets,
         )
 
+    def _newest_endpoints(self, workload: Workload) -> list[tuple[str, Target]]:
+        """The endpoints in use that are pods of the revision at fault, of whatever Service, with their protocols."""
+        return self._workloads.endpoints_of(workload.replica_set) if workload.replica_set else []
+
+    def _newest_answers(self) -> bool:
+        """Whether a pod of the very revision at fault answers on one of the ports in question: then another image is no cure."""
+        own = {target.name for _protocol, target in self._newest_endpoints(self.workload)} if self.workload else set()
+        return any(target.name in own for port in self.fault.ports for target in port.answering)
+
+    def _newest_doubt(self, workload: Workload) -> str:
+        """Why nobody but a person can say that the newest revision is the wrong one; empty when it is sure."""
+        endpoints = [target for _protocol, target in self._newest_endpoints(workload)]
+        answering = next((one for one in endpoints if one.verdict.kind == target_verdict.LISTENS), None)
+        if answering is not None:
+            return f"; but {answering.name}, of the newest revision, listens on {answering.port}, which a Service wants too"
+        unseen = sum(one.verdict.kind not in target_verdict.DEAF for one in endpoints)
+        count = (
+            "1 endpoint of the newest revision answers"
+            if unseen == 1
+            else f"{unseen} endpoints of the newest revision answer"
+        )
+        return f"; whether {count} was not seen" if unseen else ""
+
     def _proven(self, earlier: list[Object]) -> tuple[Object, Target] | None:
-        """The latest earlier ReplicaSet with a pod that answers on every port that is refused, and that pod."""
+        """The latest earlier ReplicaSet with a pod that answers on every port that is refused, and that pod.
+
+        None where pods of the newest one answer there too, and never one of which a pod is refused as well.
+        """
+        if self._newest_answers():
+            return None
+        faulty = {target.name for target in self.fault.targets}
         for replica_set in earlier:
+            if any(target.name in faulty for _protocol, target in self._workloads.endpoints_of(replica_set)):
+                continue
             witnesses = [self._witness(port, replica_set) for port in self.fault.ports]
             first = witnesses[0]
             if first is not None and None not in witnesses:
@@ -249,17 +292,24 @@ def _single_change(workload: Workload, replica_set: Object) -> tuple[str, str] |
     return changed[0], then[changed[0]]
 
 
-def _fix_targets(workload: Workload, replica_set: Object) -> tuple[str, ...]:
+def _fix_targets(workload: Workload, replica_set: Object, deaf: list[tuple[str, Target]]) -> tuple[str, ...]:
     """What the automatic fix is to act on; nothing where it would refuse that."""
     change = _single_change(workload, replica_set)
     if change is None or workload.deployment is None:
         return ()
-    targets = (image_rollback.target_text(workload.deployment, *change),)
+    pods = [_deaf_pod(*one) for one in deaf]
+    targets = (image_rollback.target_text(workload.deployment, *change, pods),)
     try:
         image_rollback.read_targets(targets)
     except image_rollback.TargetError:
         return ()
     return targets
+
+
+def _deaf_pod(protocol: str, target: Target) -> DeafPod:
+    pod = target.endpoint["target"]
+    host = target.seen.host if target.seen else ""
+    return DeafPod(host, pod["namespace"], pod["name"], pod["uid"], protocol.lower(), target.address, target.port)
 
 
 def _undo(workload: Workload, revision: int) -> tuple[str, ...]:

@@ -54,8 +54,18 @@ class Fault(NamedTuple):
 
     @property
     def severity(self) -> str:
-        """Critical where nobody who was seen answers on one of the ports, else a warning: a part of the connections works."""
-        return "warning" if all(port.answering for port in self.ports) else "critical"
+        """Critical where nobody who was seen answers on any port of the Service, else a warning: a part of the connections works."""
+        return "warning" if any(entry.by_kind(target_verdict.LISTENS) for entry in self.entries) else "critical"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one of the ports has no endpoint that was seen to answer."""
+        return not all(port.answering for port in self.ports)
+
+    @property
+    def in_hosts_network(self) -> bool:
+        """Whether one of these pods shares the network of its host."""
+        return any(target.seen is not None and bool(target.seen.host_network) for target in self.targets)
 
     @property
     def targets(self) -> list[Target]:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, target_verdict, tcp_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
@@ -39,8 +39,9 @@ def fronts(entries: Iterable[ServicePort]) -> str:
 
 def _fails(fault: Fault) -> str:
     """What a client sees. A TCP port without listener refuses; from UDP there is just no answer."""
-    if fault.severity == "critical":
-        return "refuses connections" if is_tcp(fault) else "gives no answer"
+    if fault.is_whole:
+        mixed = len({port.entry.port["protocol"] for port in fault.ports}) > 1
+        return "reaches nobody" if mixed else "refuses connections" if is_tcp(fault) else "gives no answer"
     return "refuses a part of its connections" if is_tcp(fault) else "leaves a part of its packets without an answer"
 
 
@@ -101,6 +102,7 @@ def evidence(fault: Fault, context: Context) -> Iterator[str]:
     """The way of a packet, what each pod showed, and why the API is content all the same."""
     for port in fault.ports:
         yield _way(port)
+        yield from _on_nodes(port)
     for target in fault.targets[:MOST_PODS]:
         yield pod_line(target)
     if len(fault.targets) > MOST_PODS:
@@ -128,13 +130,45 @@ def _share(port: FaultyPort) -> str:
     """What part of the connections fails when each endpoint gets as many as the next, which is how kube-proxy draws them."""
     if not port.answering:
         return "none of them answers"
-    dead = {target.family for target in port.targets} - {target.family for target in port.answering}
     answer = f"{len(port.answering)} of them answer"
+    dead = _without_answer(port, lambda target: target.family)
     if dead:
-        return f"{answer}, and over {joined(sorted(dead))} every connection fails"
+        return f"{answer}, and over {joined(dead)} every connection fails"
+    if _local_policies(port.entry.service):
+        return f"{answer}: how many connections fail depends on the node"
     least = "at least " if port.seen < len(port.entry.targets) else ""
     share = tcp_words.share(len(port.targets) / len(port.entry.targets))
-    return f"{answer}: {least}{share} of new connections fail, since every endpoint gets as many as the next"
+    return f"{answer}: where each endpoint gets as many as the next (no session affinity, no topology hints), {least}{share} of new connections fail"
+
+
+def _without_answer(port: FaultyPort, place_of: Callable[[Target], str | None]) -> list[str]:
+    """The places (families, nodes) that endpoints in use have of which all were seen, and none answers."""
+    deaf = {place_of(target) for target in port.entry.by_kind(*target_verdict.DEAF)}
+    others = {place_of(target) for target in port.entry.by_kind(target_verdict.LISTENS, target_verdict.UNSEEN)}
+    return sorted(place for place in deaf - others if place)
+
+
+def _local_policies(service: dict[str, Any]) -> list[str]:
+    """The policies by which a node sends packets to its own endpoints only; the external one has nothing to do without clients from outside."""
+    outside = service["external_traffic_policy"] if service["type"] in ("NodePort", "LoadBalancer") else None
+    named = (("externalTrafficPolicy", outside), ("internalTrafficPolicy", service["internal_traffic_policy"]))
+    return [name for name, policy in named if policy == "Local"]
+
+
+def _on_nodes(port: FaultyPort) -> Iterator[str]:
+    """Under a policy Local, the nodes on which nobody answers: there all connections fail, whatever other nodes have."""
+    policies, nodes = _local_policies(port.entry.service), _without_answer(port, lambda one: one.endpoint["node_name"])
+    if not policies or not nodes or not port.answering:
+        return
+    whose = {
+        "externalTrafficPolicy": "what comes to it from outside",
+        "internalTrafficPolicy": "what its own pods send",
+    }
+    what = " and ".join(whose[policy] for policy in policies)
+    yield (
+        f"{' and '.join(policies)} Local: a node gives {what} to endpoints of its own only, and no endpoint on "
+        f"{describe.listed(nodes, MOST_PODS)} answers: there all of these connections fail"
+    )
 
 
 def pod_line(target: Target) -> str:
@@ -164,19 +198,16 @@ def socket_words(one: Listening) -> str:
 def _programmed(fault: Fault, context: Context) -> Iterator[str]:
     for port in fault.ports:
         own = port.entry.port
-        line = context.proxies.line(own["protocol"], own["node_port"]) if own["node_port"] else None
-        if line:
-            yield line
+        if own["node_port"]:
+            places = [one.places for one in context.node_port_paths if one.path is port.entry]
+            yield from context.proxies.lines(own["protocol"], own["node_port"], frozenset().union(*places))
 
 
 def _endpoints(fault: Fault) -> Iterator[str]:
-    ready = [target.endpoint["ready"] is not False for target in fault.targets]
-    if not all(ready):
-        yield "some of these pods are going away, and are in use because no pod is ready"
-    elif fault.service["publish_not_ready_addresses"]:
+    if fault.service["publish_not_ready_addresses"]:
         yield "publishNotReadyAddresses is set: the API calls every pod of this Service ready, whatever its probes say"
     else:
-        yield f"endpoints are complete: the API calls {'this pod' if len(ready) == 1 else 'all these pods'} ready"
+        yield f"endpoints are complete: the API calls {'this pod' if len(fault.targets) == 1 else 'all these pods'} ready"
 
 
 def _readiness(fault: Fault, context: Context) -> Iterator[str]:
@@ -192,6 +223,9 @@ def _readiness(fault: Fault, context: Context) -> Iterator[str]:
         yield (
             f"no container of {those} a readiness probe: kubelet calls them ready as soon as they run, so endpoints prove nothing"
         )
-    elif len(pods) == len(fault.targets):
+    elif len(pods) == len(fault.targets) and all(pod["ready"] == "True" for pod in pods):
         names = describe.listed(sorted(probed), _MOST_PORTS)
-        yield f"the readiness probe of container {names} succeeds all the same: it asks something else than this port from outside"
+        yield (
+            f"container {names} has a readiness probe, and the pods are ready all the same: what it asks was not read; it may ask something else "
+            "than this port from outside, or not have failed as often yet as its failureThreshold wants"
+        )

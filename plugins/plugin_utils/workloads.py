@@ -12,6 +12,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import kubectl
 
 if TYPE_CHECKING:
     from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+    from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import Target
+
+    Endpoint = tuple[str, Target]  # with the protocol of the Service's port: TCP, UDP or SCTP
 
 Object = dict[str, Any]
 
@@ -20,6 +23,9 @@ _ROLLED_OUT = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 # The Deployment controller names a ReplicaSet after the Deployment and this label (kubernetes/kubernetes
 # pkg/controller/deployment/sync.go, getNewReplicaSet).
 _HASH_LABEL = "pod-template-hash"
+# A pod has its ReplicaSet's name, cut to so many letters, before its own five (apiserver pkg/storage/names/generate.go,
+# maxGeneratedNameLength).
+_MOST_GENERATED = 58
 
 
 class Workload(NamedTuple):
@@ -56,6 +62,7 @@ class Workloads:
     """Finds the workloads of pods. What cannot be looked up is told by names, as far as these tell."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._cluster = context.cluster
         self._found: dict[tuple[str, str], Workload] = {}
 
@@ -83,6 +90,36 @@ class Workloads:
             return True
         own = self._by_deployment.get(workload.deployment["uid"], [])
         return all((one["revision"] or 0) <= workload.revision for one in own)
+
+    def endpoints_of(self, replica_set: Object) -> list[Endpoint]:
+        """All endpoints in use, of whatever Service, that are pods of a ReplicaSet; a pod that was not read is one of it by its name."""
+        begins = f"{replica_set['name']}-"[:_MOST_GENERATED]
+        unread = self._unread_endpoints.get(replica_set["namespace"], ())
+        return [
+            *self._endpoints.get(replica_set["uid"], ()),
+            *(one for one in unread if str(one[1].endpoint["target"]["name"]).startswith(begins)),
+        ]
+
+    @cached_property
+    def _endpoints(self) -> dict[str, list[Endpoint]]:
+        """Endpoints in use by the uid of their pod's controller."""
+        found: dict[str, list[Endpoint]] = {}
+        for entry in self._context.paths.ports:
+            for target in entry.targets:
+                if target.pod and target.pod["owner"]:
+                    found.setdefault(target.pod["owner"]["uid"], []).append((entry.port["protocol"], target))
+        return found
+
+    @cached_property
+    def _unread_endpoints(self) -> dict[str, list[Endpoint]]:
+        """Endpoints in use that are pods which the API did not show, by namespace."""
+        found: dict[str, list[Endpoint]] = {}
+        for entry in self._context.paths.ports:
+            for target in entry.targets:
+                told = target.endpoint["target"]
+                if target.pod is None and told and told["kind"] == "Pod":
+                    found.setdefault(told["namespace"], []).append((entry.port["protocol"], target))
+        return found
 
     def _find(self, pod: Object, owner: Object) -> Workload:
         namespace = pod["namespace"]

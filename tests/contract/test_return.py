@@ -68,6 +68,10 @@ def _pod_listeners(scene: Scene) -> list[Arguments]:
 
 
 def _rollback_plan(_scene: Scene) -> list[Arguments]:
+    pod = {"namespace": "shop", "name": "front-2", "uid": "2-1"}
+    deaf = {"host": "node-a", **pod, "protocol": "tcp", "address": "192.0.2.9", "port": 80}
+    now = {"uid": "2-1", "listeners": [], "unlisted": 0, "redirects": False, "why": None}
+    looked = [{"item": {"host": "node-a", "uids": ["2-1"]}, "pods": [now]}]
     names = {
         "namespace": "shop",
         "name": "front",
@@ -75,16 +79,18 @@ def _rollback_plan(_scene: Scene) -> list[Arguments]:
         "container": "app",
         "from": "front:v2",
         "to": "front:v1",
+        "generation": 3,
+        "deaf": [deaf],
     }
     containers = [{"name": "app", "image": "front:v2"}]
     deployment = {
-        "metadata": {"namespace": "shop", "name": "front", "uid": "1-2", "resourceVersion": "7"},
+        "metadata": {"namespace": "shop", "name": "front", "uid": "1-2", "resourceVersion": "7", "generation": 3},
         "spec": {"template": {"spec": {"containers": containers}}},
     }
     targets = [json.dumps(names)]
     return [
-        {"targets": targets},
-        {"targets": targets, "deployments": [deployment]},
+        {"targets": [*targets, json.dumps({**names, "uid": "x"}), json.dumps({**names, "uid": "x", "to": "front:v0"})]},
+        {"targets": targets, "deployments": [deployment], "looked": looked},
         {"targets": targets, "deployments": []},
     ]
 

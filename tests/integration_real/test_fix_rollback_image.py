@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import DeafPod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_rollback import target_text
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, read, variable
 from ansible_collections.kubenode.doctor.tests.support import fake_rollout, kube_objects
@@ -30,6 +31,7 @@ from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
 ROLE = "kubenode.doctor.services"
 OLD, NEW = "shop/front:v1", "shop/front:v2"
+POD = "909a2aa1-bf6a-4a8c-a274-3180ea640fb1"
 HELD = "hunter2"
 PATHS = "/apis/apps/v1/namespaces/shop/deployments"
 
@@ -53,14 +55,38 @@ def deployment(name: str, image: str = NEW) -> dict[str, Any]:
     }
 
 
+def edited() -> dict[str, Any]:
+    """A Deployment with the image that was diagnosed, and other arguments since."""
+    made = deployment("edited")
+    made["metadata"]["generation"] = 57
+    made["spec"]["template"]["spec"]["containers"][1]["args"] = ["--port", "9292"]
+    return made
+
+
 def uid(name: str) -> str:
     return f"6c7b6a1e-5b1e-4d2a-9a53-{name}"
 
 
-def target(name: str) -> str:
-    """What a rule has named in the matter of a Deployment."""
-    known = {"namespace": "shop", "name": name, "uid": uid(name), "resource_version": "899", "images": {"app": NEW}}
-    return target_text(known, "app", OLD)
+def target(name: str, to: str = OLD) -> str:
+    """What a rule has named in the matter of a Deployment, of which one pod was seen not to listen."""
+    known = {"namespace": "shop", "name": name, "uid": uid(name), "generation": 2, "images": {"app": NEW}}
+    host = {"recovered": "works", "silent": "broken", "moved": "nowhere"}.get(name, "deaf")
+    return target_text(known, "app", to, [DeafPod(host, "shop", "front-2", POD, "tcp", "10.244.0.19", 9292)])
+
+
+def seen(*ports: int) -> str:
+    """What pod_listeners says of the pod by now."""
+    told = [{"protocol": "tcp", "family": "ipv4", "address": "0.0.0.0", "port": port, "v6only": None} for port in ports]
+    pod = {"uid": POD, "listeners": told, "unlisted": 0, "redirects": False, "why": None}
+    return json.dumps({"changed": False, "pods": [pod]})
+
+
+def node(folder: Path, answer: str) -> dict[str, str]:
+    """A host of the inventory whose Python says this, whatever it is asked."""
+    interpreter = folder / f"python-{len(list(folder.iterdir()))}"
+    interpreter.write_text(f"#!/bin/sh\nprintf '%s\\n' '{answer}'\n")
+    interpreter.chmod(0o755)
+    return {"ansible_connection": "local", "ansible_python_interpreter": str(interpreter)}
 
 
 def roll_out(api: FakeApi, plural: str, item: dict[str, Any]) -> None:
@@ -89,7 +115,19 @@ STOPPED = {
         "Undo it with: kubectl -n shop set image deployment/stuck app=shop/front:v2"
     ),
     "reverted": "Deployment shop/reverted has another image again: who installed it has to change it at its source",
-    "changed": "Left alone: Deployment shop/changed: its container app has another image by now: shop/front:v3",
+    "changed": (
+        "Left alone: Deployment shop/changed: changed since it was diagnosed: its container app has another image by now, "
+        "shop/front:v3. Diagnose again"
+    ),
+    "edited": "Left alone: Deployment shop/edited: changed since it was diagnosed: it is at generation 57 and was at 2. Diagnose again",
+    "recovered": (
+        "Left alone: Deployment shop/recovered: changed since it was diagnosed: pod shop/front-2 on works listens on 9292/TCP by now. "
+        "Diagnose again"
+    ),
+    "silent": (
+        "Left alone: Deployment shop/silent: changed since it was diagnosed: pod shop/front-2 on broken could not be looked at once more"
+    ),
+    "moved": "Nothing was changed: the inventory lacks hosts on which the pods were seen",
     "hostile": "what is to be rolled back has no usable 'name'",
     "unnamed": "no kubeconfig given: pass the one with which the cluster was asked",
 }
@@ -99,7 +137,8 @@ BYSTANDER = "bystander"  # offers a fix, and another host carries it out
 @pytest.fixture(scope="module")
 def api() -> Iterator[FakeApi]:
     held = [
-        *map(deployment, ("raced", "stuck", "reverted", "unnamed", BYSTANDER)),
+        *map(deployment, ("raced", "stuck", "reverted", "unnamed", "recovered", "silent", "moved", BYSTANDER)),
+        edited(),
         deployment("changed", "shop/front:v3"),
     ]
     with FakeApi(holding={"deployments": held}) as api:
@@ -111,9 +150,11 @@ def api() -> Iterator[FakeApi]:
 def variables(name: str, folder: Path, kubeconfig: Path) -> dict[str, object]:
     """What a host of the inventory has: a judgement that offers to roll back the Deployment of its name."""
     text = target("{{ 7 * 7 }}" if name == "hostile" else name)
+    # Of two images for one Deployment nobody knows the right one; that is no reason to leave the other Deployments alone.
+    doubtful = [target("doubtful", image) for image in (OLD, "shop/front:v0")] if name == "stuck" else []
     cluster = {
         "carrier": "raced" if name == BYSTANDER else name,
-        "cures": {"rollback-image": [{"__ansible_unsafe": text}]},
+        "cures": {"rollback-image": [{"__ansible_unsafe": one} for one in (*doubtful, text)]},
     }
     return {
         "ansible_connection": "local",
@@ -135,10 +176,11 @@ def printed(api: FakeApi, folder: Path) -> str:
     """What the role's fix prints of all these hosts, folded lines unfolded."""
     kubeconfig = api.kubeconfig(folder / "kubeconfig")
     hosts = {name: variables(name, folder, kubeconfig) for name in (*STOPPED, BYSTANDER)}
+    hosts |= {"deaf": node(folder, seen(5000)), "works": node(folder, seen(5000, 9292)), "broken": node(folder, "junk")}
     (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     task = {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "fix"}}
     (folder / "play.json").write_text(
-        json.dumps([{"hosts": "all", "gather_facts": False, "strategy": "free", "tasks": [task]}])
+        json.dumps([{"hosts": "all:!deaf:!works:!broken", "gather_facts": False, "strategy": "free", "tasks": [task]}])
     )
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "play.json", "-i", "inventory.json"]
     settings = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
@@ -157,13 +199,29 @@ def test_it_stops_and_says_why(printed: str, host: str):
     assert STOPPED[host] in said.partition("fatal: [")[0].partition("PLAY RECAP")[0], printed
 
 
+def test_what_is_doubtful_is_told_and_does_not_stop_the_others(printed: str, api: FakeApi):
+    assert "container app of Deployment shop/doubtful is to have several images at once: choose by hand" in printed
+    assert not [request for request in api.requests if "doubtful" in request.path]
+
+
 def test_only_one_host_does_what_is_done_once(printed: str, api: FakeApi):
     assert f"fatal: [{BYSTANDER}" not in printed
     assert not [request for request in api.requests if BYSTANDER in request.path]
 
 
 @pytest.mark.usefixtures("printed")
-@pytest.mark.parametrize(("host", "requests"), [("raced", ["GET", "PATCH"]), ("changed", ["GET"]), ("unnamed", [])])
+@pytest.mark.parametrize(
+    ("host", "requests"),
+    [
+        ("raced", ["GET", "PATCH"]),
+        ("changed", ["GET"]),
+        ("edited", ["GET"]),
+        ("recovered", ["GET"]),
+        ("silent", ["GET"]),
+        ("moved", []),
+        ("unnamed", []),
+    ],
+)
 def test_what_is_stopped_is_left_as_it_is(api: FakeApi, folder: Path, host: str, requests: list[str]):
     methods = [request.method for request in api.requests if request.path == f"{PATHS}/{host}"]
     assert list(dict.fromkeys(methods)) == requests

@@ -18,6 +18,13 @@ from ansible_collections.kubenode.doctor.tests.integration_real.fresh_netns impo
 pytestmark = needs_root
 
 MESH = ("-A", "PREROUTING", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "15006")
+TPROXY = ("-A", "PREROUTING", "-p", "tcp", "-j", "TPROXY", "--on-port", "15006")
+NFT_TPROXY = """
+table inet mesh {
+  chain to_envoy { meta l4proto tcp tproxy to :15006 accept; }
+  chain in { type filter hook prerouting priority mangle; tcp dport 1-65535 jump to_envoy; }
+}
+"""
 NFT = """
 table inet mesh {
   chain in { type nat hook prerouting priority -100; tcp dport 1-65535 redirect to :15006; }
@@ -31,6 +38,7 @@ table ip nat {
 }
 table inet filter {
   chain input { type filter hook input priority 0; tcp dport 80 accept; }
+  chain prerouting { type filter hook prerouting priority raw; tcp dport 80 counter; }
 }
 """
 
@@ -54,6 +62,13 @@ def seen(*commands):
         ("iptables-nft", ("-t", "nat", *MESH), None, True),
         ("ip6tables-nft", ("-t", "nat", *MESH), None, True),
         ("nft", ("-f", "-"), NFT, True),
+        ("iptables-legacy", ("-t", "mangle", *TPROXY), None, True),
+        ("ip6tables-legacy", ("-t", "mangle", *TPROXY), None, True),
+        ("iptables-nft", ("-t", "mangle", *TPROXY), None, True),
+        ("nft", ("-f", "-"), NFT_TPROXY, True),
+        ("iptables-legacy", ("-t", "mangle", "-L"), None, False),
+        ("iptables-legacy", ("-t", "mangle", "-A", "POSTROUTING", "-j", "ACCEPT"), None, False),
+        ("iptables-nft", ("-t", "mangle", "-A", "PREROUTING", "-j", "ACCEPT"), None, False),
         # Whoever looks at iptables' table makes it: with no rules in it.
         ("iptables-legacy", ("-t", "nat", "-L"), None, False),
         ("iptables-legacy", ("-t", "nat", "-N", "OWN_CHAIN"), None, True),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,8 @@ def _unsafe(value: object) -> object:
 
 def said(printed: str, host: str) -> str:
     _before, fatal, message = printed.partition(f"fatal: [{host}]: FAILED! => ")
-    return message.partition("fatal: [")[0].partition("TASK [")[0].partition("PLAY")[0] if fatal else ""
+    # What follows is another host's, or Ansible's own word on the next one, which comes before that one's.
+    return re.split(r"fatal: \[|\[ERROR\]|TASK \[|PLAY", message)[0] if fatal else ""
 
 
 def test_what_is_wrong_in_the_cluster_is_told_once(printed: str):

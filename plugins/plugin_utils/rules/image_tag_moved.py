@@ -8,8 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, image_tags, kubectl
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    cluster_gaps,
+    describe,
+    image_tags,
+    kubectl,
+    target_faults,
+    target_verdict,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_clues import ImageClues
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_tags import Running
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
@@ -19,7 +27,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Rule,
     Unknown,
 )
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import is_pod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workload, Workloads
 
 Object = dict[str, Any]
@@ -37,7 +44,7 @@ def _judge(context: Context) -> Iterator[Answer]:
         return
     found = list(image_tags.running(cluster["pods"]))
     nodes, workloads = {node["name"]: node for node in cluster["nodes"] or ()}, Workloads(context)
-    told = _told_elsewhere(context, found)
+    told = _told_elsewhere(context, workloads)
     failed: set[str] = set()
     for group in image_tags.moved(found, nodes):
         if group[0].image not in told | failed:
@@ -46,16 +53,17 @@ def _judge(context: Context) -> Iterator[Answer]:
     yield from _unknown(context, found)
 
 
-def _told_elsewhere(context: Context, found: Sequence[Running]) -> set[str]:
-    """The images of pods behind a Service that does not answer: there, a moved tag is evidence of the finding on the Service."""
-    pods = {
-        (target.endpoint["target"]["namespace"], target.endpoint["target"]["name"])
-        for port in context.paths.ports
-        if port.subject in context.paths.deaf
-        for target in port.targets
-        if is_pod(target.endpoint["target"])
+def _told_elsewhere(context: Context, workloads: Workloads) -> set[str]:
+    """The images of which service-target-not-listening tells that they are not one: of the pods that do not listen, as image_clues has it."""
+    clues = ImageClues(context, workloads)
+    return {
+        image
+        for fault in target_faults.faults(context, target_verdict.NOBODY)
+        if not clues.serve_others(fault)
+        for target in fault.targets
+        for one in (target.pod or {"containers": ()})["containers"]
+        if one["kind"] != "init" and (image := image_tags.tagged(one["image"] or ""))
     }
-    return {one.image for one in found if (one.pod["namespace"], one.pod["name"]) in pods}
 
 
 def _unknown(context: Context, found: Sequence[Running]) -> Iterator[Answer]:

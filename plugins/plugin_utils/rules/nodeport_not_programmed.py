@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import proxy_entry
+from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_capture, proxy_entry
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters, proxy_cures, proxy_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_port_paths import NodePortPath
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, NotApplicable, Rule, Unknown
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort, Target
@@ -25,8 +26,8 @@ _JUST_CREATED = 60.0  # seconds: the cluster is read before the nodes, and clock
 _MANY = 5  # Services: from then on it is kube-proxy that is at fault, not their rules
 _SHOWN = 10  # NodePorts of one finding, in its evidence
 MISSING, UNREACHED, NOWHERE, REFUSED, DROPPED, STALE = "missing", "unreached", "nowhere", "refused", "dropped", "stale"
-# Of these, it may be that the endpoints have changed since the cluster was read.
-_MAY_BE_NEWER = frozenset({REFUSED, DROPPED, STALE})
+# Of these, it may be that the Service is gone, or its endpoints have changed, since the cluster was read.
+_MAY_BE_NEWER = frozenset({MISSING, REFUSED, DROPPED, STALE})
 _REFUSALS = frozenset({"reject", "drop"})
 _TITLES = {
     MISSING: "kube-proxy has not programmed {port} on this node",
@@ -51,12 +52,20 @@ _NO_RESYNC = (
 
 
 class _Judged(NamedTuple):
-    """One NodePort in one family: what is wrong with it, "" for nothing, and why that is not certain, "" where it is."""
+    """One NodePort in one family and its entries: what is wrong with it, "" for nothing, and why that is not certain, "" where it is."""
 
-    path: ServicePort
-    family: str
+    wanted: NodePortPath
+    entries: Sequence[dict[str, Any]]
     fault: str = ""
     doubt: str = ""
+
+    @property
+    def path(self) -> ServicePort:
+        return self.wanted.path
+
+    @property
+    def family(self) -> str:
+        return self.wanted.family
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -64,14 +73,21 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if refusal:
         yield refusal
         return
-    wanted = list(_wanted(node, context))
+    wanted = _wanted(node, context)
     if not wanted:
         yield NotApplicable("no Service with a NodePort has endpoints")
+        return
+    excluded = {family for family in ("ipv4", "ipv6") if _is_excluded(family, node, context)}
+    wanted = [one for one in wanted if one.family not in excluded]
+    if not wanted:
+        listed = describe.listed(node["nodeport_conflict"]["proxy"]["nodeport_addresses"], 5)
+        yield NotApplicable(f"kube-proxy's nodePortAddresses ({listed}) have none of this node's addresses")
         return
     if not _runs(node) and not _has_rules(node):
         yield from _without_proxy(node, context, wanted)
         return
-    judged = [_judged(path, family, node, context) for path, family in wanted]
+    found = proxy_words.by_port(node[proxy_words.SECTION])
+    judged = [_judged(one, found.get(one.key, ()), node, context) for one in wanted]
     yield from _findings([one for one in judged if one.fault and not one.doubt], judged, node, context)
     yield from _unknowns(judged)
 
@@ -86,13 +102,14 @@ def _not_ours(node: NodeView, context: Context) -> NotApplicable | None:
     return NotApplicable(f"{mode} serves the NodePorts here, not kube-proxy")
 
 
-def _wanted(node: NodeView, context: Context) -> Iterator[tuple[ServicePort, str]]:
+def _wanted(node: NodeView, context: Context) -> list[NodePortPath]:
     """The NodePorts, by family, that lead to endpoints by what the cluster says."""
     families, now = _families(node, context), node[proxy_words.SECTION].get("now")
-    for path in context.paths.ports:
-        if path.port["node_port"] and not _is_new(path.service.get("created"), now):
-            for family in sorted({target.family for target in path.targets} & families):
-                yield path, family.lower()
+    return [
+        one
+        for one in context.node_port_paths
+        if one.family in families and not _is_new(one.path.service.get("created"), now)
+    ]
 
 
 def _families(node: NodeView, context: Context) -> set[str]:
@@ -101,7 +118,20 @@ def _families(node: NodeView, context: Context) -> set[str]:
     addresses = found["internal_ips"] if found else []
     addresses = addresses or [entry["address"] for entry in node["host"]["addresses"] or ()]
     known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
-    return {f"IPv{address.version}" for address in known if not (address.is_loopback or address.is_link_local)}
+    return {f"ipv{address.version}" for address in known if not (address.is_loopback or address.is_link_local)}
+
+
+def _is_excluded(family: str, node: NodeView, context: Context) -> bool:
+    """Whether kube-proxy was told to take NodePorts on none of the node's addresses of a family, but loopback perhaps."""
+    facts = node["nodeport_conflict"]["proxy"]
+    if not facts["nodeport_addresses"] or node["host"]["addresses"] is None:
+        return False
+    found = context.node_object(node.host)
+    mode = encounters.proxy_mode(node, context)
+    proxy = nodeport_capture.proxy_from({**facts, "mode": mode}, found["internal_ips"] if found else ())
+    local = nodeport_capture.locals_of(node["host"]["addresses"], proxy.mode)
+    others = [one for one in local if f"ipv{one.version}" == family and not one.is_loopback]
+    return all(nodeport_capture.captures(proxy, address) is False for address in others)
 
 
 def _is_new(created: float | None, now: float | None) -> bool:
@@ -117,7 +147,7 @@ def _has_rules(node: NodeView) -> bool:
     return bool(section["node_ports"] or section["mode"])
 
 
-def _without_proxy(node: NodeView, context: Context, wanted: Sequence[tuple[ServicePort, str]]) -> Iterator[Answer]:
+def _without_proxy(node: NodeView, context: Context, wanted: Sequence[NodePortPath]) -> Iterator[Answer]:
     """Neither a kube-proxy nor rules of one were seen."""
     section = node[proxy_words.SECTION]
     other = _MAY_REPLACE & set(node["host"]["components"])
@@ -140,77 +170,59 @@ def _without_proxy(node: NodeView, context: Context, wanted: Sequence[tuple[Serv
         )
 
 
-def _judged(path: ServicePort, family: str, node: NodeView, context: Context) -> _Judged:
-    section = node[proxy_words.SECTION]
-    found = proxy_words.entries(section, path.port["protocol"], path.port["node_port"], family)
-    if not found:
-        return _Judged(path, family, MISSING, proxy_words.unseen(section, family))
-    fault = _fault(path, family, found, node, context)
-    doubt = _newer(path, family, node, context) if fault in _MAY_BE_NEWER and _runs(node) else ""
-    return _Judged(path, family, fault, doubt)
+def _judged(wanted: NodePortPath, entries: Sequence[dict[str, Any]], node: NodeView, context: Context) -> _Judged:
+    fault = _fault(wanted, entries, node, context)
+    if not fault:
+        return _Judged(wanted, entries)
+    doubt = "" if entries else proxy_words.unseen(node[proxy_words.SECTION], wanted.family)
+    if not doubt and fault in _MAY_BE_NEWER and _runs(node):
+        doubt = _newer(wanted, node, context)
+    return _Judged(wanted, entries, fault, doubt)
 
 
-def _fault(path: ServicePort, family: str, found: Sequence[dict[str, Any]], node: NodeView, context: Context) -> str:
+def _fault(wanted: NodePortPath, found: Sequence[dict[str, Any]], node: NodeView, context: Context) -> str:
     """What is wrong with the rules that are there; empty for nothing."""
+    if not found:
+        return MISSING
     leading = [entry for entry in found if entry["action"] == "endpoints"]
-    places = set(_places(path, family, context))
-    if any(_is_stale(entry, places) for entry in leading):
+    if any(_is_stale(entry, wanted.places) for entry in leading):
         return STALE
     if leading and all(entry["addresses"] == [] for entry in leading):
         return UNREACHED
     is_refused = any(entry["action"] in _REFUSALS or entry["local"] in _REFUSALS for entry in found)
-    if is_refused and path.service["external_traffic_policy"] == "Local":
-        return DROPPED if _local(path, family, node, context) else ""  # without an endpoint of its own it has to refuse
+    if is_refused and wanted.path.service["external_traffic_policy"] == "Local":
+        return DROPPED if _local(wanted, node, context) else ""  # without an endpoint of its own it has to refuse
     if leading:
         return ""
     return REFUSED if is_refused else NOWHERE
 
 
-def _is_stale(entry: dict[str, Any], places: set[str]) -> bool:
+def _is_stale(entry: dict[str, Any], places: Set[str]) -> bool:
     """Whether all endpoints of an entry are known, and none of them is one of the Service's."""
     return entry["endpoint_count"] == len(entry["endpoints"]) and places.isdisjoint(entry["endpoints"])
 
 
-def _places(path: ServicePort, family: str, context: Context) -> Iterator[str]:
-    """All that any slice of the Service has for this port, in use or not: which are used may change within seconds."""
-    wanted = (path.port["name"] or "", path.port["protocol"])
-    for piece in context.slices_of(path.service["namespace"], path.service["name"]):
-        numbers = [
-            port["port"] for port in piece["ports"] if (port["name"], port["protocol"]) == wanted and port["port"]
-        ]
-        if piece["address_type"].lower() == family:
-            pairs = (
-                (address, number) for one in piece["endpoints"] for address in one["addresses"] for number in numbers
-            )
-            yield from filter(None, (proxy_entry.at(*pair) for pair in pairs))
-
-
-def _local(path: ServicePort, family: str, node: NodeView, context: Context) -> list[Target]:
+def _local(wanted: NodePortPath, node: NodeView, context: Context) -> list[Target]:
     """The endpoints in use that are on this node."""
     found = context.node_object(node.host)
-    name = found["name"] if found else None
-    return [one for one in _targets(path, family) if name is not None and one.endpoint["node_name"] == name]
+    return wanted.by_node.get(found["name"], []) if found else []
 
 
-def _newer(path: ServicePort, family: str, node: NodeView, context: Context) -> str:
+def _newer(wanted: NodePortPath, node: NodeView, context: Context) -> str:
     """Why the rules may be newer than what the cluster said; empty when an endpoint was seen alive, and is not a new one."""
     young = context.settings.threshold("service_target_start_seconds")
-    targets = _local(path, family, node, context) or _targets(path, family)
+    targets = _local(wanted, node, context) or wanted.targets
     if any(_has_lived(target, young) for target in targets):
         return ""
     return (
-        "the cluster is read before its nodes, and no endpoint was seen that has lived on all the while: its pods may be other ones by now; "
-        "run again, on the nodes of the endpoints too"
+        "the cluster is read before its nodes, and no endpoint was seen that has lived on all the while: the Service may be gone, or its pods "
+        "may be other ones by now; run again, on the nodes of the endpoints too"
     )
 
 
 def _has_lived(target: Target, seconds: float) -> bool:
     ages = [one.age_seconds for one in target.seen.containers] if target.seen else []
     return bool(ages) and all(age is not None and age >= seconds for age in ages)
-
-
-def _targets(path: ServicePort, family: str) -> list[Target]:
-    return [target for target in path.targets if target.family.lower() == family]
 
 
 def _findings(faulty: Sequence[_Judged], judged: Sequence[_Judged], node: NodeView, context: Context) -> Iterator[Fail]:
@@ -300,12 +312,9 @@ def _unknowns(judged: Iterable[_Judged]) -> Iterator[Unknown]:
 
 def _lines(one: _Judged, node: NodeView) -> Iterator[str]:
     """The two sides of one fault: what the cluster has, and what the node."""
-    wanted = sorted(
-        set(filter(None, (proxy_entry.at(one.address, one.port) for one in _targets(one.path, one.family))))
-    )
+    wanted = sorted(set(filter(None, (proxy_entry.at(target.address, target.port) for target in one.wanted.targets))))
     yield f"{one.path.words}: the EndpointSlices have {describe.listed(wanted, 5)}"
-    section = node[proxy_words.SECTION]
-    for entry in proxy_words.entries(section, one.path.port["protocol"], one.path.port["node_port"], one.family):
+    for entry in one.entries:
         yield f"the rules of {node.host} ({_family_name(one.family)}): {proxy_words.line(entry)}"
 
 
@@ -335,9 +344,9 @@ def _meanings(faulty: Iterable[_Judged]) -> str:
     return " ".join(meaning for kind, meaning in _MEANINGS.items() if kind in kinds)
 
 
-def _paths(judged: Iterable[Any]) -> list[ServicePort]:
+def _paths(judged: Iterable[_Judged | NodePortPath]) -> list[ServicePort]:
     """Each Service port once, whatever its families."""
-    return list({id(one[0]): one[0] for one in judged}.values())
+    return list({id(one.path): one.path for one in judged}.values())
 
 
 def _count(paths: Sequence[ServicePort]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, events_seen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -27,7 +27,28 @@ Object = dict[str, Any]
 Served = tuple[ServicePort, set[str]]  # a port, and the nodes that have an endpoint of it
 
 _NODES_SHOWN = 10
+_CONTROL_PLANE = frozenset({"control-plane", "master"})
+_DEDICATED = (
+    "Most nodes lack one, which looks like nodes that are set apart for this Service (an ingress behind a load balancer of one's own): as long as "
+    "clients use only those, nothing is wrong. It would look accidental if a few lacked one."
+)
+_ACCIDENTAL = (
+    "No more than half of the nodes lack one, which looks accidental; if most lacked one, the others would look like nodes that are set apart for "
+    "this Service."
+)
 _EVENTS = 3
+
+
+class Lacking(NamedTuple):
+    """The nodes without an endpoint, and how many nodes count."""
+
+    names: Sequence[str]
+    of: int
+
+    @property
+    def most(self) -> bool:
+        """Whether these are more than half of them."""
+        return 2 * len(self.names) > self.of
 
 
 def _judge(context: Context) -> Iterator[Answer]:
@@ -43,15 +64,21 @@ def _judge(context: Context) -> Iterator[Answer]:
         yield Unknown(f"the cluster's Nodes are not known ({cluster_gaps.gap(context.cluster, 'nodes')})")
         return
     events = Events(context.cluster)
-    # A node that is not Ready is no place where anybody expects an answer.
-    nodes = {node["name"] for node in context.cluster["nodes"] if node["ready"] in ("True", None)}
+    nodes = _for_clients(context.cluster["nodes"])
     for service, ports in concerned:
         # One without any endpoint is told by service-without-endpoints; it refuses, and does so everywhere.
         slices = context.slices_of(service["namespace"], service["name"])
         served = [(port, _own_nodes(port, slices)) for port in ports if port.targets]
         without = sorted({node for _port, own in served for node in nodes - own})
         if without and not _by_design(service):
-            yield _fail(service, served, without, events)
+            yield _fail(service, served, Lacking(without, len(nodes)), events)
+
+
+def _for_clients(nodes: Sequence[Object]) -> set[str]:
+    """The nodes that a client may expect an answer from: Ready, schedulable, and no control plane where there are others."""
+    usable = [node for node in nodes if node["ready"] in ("True", None) and not node["unschedulable"]]
+    workers = [node for node in usable if not _CONTROL_PLANE.intersection(node["labels_roles"])]
+    return {node["name"] for node in workers or usable}
 
 
 def _is_local(service: Object) -> bool:
@@ -89,26 +116,27 @@ def _by_design(service: Object) -> bool:
     return names is None or bool(names or service["load_balancer_ips"])
 
 
-def _fail(service: Object, served: Sequence[Served], without: Sequence[str], events: Events) -> Fail:
+def _fail(service: Object, served: Sequence[Served], lacking: Lacking, events: Events) -> Fail:
     subject = served[0][0].subject
     balanced = service["type"] == "LoadBalancer"
-    count = "1 node" if len(without) == 1 else f"{len(without)} nodes"
+    count = "1 node" if len(lacking.names) == 1 else f"{len(lacking.names)} nodes"
     return Fail(
         subject=subject,
         title=f"Service {subject} (externalTrafficPolicy Local) gives no answer from outside on {count} without an endpoint of it",
-        explanation=" ".join(_explanation(service, balanced)),
-        evidence=tuple(_evidence(service, served, without, events)),
+        explanation=" ".join(_explanation(service, balanced, lacking)),
+        evidence=tuple(_evidence(service, served, lacking, events)),
         remedies=tuple(_remedies(service, served)),
-        severity="info" if balanced else "warning",
+        severity="info" if balanced or lacking.most else "warning",
     )
 
 
-def _explanation(service: Object, balanced: bool) -> Iterator[str]:
+def _explanation(service: Object, balanced: bool, lacking: Lacking) -> Iterator[str]:
     yield (
         "kube-proxy of such a node drops these packets, so a client from outside waits until it times out; it is not refused. "
         "A test from the node itself, or from a pod, lies: what begins inside the cluster is not bound to the node's own endpoints and "
         "goes through."
     )
+    yield _DEDICATED if lacking.most else _ACCIDENTAL
     if service["health_check_node_port"]:
         yield f"healthCheckNodePort {service['health_check_node_port']} answers 503 on these nodes."
     if balanced:
@@ -118,13 +146,17 @@ def _explanation(service: Object, balanced: bool) -> Iterator[str]:
         )
 
 
-def _evidence(service: Object, served: Sequence[Served], without: Sequence[str], events: Events) -> Iterator[str]:
+def _evidence(service: Object, served: Sequence[Served], lacking: Lacking, events: Events) -> Iterator[str]:
     for port, own in served:
         here = describe.listed(sorted(own), _NODES_SHOWN) or "no node"
         unplaced = sum(not target.endpoint["node_name"] for target in port.targets)
         note = f", and {unplaced} without a node, which count nowhere" if unplaced else ""
         yield f"{port.words}: endpoints on {here}{note}"
-    yield f"nodes that drop: {describe.listed(without, _NODES_SHOWN)}"
+    yield f"nodes that drop: {describe.listed(lacking.names, _NODES_SHOWN)}"
+    yield (
+        f"{len(lacking.names)} of the {lacking.of} nodes that count; nodes of the control plane do not where there are others, nor do those that are "
+        "not Ready or unschedulable"
+    )
     if service["type"] == "LoadBalancer":
         yield "type LoadBalancer, and no load balancer has given it an address or a name"
     yield from events_seen.lines(events.of("Service", service["namespace"], service["name"]), _EVENTS)

@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Unknown,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort, Target, is_pod
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import LISTENS
 
 Object = dict[str, Any]
 
@@ -62,20 +63,22 @@ def _unproven(port: ServicePort) -> set[str]:
 
 def _is_proven(pod: Object, port: Object, target: Target) -> bool:
     """Whether what may serve this port had to pass a probe, or the pod a readiness gate."""
-    containers = _serving(pod, {port["target_port"], target.port}, port["protocol"])
+    containers = _serving(pod, port, target)
     return bool(pod["readiness_gates"]) or any(container[probe] for container in containers for probe in _PROBES)
 
 
-def _serving(pod: Object, wanted: set[int | str | None], protocol: str) -> Sequence[Object]:
-    """The containers that declare the port, by name or number; all that run where none does, since nobody has to declare it."""
+def _serving(pod: Object, port: Object, target: Target) -> Sequence[Object]:
+    """The containers that were seen to listen on the port, else those that declare it; all that run where nothing tells."""
     running = [container for container in pod["containers"] if container["kind"] != "init"]
+    seen = {one.container for one in target.verdict.instead} if target.verdict.kind == LISTENS else set()
+    wanted = {port["target_port"], target.port}
     declaring = [
         container
         for container in running
         for entry in container["ports"]
-        if entry["protocol"] == protocol and wanted & ({entry["name"], entry["port"]} - {None})
+        if entry["protocol"] == port["protocol"] and wanted & ({entry["name"], entry["port"]} - {None})
     ]
-    return declaring or running
+    return [container for container in running if container["name"] in seen] or declaring or running
 
 
 def _fail(found: Sequence[str]) -> Fail:

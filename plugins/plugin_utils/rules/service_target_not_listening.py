@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     describe,
+    one_of_equals,
     target_faults,
     target_verdict,
     target_words,
@@ -22,7 +23,14 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import W
 
 _REFUSED = "The pod itself refuses TCP connections, which looks to the client as though nobody listened on the node."
 _SILENT = "To UDP packets the pod answers with an ICMP error at best, so a client waits until it gives up."
-_SUSPECTED = "What was seen of the images says that another program is in them than their name tells."
+_SUSPECTED = (
+    "What was seen of the images speaks for another program in them than their name tells; an image that was renamed, or built anew, may look "
+    "the same, so look at the program first."
+)
+_LEADER = (
+    "One pod answers, and the others run the same image: it looks the same where only an elected leader listens and the others stand by, as "
+    "many controllers do. Then nothing is wrong with the program, but the Service sends packets to the others too."
+)
 _OTHERWISE_USED = "The same pods do answer on other ports that Services want, so the program is rather the right one, and this Service or its port is not."
 
 
@@ -64,6 +72,7 @@ def _explanation(fault: Fault, suspected: bool, others: list[str]) -> str:
     protocols = {port.entry.port["protocol"] for port in fault.ports}
     what = " ".join(told for protocol, told in (("TCP", _REFUSED), ("UDP", _SILENT)) if protocol in protocols)
     more = f" {_SUSPECTED}" if suspected else f" {_OTHERWISE_USED}" if others else ""
+    more += f" {_LEADER}" if one_of_equals.looks_like_a_leader(fault) else ""
     return (
         f"kube-proxy sends the packets on to the pods, and there nobody has the port open. {what} Endpoints only say that the pods run "
         f"and are ready, not that somebody listens.{more}"
@@ -73,6 +82,13 @@ def _explanation(fault: Fault, suspected: bool, others: list[str]) -> str:
 def _remedies(cures: Cures, suspected: bool, others: list[str]) -> Iterator[Remedy]:
     """In the order in which to try them: the image where it is suspected, else the Service."""
     yield cures.look_first()
+    if one_of_equals.looks_like_a_leader(cures.fault):
+        yield Remedy(
+            "if only an elected leader listens: let the others be not ready (a readinessProbe that asks this port does that), or let all of them "
+            "listen and pass requests on",
+            (),
+            "with such a probe, a rolling update waits for ever for a second pod to become ready: maxUnavailable must allow for that",
+        )
     image = [] if others else [cures.correct_image()]
     image += filter(None, [cures.roll_back()])
     yield from [*image, *cures.correct_port()] if suspected else [*cures.correct_port(), *image]

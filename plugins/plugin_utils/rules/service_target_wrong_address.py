@@ -23,6 +23,10 @@ _LOOPBACK = (
     "An address of loopback is reached from inside the pod only: a program that listens there answers kubectl port-forward, kubectl exec and the "
     "other containers of its pod, but nobody who comes from outside, and kube-proxy's packets come to the pod's own address."
 )
+_HOSTS_LOOPBACK = (
+    "The pod is in the network of its host, so its loopback is the host's: every process of that node reaches the program, and every pod in its "
+    "network, but nobody from elsewhere, and kube-proxy's packets come to the node's own address."
+)
 _OTHER = "kube-proxy's packets come to the address that the endpoint has, and the program listens on other addresses of the pod only."
 
 _ANY = {"IPv4": "0.0.0.0", "IPv6": "[::]"}  # noqa: S104  words, not a socket
@@ -36,13 +40,19 @@ def _judge(context: Context) -> Iterator[Answer]:
         return Fail(
             subject=fault.subject,
             title=target_words.title(fault, _cause(fault, loopback)),
-            explanation=_LOOPBACK if loopback else _OTHER,
+            explanation=_explanation(fault, loopback),
             evidence=tuple(target_words.evidence(fault, context)),
             remedies=(_bind(fault), Cures(fault, workloads).probe()),
             severity=fault.severity,
         )
 
     yield from target_faults.answers(context, target_verdict.WRONG_ADDRESS, tell)
+
+
+def _explanation(fault: Fault, loopback: bool) -> str:
+    if not loopback:
+        return _OTHER
+    return _HOSTS_LOOPBACK if fault.in_hosts_network else _LOOPBACK
 
 
 def _is_loopback(fault: Fault) -> bool:
@@ -52,7 +62,8 @@ def _is_loopback(fault: Fault) -> bool:
 def _cause(fault: Fault, loopback: bool) -> str:
     listens, wanted = target_words.verb(fault, "listens", "listen"), target_words.wanted(fault)
     where = describe.listed(_addresses(fault), 3)
-    why = "which is reached from inside the pod only" if loopback else "and the packets come to another address"
+    inside = "the node" if fault.in_hosts_network else "the pod"
+    why = f"which is reached from inside {inside} only" if loopback else "and the packets come to another address"
     return f"{target_words.who(fault)} {listens} on {wanted}, but only at {where}, {why}"
 
 
@@ -66,11 +77,20 @@ def _bind(fault: Fault) -> Remedy:
     what = describe.listed(programs, 3) if programs else "the program"
     families = {target.family for port in fault.ports for target in port.targets}
     anywhere = " and ".join(_ANY[family] for family in sorted(families))
+    if fault.in_hosts_network:
+        addresses = describe.listed(sorted({one.address for port in fault.ports for one in port.targets}), 3)
+        anywhere = f"the address of its node that the endpoint has ({addresses})"
+        risk = (
+            "the pod is in the network of its host: with 0.0.0.0 or [::] it is open on all addresses of the node, those that are reached from "
+            "outside the cluster too, and a NetworkPolicy does not limit that; a program without a password is better left on loopback"
+        )
+    else:
+        risk = "what listens on all addresses is reached by every pod and node of the cluster, without the Service too: a NetworkPolicy limits that"
     return Remedy(
         f"let {what} listen on {anywhere}: mostly an option or a variable of its own in the pod template (--host, --bind, listen, HOST, "
         "server.address); frameworks in development mode listen on 127.0.0.1 unless told otherwise",
         (),
-        "what listens on all addresses is reached by every pod and node of the cluster, without the Service too: a NetworkPolicy limits that",
+        risk,
     )
 
 

@@ -21,6 +21,12 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_cures impor
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
+_OPEN = "what listens on all addresses is reached by every pod and node of the cluster, without the Service too"
+_OPEN_ON_HOST = (
+    "the pod is in the network of its host: what listens on all addresses is open on all of the node's, those that are reached from outside the "
+    "cluster too"
+)
+
 
 def _judge(context: Context) -> Iterator[Answer]:
     workloads = Workloads(context)
@@ -67,7 +73,7 @@ def _listen(fault: Fault) -> Remedy:
     return Remedy(
         f"let {what} listen on {where}: mostly an option or a variable of its own in the pod template (--host, --bind, listen, HOST)",
         (),
-        "what listens on all addresses is reached by every pod and node of the cluster, without the Service too",
+        _OPEN_ON_HOST if fault.in_hosts_network else _OPEN,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.no_endpoints import API_SERVICE, Cause, NoEndpoints
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.no_endpoints import Cause, NoEndpoints, is_vital
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort
 
+_VITAL = "The cluster itself needs this one: without it most pods find neither the API server nor each other."
 _OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
 
 
@@ -39,7 +40,7 @@ def _fail(
         explanation=" ".join(_explanation(bare, cause)),
         evidence=(*(f"{port.words}: no endpoint in use" for port in bare), *cause.facts, *search.events(service)),
         remedies=(*cause.remedies, *_remove(service, cause, context)),
-        severity=_severity(service, cause),
+        severity=_severity(service, bare, cause),
     )
 
 
@@ -60,14 +61,17 @@ def _explanation(bare: Sequence[ServicePort], cause: Cause) -> Iterator[str]:
             "For a NodePort it does so on every address of every node (in iptables mode on 127.0.0.1 too), so a program of a node that "
             "listens on this number is refused as well; nodeport-shadows-listener tells where there is one."
         )
+    if is_vital(bare[0].service, bare):
+        yield _VITAL
     yield cause.text
 
 
-def _severity(service: dict[str, Any], cause: Cause) -> str:
+def _severity(service: dict[str, Any], bare: Sequence[ServicePort], cause: Cause) -> str:
+    if is_vital(service, bare):
+        return "critical"
     if cause.wanted:
         return "info"
-    needed = service["type"] in _OUTSIDE or (service["namespace"], service["name"]) == API_SERVICE
-    return "warning" if needed else "info"
+    return "warning" if cause.missed or service["type"] in _OUTSIDE else "info"
 
 
 def _remove(service: dict[str, Any], cause: Cause, context: Context) -> Iterator[Remedy]:

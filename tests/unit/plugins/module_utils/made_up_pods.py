@@ -92,6 +92,11 @@ class MadeUpPods:
         (place / "stat").write_text(f"{pid} ({name}) {' '.join(fields)}\n")
         (place / "net").symlink_to(self.node.folder / f"net-{netns}")
         (place / "fd").mkdir()
+        for thread in range(pid, pid + threads):
+            (place / "task" / str(thread)).mkdir(parents=True)
+            (place / "task" / str(thread) / "stat").write_text(
+                f"{thread} ({name}) {state if thread == pid else 'S'} 1\n"
+            )
         for number, inode in enumerate(sockets):
             (place / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
 

@@ -53,7 +53,7 @@ def test_root_sees_all_so_a_socket_of_nobody_is_the_kernels(host):
 
 
 def unreadable(monkeypatch, _host):
-    monkeypatch.setattr(SocketHolders, "look", lambda holders: setattr(holders, "unreadable", 31))
+    monkeypatch.setattr(SocketHolders, "look", lambda holders: setattr(holders, "refused", set(range(31))))
 
 
 def unreadable_for_nobody(monkeypatch, host):

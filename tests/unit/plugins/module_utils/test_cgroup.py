@@ -115,7 +115,11 @@ def test_owner(path, expected):
         ("/kubepods/burstable/pod" + UID + "/" + ID + "/docker/" + OTHER, Member(ID, UID, 1)),
         ("/docker/" + ID + "/docker/" + OTHER, Member(OTHER, None, 0)),
         # kind, and kind in a pod
-        ("/docker/" + OTHER + "/kubelet/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 1)),
+        ("/docker/" + OTHER + "/kubelet/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 1, OTHER)),
+        ("/kubelet.slice/kubelet-kubepods.slice" + "/pod" + UID + "/" + ID, Member(ID, UID, 1)),
+        # LXC, systemd-nspawn
+        ("/lxc.payload.n1/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 1, "lxc.payload.n1")),
+        ("/machine.slice/x.scope/kubepods/pod" + UID + "/" + ID, Member(ID, UID, 1, "machine.slice")),
         ("/kubepods/pod" + STATIC + "/" + OTHER + "/kubepods/burstable/pod" + UID + "/" + ID, Member(ID, UID, 2)),
         ("/kubepods/pod" + STATIC + "/" + OTHER + "/kubepods/burstable/pod" + UID, Member(None, UID, 2)),
     ],

@@ -352,11 +352,35 @@ def test_one_retry_after_a_wait(code, asked, slept):
 
 
 def test_no_second_retry():
-    server = Server(script={NODES: [status(429, "busy"), status(429, "busy"), GOOD[NODES]]})
+    server = Server(script={NODES: [status(500, "busy"), status(500, "busy"), GOOD[NODES]]})
     assert (
-        why(server.read(), "Nodes") == "the API server could not answer for Nodes (HTTP 429: busy, one retry included)"
+        why(server.read(), "Nodes") == "the API server could not answer for Nodes (HTTP 500: busy, one retry included)"
     )
     assert len(server.slept) == 1
+
+
+@pytest.mark.parametrize(("times", "complete"), [(2, True), (4, True), (5, False)])
+def test_a_server_that_sheds_load(times, complete):
+    server = Server(script={PODS: [*[status(429, "busy")] * times, GOOD[PODS]]})
+    cluster = server.read()
+    assert cluster["complete"] is complete
+    assert len(server.slept) == min(times, 4)
+    if not complete:
+        assert why(cluster, "Pods") == "the API server could not answer for Pods (HTTP 429: busy, 4 retries included)"
+
+
+@pytest.mark.parametrize(("times", "complete"), [(1, True), (2, False)])
+def test_a_connection_that_breaks_once_the_server_has_answered(times, complete):
+    """In the middle of a list: it goes on where it was."""
+    pages = [page("a", **{"continue": "t1"}), *[UnreachableError("reset")] * times, page("b")]
+    server = Server(script={SERVICES: pages})
+    cluster = server.read()
+    assert cluster["complete"] is complete
+    assert server.slept == [1.0]
+    if complete:
+        assert [service["name"] for service in cluster["services"]] == ["a", "b"]
+    else:
+        assert why(cluster, "Services") == "reset"
 
 
 def test_nothing_is_asked_when_the_budget_is_used_up():

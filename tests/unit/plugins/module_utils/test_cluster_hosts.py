@@ -10,11 +10,15 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_hosts
 
 
-def node(name, hostname=None, *internal_ips):
-    return {"name": name, "hostname": hostname, "internal_ips": list(internal_ips)}
+def node(name, hostname=None, *internal_ips, external=()):
+    return {"name": name, "hostname": hostname, "internal_ips": list(internal_ips), "external_ips": list(external)}
 
 
-NODES = [node("a", "a.example.com", "192.0.2.1"), node("b", "b", "192.0.2.2", "2001:db8::2"), node("c")]
+NODES = [
+    node("a", "a.example.com", "192.0.2.1"),
+    node("b", "b", "192.0.2.2", "2001:db8::2"),
+    node("c", external=["203.0.113.7"]),
+]
 
 
 def host(name, *addresses):
@@ -31,8 +35,11 @@ def host(name, *addresses):
         ([host("worker-1", "2001:DB8:0::2")], ["b"]),
         ([host("worker-1", "[2001:db8::2]")], ["b"]),
         ([host("worker-1", "c", "a")], ["a", "c"]),
-        ([host("b"), host("load-balancer")], ["b"]),
-        # no limit: all of them, none of them, nobody
+        ([host("worker-1", "203.0.113.7"), host("b")], ["b", "c"]),
+        ([host("worker-1", "B")], ["b"]),
+        # no limit: all of them, none of them, one that may be a Node by a name of the inventory's own, nobody
+        ([host("b"), host("w2", "jump-w2.example.com")], None),
+        ([host("b"), host("")], None),
         ([host("a"), host("b"), host("c")], None),
         ([host("elsewhere", "192.0.2.99"), host("")], None),
         ([host("x", "")], None),

@@ -281,6 +281,7 @@ def test_deployment_and_replica_set():
         "strategy": "RollingUpdate",
         "paused": False,
         "resource_version": "398",
+        "generation": 1,
     }
     assert cluster_trim.replica_set(named("ui-5b667475f5", "reddit-entry", captured("replicasets"))) == {
         "namespace": "reddit-entry",

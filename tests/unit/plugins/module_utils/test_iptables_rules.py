@@ -60,6 +60,42 @@ def test_the_captured_node():
     assert (tables.refused, tables.unread, tables.found) == (False, 0, True)
 
 
+ODD = (
+    '-A KUBE-SVC-A -m comment --comment "ns/a -> 10.244.0.8:80" -m recent --name KUBE-SEP-B --rcheck --seconds 10800 --reap -j KUBE-SEP-B',
+    '-A KUBE-SVC-A ! -s 10.244.0.0/16 -d 10.96.0.9/32 -p tcp -m comment --comment "ns/a cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ',
+    '-A KUBE-SEP-B -p tcp -m comment --comment "a \\" quote" -m tcp -j DNAT --to-destination 10.244.0.8:80',
+    '-A KUBE-SEP-A -p tcp -m comment --comment "ns/a" -m tcp -j DNAT --to-destination 10.244.0.9:80 --persistent',
+    '-A KUBE-SVC-A -m comment --comment "ns/a" -j RETURN -m comment --comment "-j KUBE-SEP-C"',
+    '-A KUBE-SVC-A -m comment --comment "an open end',
+    '-A KUBE-SVC-A -m comment --comment "ns/a" -j KUBE-SEP-C',
+    '-A KUBE-SEP-C -p tcp -m comment --comment "ns/a" -m tcp -j DNAT --to-destination 10.6.6.6:80"',
+)
+
+
+@pytest.mark.parametrize("text", [CAPTURED, saved(PORT, EXT, *ODD)], ids=["captured", "odd"])
+def test_rules_of_the_usual_form_mean_the_same_taken_apart(monkeypatch, text):
+    quick = list(fed(text).node_ports("ipv4"))
+    monkeypatch.setattr(Tables, "_usual", lambda _self, _line: False)
+    assert quick == list(fed(text).node_ports("ipv4"))
+    assert quick[0]["endpoints"]
+
+
+def test_nearly_all_rules_have_the_usual_form(monkeypatch):
+    real, taken = Tables._usual, []
+
+    def usual(tables, line):
+        taken.append(real(tables, line))
+        return taken[-1]
+
+    monkeypatch.setattr(Tables, "_usual", usual)
+    fed(CAPTURED)
+    chains = sum(line.startswith(("-A KUBE-SVC-", "-A KUBE-SEP-")) for line in CAPTURED.splitlines())
+    masquerading = sum(
+        "-j KUBE-MARK-MASQ" in line and line.startswith("-A KUBE-SVC-") for line in CAPTURED.splitlines()
+    )
+    assert sum(taken) == chains - masquerading > 0
+
+
 @pytest.mark.parametrize("rules", [WAY, WAY[::-1], (SEP, PORT, SVC, EXT)])
 def test_the_order_of_rules_does_not_matter(rules):
     assert read(*rules)["endpoints"] == [PLACE]

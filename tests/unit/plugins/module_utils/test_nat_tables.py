@@ -25,11 +25,34 @@ def refusal(number):
     return struct.pack("=IHHIIi", 36, 2, 0, 1, 0, -number) + bytes(16)
 
 
-class Link:
-    """A netlink socket that answers with one datagram."""
+def attribute(kind, value):
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
-    def __init__(self, answer):
-        self.answer = answer
+
+def objects(*payloads):
+    """A dump of these objects of nf_tables, each the attributes after its nfgenmsg."""
+    messages = (struct.pack("=IHHII", 20 + len(one), 0xA00, 2, 1, 0) + bytes(4) + one for one in payloads)
+    return b"".join(messages) + NO_CHAINS
+
+
+def chain(hook, kind=b"filter", uses=1):
+    """A base chain at a hook, NF_INET_PRE_ROUTING is 0."""
+    where = attribute(4 | 0x8000, attribute(1, struct.pack("!I", hook)) + attribute(2, struct.pack("!i", -150)))
+    return where + attribute(6, struct.pack("!I", uses)) + attribute(7, kind + b"\0")
+
+
+def rule(name, target=None):
+    """A rule of one expression."""
+    data = attribute(1, target + b"\0") if target else b""
+    return attribute(4 | 0x8000, attribute(1 | 0x8000, attribute(1, name + b"\0") + attribute(2 | 0x8000, data)))
+
+
+class Link:
+    """A netlink socket that answers with one datagram, and with another one when it is asked for rules."""
+
+    def __init__(self, answer, rules=None):
+        self.answers = {0xA04: answer, 0xA07: rules}  # NFT_MSG_GETCHAIN, NFT_MSG_GETRULE
+        self.answer = None
 
     def __enter__(self):
         return self
@@ -44,7 +67,8 @@ class Link:
         assert seconds > 0
 
     def send(self, request):
-        assert request[4:6] == struct.pack("=H", 0xA04)  # NFT_MSG_GETCHAIN
+        self.answer = self.answers[struct.unpack("=H", request[4:6])[0]]
+        assert self.answer is not None, "it was asked"
 
     def recvmsg_into(self, rooms):
         rooms[0][: len(self.answer)] = self.answer
@@ -57,13 +81,14 @@ def namespace(node, monkeypatch):
 
     class Made(Namespace):
         answer = NO_CHAINS
+        rules = None
         info = (0, 0)
 
         def connect(self, protocol):
             assert protocol == 12
             if isinstance(self.answer, Exception):
                 raise self.answer
-            return Link(self.answer)
+            return Link(self.answer, self.rules)
 
     node.process(7, "app", [])
     net = node.proc / "7" / "net"
@@ -99,6 +124,36 @@ def test_nf_tables(namespace, answer, expected):
     assert nat_tables.has_rules(namespace) is expected
 
 
+@pytest.mark.parametrize(
+    ("chains", "rules", "expected"),
+    [
+        ((chain(0),), (rule(b"counter"), rule(b"tproxy")), True),
+        ((chain(3), chain(0)), (rule(b"target", b"TPROXY"),), True),
+        ((chain(0),), (rule(b"target", b"MARK"), rule(b"match", b"TPROXY")), False),
+        ((chain(0),), (), False),
+        ((chain(0, uses=0),), None, False),
+        ((chain(1), chain(4)), None, False),
+    ],
+    ids=["nft", "iptables-nft", "other targets", "none", "an empty chain", "other hooks"],
+)
+def test_tproxy_of_nf_tables(namespace, chains, rules, expected):
+    type(namespace).answer = objects(*chains)
+    type(namespace).rules = None if rules is None else objects(*rules)
+    assert nat_tables.has_rules(namespace) is expected
+
+
+@pytest.mark.parametrize(("first", "policy", "expected"), [(0, 0, False), (0, 304, True)])
+def test_tproxy_of_iptables(namespace, monkeypatch, first, policy, expected):
+    tables(namespace, "mangle\n")
+
+    def ask(_link, _level, question):
+        assert question == struct.pack("=32s", b"mangle") + bytes(52)
+        return struct.pack("=32sI5I5III", b"mangle", 0x1F, first, *[0] * 4, policy, *[0] * 4, 7, 0)
+
+    monkeypatch.setattr(nat_tables, "_ask", ask)
+    assert nat_tables.has_rules(namespace) is expected
+
+
 def test_what_would_load_a_module_is_not_asked(namespace, monkeypatch):
     monkeypatch.setattr(nat_tables, "nftables_is_here", lambda: False)
     type(namespace).answer = AssertionError("it was asked")
@@ -117,8 +172,8 @@ def info(hooks, entries):
         ("nat\nfilter\n", "", info(0x1B, 6), True),
         ("nat\n", "", info(0x19, 4), False),
         ("nat\n", "", info(0x19, 5), True),
-        ("", "mangle\nnat\n", info(0x1B, 9), True),
-        ("filter\nnat2\n", "mangle\n", AssertionError("it was asked"), False),
+        ("", "raw\nnat\n", info(0x1B, 9), True),
+        ("filter\nnat2\n", "raw\n", AssertionError("it was asked"), False),
         ("nat\n", "", OSError(errno.EPERM, "Operation not permitted"), None),
     ],
 )

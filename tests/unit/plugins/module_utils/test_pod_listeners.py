@@ -232,6 +232,27 @@ class TestHostNetwork:
         )
         assert [entry["port"] for entry in told[OTHER_UID]["listeners"]] == [53]
 
+    def test_nor_when_its_files_are_listed_and_not_shown(self, pods, monkeypatch):
+        """Root without CAP_SYS_PTRACE, and a process of root."""
+        real = os.readlink
+
+        def readlink(place, *arguments, **options):
+            if real(place, *arguments, **options) == "socket:[11]":
+                raise PermissionError
+            return real(place, *arguments, **options)
+
+        monkeypatch.setattr(os, "readlink", readlink)
+        told = {pod["uid"]: pod for pod in collect(pods)["pods"]}
+        assert told[UID]["listeners"] is None
+        assert "the open files of its processes could not be read" in told[UID]["why"]
+        assert [entry["port"] for entry in told[OTHER_UID]["listeners"]] == [53]
+
+    def test_nor_when_only_threads_of_it_are_left(self, pods):
+        pods.process(40, path(), netns="host", name="web", state="Z", threads=2)
+        told = {pod["uid"]: pod for pod in collect(pods)["pods"]}
+        assert told[UID]["listeners"] is None
+        assert "of which the first thread has ended" in told[UID]["why"]
+
     def test_nor_when_the_time_was_over(self, pods):
         holders = SocketHolders(Deadline(0), pods.proc)
         section = pod_listeners.collect(Deadline(60), holders, RUNTIME, pods.proc, pods.root)
@@ -258,10 +279,9 @@ def test_without_rights(pods, monkeypatch):
     refuse(monkeypatch, "ns/net")
 
     def hide(holders):
-        holders.unreadable = 3
+        holders.refused = {30, 31, 7}
 
     monkeypatch.setattr(SocketHolders, "look", hide)
-    monkeypatch.setattr(pod_held.PodSockets, "_refuses", lambda _self, _pid: True)
     pods.network("other", row("0.0.0.0:5000", 11))
     pods.network("host", row("0.0.0.0:10250", 12))
     pods.process(30, path())

@@ -123,6 +123,14 @@ def test_host_network(pods):
     assert pod.lent is True
 
 
+def test_where_the_first_thread_has_ended_another_one_shows_the_network(pods):
+    pods.process(30, path(), state="Z", threads=2)
+    (pods.node.proc / "30" / "ns" / "net").unlink()
+    pods.process(31, "/", netns="other")  # /proc/31, which shows the thread and is not listed
+    (pod,) = look(pods)
+    assert (list(pod.processes), pod.readers, pod.elsewhere, pod.lent) == ([30], [31], 0, False)
+
+
 def test_the_sandbox_decides_where_a_pod_is(pods):
     """A privileged container that went into the host's network has more processes than the sandbox."""
     pods.process(30, path(), netns="host")
@@ -145,6 +153,28 @@ def test_pods_that_share_a_network_are_in_that_of_a_node_inside_this_one(pods):
     for pid, uid, netns in ((30, UID, "kind"), (31, OTHER_UID, "kind"), (32, STATIC_UID, "other")):
         pods.process(pid, f"/docker/{INNER_ID}/kubelet{path(uid)}", netns=netns)
     assert {pod.uid: pod.lent for pod in look(pods)} == {UID: True, OTHER_UID: True, STATIC_UID: False}
+
+
+def test_the_only_hostnetwork_pod_of_a_node_inside_this_one(pods):
+    """k3d, seen from its host: the node's own processes are in the network of the pod."""
+    node = f"/docker/{INNER_ID}"
+    pods.process(20, f"{node}/init", netns="k3d", name="k3s")
+    pods.process(30, f"{node}{path(UID)}", netns="k3d")
+    pods.process(31, f"{node}{path(OTHER_UID)}", netns="other")
+    pods.process(
+        32, f"/docker/{SANDBOX_ID}", netns="other", name="somebody"
+    )  # a container that joined a pod is no node
+    assert {pod.uid: pod.lent for pod in look(pods)} == {UID: True, OTHER_UID: False}
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"), [("", {UID: False, OTHER_UID: True}), ("/lxc.payload.n1", {UID: True, OTHER_UID: True})]
+)
+def test_a_pod_whose_processes_have_gone_into_the_network_of_another(pods, machine, expected):
+    """nsenter as the first process, and no sandbox is known: the network is the older pod's. In LXC both have their node's."""
+    pods.process(40, machine + path(UID), started=10)
+    pods.process(30, machine + path(OTHER_UID), started=20)
+    assert {pod.uid: pod.lent for pod in look(pods)} == expected
 
 
 def test_a_pod_that_is_a_node(pods):

@@ -62,7 +62,16 @@ def test_any_name(pods, name):
 )
 def test_the_dead_do_not_count(pods, state, threads, counts):
     pods.process(30, path(), state=state, threads=threads)
-    assert bool(look(pods).found) is counts
+    found = look(pods).found
+    assert [(process.pid, process.shown) for process in found] == ([(30, 31 if threads > 1 else 30)] if counts else [])
+
+
+def test_threads_that_have_all_ended(pods):
+    pods.process(30, path(), state="Z", threads=2)
+    (pods.node.proc / "30" / "task" / "31" / "stat").write_text("31 (app) Z 1\n")
+    assert look(pods).found == []
+    (pods.node.proc / "30" / "task" / "31" / "stat").unlink()
+    assert look(pods).found == []
 
 
 @pytest.mark.parametrize("stat", ["", "30", "30 (app) S 1", "30 (app) S " + "x " * 30])

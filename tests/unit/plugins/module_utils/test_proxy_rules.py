@@ -262,7 +262,24 @@ def test_a_program_that_hangs(look, node):
     began = time.monotonic()
     (why,) = whys(look(ipv4=Tables(("nat",)), seconds=1))
     assert time.monotonic() - began < 30
-    assert why == "service rules (ipv4): iptables-nft-save did not come to an end within 0.5 s"
+    told = "service rules (ipv4): iptables-nft-save did not come to an end within 0.5 s: raise budget_seconds"
+    assert why.startswith(told)
+    assert why.endswith("for twice the rules it needs four times as long")
+
+
+def test_a_longer_budget_is_time_for_the_rules(node, monkeypatch):
+    given = []
+
+    class Look(proxy_rules._Look):
+        def __init__(self, deadline, root):
+            given.append(round(deadline.seconds))
+            super().__init__(deadline, root)
+
+    monkeypatch.setattr(proxy_rules, "_Look", Look)
+    monkeypatch.setattr(proxy_rules.os, "geteuid", lambda: 1000)
+    for seconds in (20, 600):
+        proxy_rules.collect(Deadline(seconds), (), None, str(node.root))
+    assert given == [10, 300]
 
 
 def test_a_program_that_prints_without_end(look, node, monkeypatch):

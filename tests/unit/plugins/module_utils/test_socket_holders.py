@@ -62,7 +62,7 @@ def test_who_holds_what(node):
     assert found.first == {100: 7, 200: 12, 999: 100}
     assert pids(found, 100, 200, 300, 400, 500, 999) == {100: [7, 12], 200: [12], 300: [], 400: [], 500: [], 999: [100]}
     assert found.open_files == {7: 1, 12: 5, 100: 3}
-    assert (found.unreadable, found.timed_out) == (0, False)
+    assert (found.refused, found.timed_out) == (set(), False)
 
 
 def test_a_process_with_several_descriptors_of_a_socket_holds_it_once(node):
@@ -75,7 +75,7 @@ def test_a_process_with_several_descriptors_of_a_socket_holds_it_once(node):
 def test_before_the_first_look_nothing_is_known(node):
     opens(node, 7, "socket:[100]")
     found = holders(node)
-    assert (found.pids(100), found.first, found.unreadable, found.timed_out) == ([], {}, 0, False)
+    assert (found.pids(100), found.first, found.refused, found.timed_out) == ([], {}, set(), False)
 
 
 def test_what_is_no_process_is_left_out(node):
@@ -88,7 +88,7 @@ def test_a_process_that_has_ended(node):
     opens(node, 12, "socket:[100]")
     found = looked(node)
     assert found.first == {100: 12}
-    assert found.unreadable == 0
+    assert found.refused == set()
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_a_process_that_has_ended(node):
         ("readlink", "12/fd/0"),  # root without CAP_SYS_PTRACE may list the files and not see what they are
     ],
 )
-def test_unreadable_processes_are_counted(node, monkeypatch, function, path):
+def test_processes_that_refuse_are_told(node, monkeypatch, function, path):
     opens(node, 12, "socket:[100]")
     opens(node, 13, "socket:[200]")
     replaced(monkeypatch, function, node.proc / path, PermissionError(13, "Permission denied"))
     found = looked(node)
     assert found.first == {200: 13}
-    assert found.unreadable == 1
+    assert found.refused == {12}
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "closed"), ProcessLookupError(3, "ended")])
@@ -115,7 +115,7 @@ def test_a_file_that_is_closed_meanwhile(node, monkeypatch, error):
     replaced(monkeypatch, "readlink", node.proc / "12" / "fd" / "0", error)
     found = looked(node)
     assert 13 in found.pids(200)
-    assert (found.unreadable, found.timed_out) == (0, False)
+    assert (found.refused, found.timed_out) == (set(), False)
 
 
 def test_no_descriptor_is_left_open(node, monkeypatch):

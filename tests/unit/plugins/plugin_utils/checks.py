@@ -91,9 +91,10 @@ def _check_patch(kind, options, patch):
     if kind != "service":
         assert kind in WORKLOADS
         assert options == []
-        (container,) = patch["spec"]["template"]["spec"]["containers"]
+        ((kind, (container,)),) = patch["spec"]["template"]["spec"].items()
+        assert kind in ("containers", "initContainers")
         assert NAME.fullmatch(container["name"])
-        assert patch == {"spec": {"template": {"spec": {"containers": [container]}}}}
+        assert patch == {"spec": {"template": {"spec": {kind: [container]}}}}
         assert container.keys() in ({"name", "readinessProbe"}, {"name", "ports"})
     elif options == ["--type=merge"]:
         assert patch == {"spec": {"ipFamilyPolicy": "SingleStack"}}

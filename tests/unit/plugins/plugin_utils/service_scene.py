@@ -441,6 +441,7 @@ def _deployments(pods):
             "strategy": "RollingUpdate",
             "paused": False,
             "resource_version": "4711",
+            "generation": 7,
         }
         for (namespace, app), entry in _newest(pods).items()
     ]

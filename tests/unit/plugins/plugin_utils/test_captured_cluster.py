@@ -27,7 +27,7 @@ FAULTS = {
     # … and with it what the hostNetwork pod hostnet listens on: 31999, the same number. Seed 000.
     ("nodeport-shadows-listener", "Service shop/orphan, NodePort 31999/TCP against hostnet", "node-a"): "critical",
     # It has no EndpointSlice at all, and iptables rejects 10.96.0.1:443: this API server was told to write no endpoints of its own.
-    ("service-without-endpoints", "default/kubernetes", None): "warning",
+    ("service-without-endpoints", "default/kubernetes", None): "critical",
     # --service-node-port-range=30000-40000 and the kernel's default range 32768-60999 have 7233 ports in common …
     ("nodeport-range-overlaps-ephemeral", "NodePort range and ephemeral range", "node-a"): "warning",
     # … from which containerd's CRI streaming server draws one whenever it starts (stream_server_port is not set).

@@ -9,20 +9,31 @@ import json
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import image_rollback
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, image_rollback
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_rollback import DONE, NEEDED, STOPPED, TargetError
 
 OLD, NEW = "registry.example:5000/shop/front:v1", "[2001:db8::1]:5000/shop/front@sha256:" + "0a" * 32
 UID = "6c7b6a1e-5b1e-4d2a-9a53-0f6f3c1d2b4a"
+DEAF = {
+    "host": "node-a",
+    "namespace": "shop",
+    "name": "front-2",
+    "uid": "909a2aa1-bf6a-4a8c-a274-3180ea640fb1",
+    "protocol": "tcp",
+    "address": "10.244.0.19",
+    "port": 9292,
+}
 NAMES = {
     "namespace": "shop",
     "name": "front",
     "uid": UID,
-    "resource_version": "1200",
+    "generation": 7,
     "container": "app",
     "from": NEW,
     "to": OLD,
+    "deaf": [DEAF],
 }
+CHANGED = "changed since it was diagnosed:"
 UNDO = f"kubectl -n shop set image deployment/front 'app={NEW}'"
 
 
@@ -39,18 +50,33 @@ def deployment(image=NEW, spec=None, **metadata):
     """As the API server shows it: the container is the second one."""
     containers = [{"name": "side", "image": "envoy:1"}, {"name": "app", "image": image}]
     return {
-        "metadata": {"namespace": "shop", "name": "front", "uid": UID, "resourceVersion": "1234", **metadata},
+        "metadata": {
+            "namespace": "shop",
+            "name": "front",
+            "uid": UID,
+            "resourceVersion": "1234",
+            "generation": 7,
+            **metadata,
+        },
         "spec": {"replicas": 3, "template": {"spec": {"containers": containers}}, **(spec or {})},
     }
 
 
-def plan(*found, **changed):
-    return image_rollback.plan(read(**changed), found)
+def listening(*ports, **fields):
+    """What node-a says of the pod now."""
+    told = [{"protocol": "tcp", "family": "ipv4", "address": "0.0.0.0", "port": port, "v6only": None} for port in ports]
+    return {"pods": [{"uid": DEAF["uid"], "listeners": told, "unlisted": 0, "redirects": False, "why": None, **fields}]}
+
+
+def plan(*found, answer=None, **changed):
+    return image_rollback.plan(read(**changed), found, {"node-a": listening(5000) if answer is None else answer})
 
 
 def test_a_target_is_written_as_it_is_read():
-    known = {"namespace": "shop", "name": "front", "uid": UID, "resource_version": "1200", "images": {"app": NEW}}
-    (found,) = image_rollback.read_targets([image_rollback.target_text(known, "app", OLD)])
+    known = {"namespace": "shop", "name": "front", "uid": UID, "generation": 7, "images": {"app": NEW}}
+    deaf = deaf_pods.DeafPod(**DEAF)
+    (found,) = image_rollback.read_targets([image_rollback.target_text(known, "app", OLD, [deaf, deaf])])
+    assert (found.generation, found.deaf) == (7, (deaf,))
     assert (found.namespace, found.name, found.uid, found.container) == ("shop", "front", UID, "app")
     assert (found.image, found.image_that_listened) == (NEW, OLD)
 
@@ -74,8 +100,18 @@ def test_a_target_is_written_as_it_is_read():
         (target(**{"from": "v1\n"}), "no usable 'from'"),
         (target(**{"from": ["v1"]}), "no usable 'from'"),
         (target(to=NEW), "shop/front has that image already"),
+        (target(generation=None), "no usable 'generation'"),
+        (target(generation=True), "no usable 'generation'"),
+        (target(deaf=None), "no usable 'deaf'"),
+        (target(deaf=[]), "no usable 'deaf'"),
+        (target(deaf=["front-2"]), "no usable 'deaf'"),
+        (target(deaf=[{**DEAF, "host": "node a\n"}]), "no usable 'deaf'"),
+        (target(deaf=[{**DEAF, "uid": "../x"}]), "no usable 'deaf'"),
+        (target(deaf=[{**DEAF, "protocol": "sctp"}]), "no usable 'deaf'"),
+        (target(deaf=[{**DEAF, "address": "localhost"}]), "no usable 'deaf'"),
+        (target(deaf=[{**DEAF, "port": 0}]), "no usable 'deaf'"),
     ],
-    ids=range(16),
+    ids=range(26),
 )
 def test_what_no_api_server_accepts_is_refused(text, words):
     with pytest.raises(TargetError, match=words):
@@ -91,9 +127,13 @@ def test_several_targets():
     ]
 
 
-def test_two_images_for_one_container_are_refused():
-    with pytest.raises(TargetError, match="container app of Deployment shop/front is to have several images at once"):
-        image_rollback.read_targets([target(), target(to="front:v0")])
+def test_two_images_for_one_container_are_left_alone_and_the_others_are_not():
+    targets = image_rollback.read_targets([target(), target(uid="other"), target(to="front:v0")])
+    sound, skipped = image_rollback.sort_out(targets)
+    assert [found.uid for found in sound] == ["other"]
+    assert skipped == [
+        "container app of Deployment shop/front is to have several images at once: choose by hand",
+    ]
 
 
 def test_undo():
@@ -118,15 +158,28 @@ def test_what_is_changed_and_what_has_to_be_as_it_was():
         ((deployment(OLD),), DONE, ""),
         ((deployment(OLD, {"paused": True}),), DONE, ""),
         ((), STOPPED, "there is no such Deployment any more"),
-        ((deployment(uid="another"),), STOPPED, "it was deleted and made anew since it was diagnosed"),
-        ((deployment(OLD, uid="another"),), STOPPED, "it was deleted and made anew since it was diagnosed"),
+        ((deployment(uid="another"),), STOPPED, "it was deleted and made anew since it was diagnosed. Diagnose again"),
+        (
+            (deployment(OLD, uid="another"),),
+            STOPPED,
+            "it was deleted and made anew since it was diagnosed. Diagnose again",
+        ),
         ((deployment(deletionTimestamp="2026-11-21T08:00:00Z"),), STOPPED, "it is being deleted"),
-        ((deployment("front:v3"),), STOPPED, "its container app has another image by now: front:v3"),
-        ((deployment(spec={"template": {}}),), STOPPED, "it has no container app any more"),
+        (
+            (deployment("front:v3"),),
+            STOPPED,
+            f"{CHANGED} its container app has another image by now, front:v3. Diagnose again",
+        ),
+        ((deployment(spec={"template": {}}),), STOPPED, f"{CHANGED} it has no container app any more. Diagnose again"),
         (
             (deployment(spec={"template": {"spec": {"containers": "none"}}}),),
             STOPPED,
-            "it has no container app any more",
+            f"{CHANGED} it has no container app any more. Diagnose again",
+        ),
+        (
+            (deployment(generation=8, resourceVersion="1200"),),
+            STOPPED,
+            f"{CHANGED} it is at generation 8 and was at 7. Diagnose again",
         ),
         (
             (deployment(spec={"paused": True}),),
@@ -138,14 +191,54 @@ def test_what_is_changed_and_what_has_to_be_as_it_was():
             STOPPED,
             "it was scaled to no pods, so whether the other image listens would not show",
         ),
-        (({"metadata": None, "spec": []},), STOPPED, "it was deleted and made anew since it was diagnosed"),
+        (
+            ({"metadata": None, "spec": []},),
+            STOPPED,
+            "it was deleted and made anew since it was diagnosed. Diagnose again",
+        ),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_whether_it_is_still_what_was_diagnosed(found, state, why):
     made = plan(*found)
     assert (made.state, made.why) == (state, why)
     assert bool(made.patch) == bool(made.told) == (state == NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (listening(5000, 9292), "listens on 9292/TCP by now"),
+        ({"pods": []}, "is gone by now"),
+        ({"unreachable": True, "msg": "no route"}, "could not be looked at once more: no route"),
+        ({}, "could not be looked at once more: no answer"),
+        (
+            listening(listeners=None, why="permission denied"),
+            "does not show any more whether it listens: permission denied",
+        ),
+        (listening(unlisted=2), "does not show any more whether it listens: too many listeners, or redirected packets"),
+        (listening(redirects=True), "does not show any more whether it listens: too many listeners"),
+        (listening(listeners=["junk"]), "was told of in another form than expected"),
+    ],
+    ids=range(8),
+)
+def test_whether_the_pods_still_do_not_listen(answer, why):
+    made = plan(deployment(), answer=answer)
+    assert (made.state, made.patch) == (STOPPED, ())
+    assert made.why.startswith(f"{CHANGED} pod shop/front-2 on node-a {why}")
+    assert made.why.endswith(". Diagnose again")
+
+
+def test_a_host_that_was_not_asked_stops_it():
+    assert image_rollback.plan(read(), [deployment()], {}).state == STOPPED
+
+
+def test_each_host_is_asked_once():
+    others = [{**DEAF, "port": 9393}, {**DEAF, "uid": "1"}, {**DEAF, "host": "node-b", "uid": "2"}]
+    assert deaf_pods.by_host(read(deaf=[DEAF, *others]).deaf) == [
+        {"host": "node-a", "uids": [DEAF["uid"], "1"]},
+        {"host": "node-b", "uids": ["2"]},
+    ]
 
 
 def test_the_plan_names_the_change_and_the_undo():

@@ -18,27 +18,23 @@ NODE_A = captured_section("proxy-rules-node-a")
 
 
 @pytest.mark.parametrize(
-    ("protocol", "port", "host", "expected"),
+    ("key", "expected"),
     [
-        (
-            "TCP",
-            32530,
-            "node-a",
-            "kube-proxy on node-a has programmed it: 32530/tcp -> 10.244.0.19:9292, 10.244.0.21:9292",
-        ),
-        ("tcp", 32530, "", "kube-proxy has programmed it: 32530/tcp -> 10.244.0.19:9292, 10.244.0.21:9292"),
-        ("UDP", 32530, "", None),
-        ("TCP", 30081, "", None),
-        ("TCP", 1, "", None),
+        (("tcp", 32530, "ipv4"), [["10.244.0.19:9292", "10.244.0.21:9292"]]),
+        (("tcp", 32530, "ipv6"), None),
+        (("udp", 32530, "ipv4"), None),
+        (("tcp", 1, "ipv4"), None),
     ],
-    ids=["a host", "none", "another protocol", "refused", "not there"],
+    ids=["there", "another family", "another protocol", "not there"],
 )
-def test_programmed(protocol, port, host, expected):
-    assert proxy_words.programmed(NODE_A, protocol, port, host) == expected
+def test_by_port(key, expected):
+    found = proxy_words.by_port(NODE_A).get(key)
+    assert (found and [one["endpoints"] for one in found]) == expected
 
 
-def test_programmed_and_reached_by_nobody():
-    assert proxy_words.programmed(rules(entry(1, "10.0.0.1:80", addresses=[])), "TCP", 1) is None
+def test_by_port_of_leftovers():
+    both = [entry(1, "10.0.0.1:80"), entry(1, "10.0.0.2:80")]
+    assert proxy_words.by_port(rules(*both)) == {("tcp", 1, "ipv4"): both}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     live,
     no_cluster,
     seed,
+    with_service,
     with_socket,
     without_sockets,
 )
@@ -35,7 +36,8 @@ def two_faults():
     """The captured cluster without the Services that have faults of their own, but for the one that nothing matches."""
     cluster = kubernetes_136()
     wanted = [service for service in cluster["services"] if service["name"] in ("front", "local", "orphan")]
-    return {**cluster, "services": wanted}
+    # Its pods are on none of the nodes that are made of node-a.
+    return with_service({**cluster, "services": wanted}, "local", external_traffic_policy="Cluster")
 
 
 def fleet(number, *changes):
@@ -157,6 +159,25 @@ def test_a_very_long_command_is_not_cut_into_another_one():
     report = report_text.render(live(RESERVED, ports).judged())
     assert "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports" not in report
     assert "characters: see findings.json)" in report
+
+
+def test_no_remedy_is_left_out():
+    scene = Scene({"node-a": captured("node-a")}, two_faults())
+    document = scene.judged()
+    finding = next(one for one in document["findings"] if one["status"] == "fail")
+    finding["remedies"] = [
+        {**finding["remedies"][0], "summary": f"cure number {number}", "risk": "", "commands": []}
+        for number in range(30)
+    ]
+    told = [line.strip() for line in report_text.render(document).splitlines() if "cure number" in line]
+    assert len(told) == 30
+    assert [told[place] for place in (0, 8, 25, 26, 29)] == [
+        "a) cure number 0",
+        "i) cure number 8",
+        "z) cure number 25",
+        "aa) cure number 26",
+        "ad) cure number 29",
+    ]
 
 
 def test_long_reasons_and_names_are_wrapped():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import settings, target_doubts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import V6ONLY_UNKNOWN
@@ -31,6 +31,7 @@ HTTPD = {
 }
 UI = ("909a2aa1-bf6a-4a8c-a274-3180ea640fb1", "38d2f2c1-dc61-4ac5-a861-9f501225f14d")
 FRONT = ("02a647ae-4783-48f4-bea0-f1ebf8674102", "b24a851f-9d9c-47f3-ac43-f849e4572055")
+ADDRESSES = dict(zip((*UI, *FRONT), ("10.244.0.19", "10.244.0.21", "10.244.0.22", "10.244.0.23"), strict=True))
 
 
 def pod(uid, **fields):
@@ -44,7 +45,7 @@ def pod(uid, **fields):
         "host_network": False,
         "netns": "4026532281",
         "pid": 22283,
-        "addresses": ["10.244.0.19"],
+        "addresses": [ADDRESSES.get(uid, "10.244.0.19")],
         "redirects": False,
         "own_kernel": None,
         "containers": [{**container, "age_seconds": 3000.0}],
@@ -146,8 +147,27 @@ def test_endpoints_that_are_no_pods_and_pods_that_were_not_seen():
             {"containers": [{"id": "", "name": "ui", "image": None, "age_seconds": 5.0}]},
             "a container of the pod runs for less than 60 s and may not listen yet",
         ),
+        ({"containers": []}, target_doubts.ONLY_SANDBOX),
+        (
+            {"containers": [{"id": "", "name": None, "image": None, "age_seconds": 5000.0}]},
+            target_doubts.ONLY_SANDBOX,
+        ),
+        ({"addresses": []}, target_doubts.ELSEWHERE),
+        ({"addresses": ["10.244.0.91"], "listeners": [{**HTTPD, "port": 9292}]}, target_doubts.ELSEWHERE),
     ],
-    ids=["process ended", "no reason told", "too many", "mesh not seen", "mesh", "v6only not told", "young"],
+    ids=[
+        "process ended",
+        "no reason told",
+        "too many",
+        "mesh not seen",
+        "mesh",
+        "v6only not told",
+        "young",
+        "no process, pods unread",
+        "only one without a name",
+        "no address",
+        "another address, whoever listens",
+    ],
 )
 def test_why_it_is_not_known(fields, why):
     context = learned(pod(UI[0], **fields), pod(UI[1]), *map(pod, FRONT))
@@ -169,6 +189,21 @@ def test_a_pod_in_its_hosts_network():
         piece["ports"] = [{"name": "", "protocol": "TCP", "port": port}]
         context = learned(pod(UI[0], host_network=True, netns="host"), cluster=cluster)
         assert kinds(context, "ui")[0][3] == expected
+
+
+def test_what_has_an_address_is_told_by_what_it_means_not_by_how_it_is_written():
+    context = learned(pod(UI[0]))
+    seen = context.pods.find(UI[0], None, None)._replace(addresses=("fd00:244::a",))
+    assert target_doubts.elsewhere(seen, "fd00:0244:0::000a") == ""
+    assert target_doubts.elsewhere(seen, "fd00:244::b") == target_doubts.ELSEWHERE
+    assert target_doubts.elsewhere(seen._replace(addresses=None), "fd00:244::b") == ""
+    assert target_doubts.elsewhere(seen._replace(host_network=True), "192.0.2.2") == ""
+
+
+def test_containers_without_names_count_where_they_are_more_than_those_that_are_missing():
+    """One of them may be the sandbox."""
+    nameless = [{"id": "", "name": None, "image": None, "age_seconds": 5000.0}] * 2
+    assert kinds(learned(pod(UI[0], containers=nameless)), "ui")[0][3] == "nobody"
 
 
 def test_a_static_pod_is_found_by_its_name():
@@ -216,3 +251,37 @@ def test_why_there_is_nothing_to_judge(cluster, kind, words):
     assert isinstance(paths.refusal, kind)
     assert words in paths.refusal.why
     assert paths.ports == []
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"listeners": [{**HTTPD, "port": "5000"}]},
+        {"listeners": [{**HTTPD, "port": 0}]},
+        {"listeners": [{**HTTPD, "address": "nowhere"}]},
+        {"listeners": [{**HTTPD, "v6only": "no"}]},
+        {"listeners": [[]]},
+        {"listeners": 5000},
+        {"redirects": []},
+        {"host_network": "yes"},
+        {"addresses": ["nowhere"]},
+        {"containers": [{"id": "", "name": "ui", "image": None, "age_seconds": "long"}]},
+        {"containers": None},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_of_one_host_costs_that_host_only(junk):
+    context = learned(pod(UI[0], **junk), pod(UI[1]))
+    context.pods.learn("elsewhere", None, node_a(*map(pod, FRONT)))
+    assert [kind for *_rest, kind in kinds(context, "ui")] == ["unseen", "unseen"]
+    assert [kind for *_rest, kind in kinds(context, "front")] == ["listens", "listens"]
+    assert any("what node-a tells of its pods cannot be read" in why for why in whys(context)), whys(context)
+    assert context.pods.hosts == 1
+
+
+def test_what_else_listens_in_a_hosts_network_was_not_seen():
+    sections = node_a(pod(UI[0], host_network=True, netns="host", addresses=None))
+    context = Context(settings.read({}), kubernetes_136())
+    context.learn("node-a", {**sections, "listen_ports": {"complete": False, "missing": [{"what": "x", "why": "y"}]}})
+    assert kinds(context, "ui")[0][3] == "unseen"
+    assert any("what else listens there was not seen" in why for why in whys(context)), whys(context)

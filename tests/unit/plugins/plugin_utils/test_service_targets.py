@@ -10,7 +10,7 @@ import shlex
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import image_clues, image_rollback, kubectl, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import image_rollback, image_words, kubectl, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.proxy_seen import ProxySeen
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service
     container,
     listens,
     made,
+    made_of,
     on_node_a,
     only,
     pod,
@@ -40,6 +41,11 @@ def fault(scene, rule=RULE):
         finding for finding in scene.judged()["findings"] if (finding["rule"], finding["status"]) == (rule, "fail")
     ]
     return found
+
+
+def rolled_out_pod(name="ui-2", *listeners, **fields):
+    """A pod of the newest revision."""
+    return pod(name, *listeners, **{"revision": 2, "containers": [container("ui", NEW)], **fields})
 
 
 def rolled_out(*, new=NEW, old=OLD, old_listens=9292, change=None, **api):
@@ -67,9 +73,20 @@ def test_the_fix_is_offered_where_a_pod_of_the_revision_before_was_seen_to_liste
         "from": NEW,
         "name": "ui",
         "namespace": "shop",
-        "resource_version": "4711",
+        "generation": 7,
         "to": OLD,
         "uid": "deployment-ui",
+        "deaf": [
+            {
+                "host": "node-a",
+                "namespace": "shop",
+                "name": "ui-2",
+                "uid": rolled_out_pod().uid,
+                "protocol": "tcp",
+                "address": "10.244.0.10",
+                "port": 9292,
+            }
+        ],
     }
     assert list(json.loads(target)) == sorted(json.loads(target))
     assert image_rollback.read_targets([target])[0].image_that_listened == OLD
@@ -109,6 +126,82 @@ def changed_deployment(**fields):
 )
 def test_no_fix_is_offered_on_less(scene):
     assert fixes(scene) == []
+
+
+GOOD = pod("ui-1", listens(9292), containers=[container("ui", OLD)])
+NEXT = service("next", port(9300), selector={"app": "ui", "pod-template-hash": f"{2:010x}"})
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        pytest.param(
+            made(UI, rolled_out_pod("ui-2", listens(5000)), rolled_out_pod("ui-3", listens(9292)), GOOD),
+            None,
+            id="a pod of the newest revision listens",
+        ),
+        pytest.param(
+            made(
+                UI,
+                rolled_out_pod("ui-2", listens(5000)),
+                rolled_out_pod("ui-3", listens(5000), node="node-b"),
+                GOOD,
+                unasked=["node-b"],
+            ),
+            "; whether 1 endpoint of the newest revision answers was not seen",
+            id="a pod of the newest revision is on a host that was not asked",
+        ),
+        pytest.param(
+            made(
+                UI,
+                rolled_out_pod("ui-2", listens(5000)),
+                rolled_out_pod(f"ui-{2:010x}-x7k2p", app="ui", node="node-b"),
+                GOOD,
+                unasked=["node-b"],
+                change=lambda document: {
+                    **document,
+                    "pods_of": ["node-a"],
+                    "pods": [entry for entry in document["pods"] if entry["node"] == "node-a"],
+                },
+            ),
+            "; whether 1 endpoint of the newest revision answers was not seen",
+            id="a pod that was not read has the name of the newest ReplicaSet",
+        ),
+        pytest.param(
+            made(UI, rolled_out_pod("ui-2", listens(5000)), rolled_out_pod("ui-3", listens(5000), age=59.0), GOOD),
+            "; whether 1 endpoint of the newest revision answers was not seen",
+            id="a pod of the newest revision has only begun",
+        ),
+        pytest.param(
+            made_of([UI, NEXT], [rolled_out_pod("ui-2", listens(9300)), GOOD]),
+            "; but pod shop/ui-2, of the newest revision, listens on 9300, which a Service wants too",
+            id="the newest revision serves another Service",
+        ),
+        pytest.param(
+            made(
+                UI,
+                rolled_out_pod("ui-2", listens(5000)),
+                GOOD,
+                pod("ui-0", listens(5000), containers=[container("ui", OLD)]),
+            ),
+            None,
+            id="a pod of the older revision does not listen either",
+        ),
+    ],
+)
+def test_no_fix_is_offered_where_the_newest_revision_may_be_the_right_one(scene, words):
+    assert fixes(scene) == []
+    back = [
+        remedy["summary"] for remedy in fault(scene)["remedies"] if "its pod shop/ui-1 listens on" in remedy["summary"]
+    ]
+    assert [summary.partition("listens on 9292")[2] for summary in back] == ([words] if words else [])
+
+
+def test_a_revision_whose_pods_are_there_is_not_said_to_have_none():
+    old = [container("ui", OLD)]
+    scene = made(UI, rolled_out_pod("ui-2", listens(5000)), pod("ui-0", listens(5000), containers=old), GOOD)
+    (back,) = [remedy["summary"] for remedy in fault(scene)["remedies"] if remedy["summary"].startswith("roll ")]
+    assert back.endswith("not all of its pods were seen to listen")
 
 
 def test_the_last_revision_that_listened_is_chosen():
@@ -225,6 +318,12 @@ def test_a_target_port_that_is_not_set_is_not_replaced():
     assert kubectl.service_patch(unset, 0, "targetPort", 2) == ()
 
 
+def test_a_native_sidecar_is_patched_where_it_is():
+    (command,) = kubectl.container_patch("shop", "Deployment", "ui", "envoy", {"ports": []}, sidecar=True)
+    patch = json.loads(shlex.split(command)[-1])
+    assert patch == {"spec": {"template": {"spec": {"initContainers": [{"name": "envoy", "ports": []}]}}}}
+
+
 # -- images ---------------------------------------------------------------------------------------------------------
 
 
@@ -238,10 +337,20 @@ def test_a_target_port_that_is_not_set_is_not_replaced():
         ("registry:5000/app", "registry:5001/other", True),
         ("docker.io/reddit/ui:1", "sha256:" + "0" * 64, False),
         (HOSTILE, "docker.io/reddit/ui:1", False),
+        ("gcr.io/x/user-10-ui:1", "gcr.io/x/user-10-post:1", True),
+        ("gcr.io/x/user-10-ui:1", "gcr.io/x/user-11-ui:1", False),
+        ("quay.io/team/ui:1", "mirror.local/team-ui:1", False),
+        ("quay.io/team/ui:1", "mirror.local/quay-io-team_ui:1", False),
+        ("rancher/mirrored-coredns-coredns:1", "coredns/coredns:1", False),
+        ("gcr.io/x/ui-prod:1", "gcr.io/x/ui-dev:1", False),
+        ("gcr.io/x/ui-prod:1", "gcr.io/x/post-dev:1", True),
+        ("registry.k8s.io/pause-amd64:3", "registry.k8s.io/pause-arm64:3", False),
+        ("gcr.io/x/prod:1", "gcr.io/x/ui:1", False),
     ],
 )
 def test_other_programs_by_name(one, other, expected):
-    assert image_clues.is_other_program(one, other) is expected
+    assert image_words.is_other_program(one, other) is expected
+    assert image_words.is_other_program(other, one) is expected
 
 
 # -- kube-proxy -----------------------------------------------------------------------------------------------------
@@ -282,8 +391,29 @@ def test_what_kube_proxy_has_programmed(hosts, line):
     proxies = ProxySeen()
     for number, sections in enumerate(hosts):
         proxies.learn(f"host-{number}", sections)
-    told = proxies.line("TCP", 32530)
-    assert told == line if line is None else told.startswith(line)
+    told = list(proxies.lines("TCP", 32530, frozenset(ENTRY["endpoints"])))
+    assert len(told) == (0 if line is None else 1)
+    assert all(one.startswith(line) for one in told)
+
+
+def test_rules_that_lead_elsewhere_are_told_apart():
+    proxies = ProxySeen()
+    proxies.learn("node-a", rules(ENTRY))
+    proxies.learn("node-b", rules({**ENTRY, "endpoints": ["10.244.0.19:9292", "10.244.0.91:80"]}))
+    assert list(proxies.lines("TCP", 32530, frozenset(ENTRY["endpoints"]))) == [
+        "kube-proxy has programmed it on node-a: 32530/tcp -> 10.244.0.19:9292, 10.244.0.21:9292",
+        (
+            "kube-proxy's rules on node-b lead elsewhere: 32530/tcp -> 10.244.0.19:9292, 10.244.0.91:80; "
+            "by its EndpointSlices the Service does not have 10.244.0.91:80"
+        ),
+    ]
+
+
+def test_a_fleet_of_which_each_node_leads_to_its_own_endpoints_takes_little():
+    proxies = ProxySeen()
+    for number in range(20):
+        proxies.learn(f"node-{number}", rules({**ENTRY, "endpoints": [f"10.244.0.{number}:9292"]}))
+    assert len(list(proxies.lines("TCP", 32530, frozenset()))) == 8
 
 
 def test_it_is_evidence_of_a_target_that_does_not_listen():

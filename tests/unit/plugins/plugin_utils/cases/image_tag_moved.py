@@ -13,6 +13,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service
     digest,
     listens,
     made,
+    made_of,
     node_a,
     on_node_a,
     pod,
@@ -184,6 +185,46 @@ CASES = [
     Case("a job that has ended ran what the tag was then", "pass", web(NEW, OLD, change=jobs), None),
     Case("an image that is not known yet", "pass", web(NEW, None, ""), None),
     Case("pods of a Service that does not answer", "pass", web(NEW, OLD, listening=5000), None),
+    Case(
+        "pods of a Service that does not answer on their address: nothing is told of their images there",
+        "fail",
+        made(
+            service("web", port(80)),
+            *(
+                pod(f"web-{number}", listens(80, "127.0.0.1"), containers=[container("web", IMAGE, image_id=image_id)])
+                for number, image_id in enumerate((NEW, OLD))
+            ),
+        ),
+        None,
+        "warning",
+    ),
+    Case(
+        "pods that serve another Service: nothing is told of their images there",
+        "fail",
+        made_of(
+            [service("web", port(80)), service("next", port(5000), selector={"app": "web"})],
+            [
+                pod(f"web-{number}", listens(5000), containers=[container("web", IMAGE, image_id=image_id)])
+                for number, image_id in enumerate((NEW, OLD))
+            ],
+        ),
+        None,
+        "warning",
+    ),
+    Case(
+        "only pods that answer have another image",
+        "fail",
+        made(
+            service("web", port(80), selector={}),
+            pod("ui-0", listens(5000)),
+            *(
+                pod(f"cart-{number}", listens(80), containers=[container("cart", IMAGE, image_id=image_id)])
+                for number, image_id in enumerate((NEW, OLD))
+            ),
+        ),
+        None,
+        "warning",
+    ),
     Case(
         "many images and pods",
         "fail",

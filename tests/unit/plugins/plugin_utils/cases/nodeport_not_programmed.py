@@ -30,6 +30,7 @@ UI = 32530
 NOW = captured_section("proxy-rules-node-a")["now"]
 PROGRAM = "nodeport_conflict.proxy.program"
 MODE = "nodeport_conflict.proxy.mode"
+LISTED = "nodeport_conflict.proxy.nodeport_addresses"
 AS_NOBODY = "only root can see them: run with become (-b)"
 # kube-proxy of the captured node runs in no pod that its node shows.
 DELETE = "kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=node-a"
@@ -206,6 +207,53 @@ CASES = [
         commands=(HEALTH, DELETE),
         causes=(),
     ),
+    Case(
+        "missing, and nobody looked at the pods: the Service may have been deleted meanwhile",
+        "unknown",
+        live(without(UI), "pod_listeners", {"complete": False, "missing": []}),
+        "node-a",
+        words=("1 NodePort (reddit-entry/ui): the cluster is read before its nodes", "the Service may be gone"),
+    ),
+    Case(
+        "missing, and the pods that the cluster told are gone",
+        "unknown",
+        ruled(made(service("web0", port(80, node_port=30100)), pod("web0-1", seen=None)), node_a=rules()),
+        "node-a",
+    ),
+    Case(
+        "missing, and one of its pods has lived on",
+        "fail",
+        ruled(made(service("web0", port(80, node_port=30100)), pod("web0-1", listens(80))), node_a=rules()),
+        "node-a",
+        "critical",
+    ),
+    Case(
+        "nodePortAddresses leave this node out, in iptables mode",
+        "not_applicable",
+        live(instead(UI, "10.244.0.19:9292", addresses=[]), LISTED, ["10.99.0.0/16", "127.0.0.0/8"]),
+        "node-a",
+    ),
+    Case(
+        "nodePortAddresses leave this node out, in ipvs mode",
+        "not_applicable",
+        live(rules(mode="ipvs"), LISTED, ["10.99.0.0/16"], MODE, "ipvs"),
+        "node-a",
+    ),
+    Case(
+        "nodePortAddresses are those of loopback alone",
+        "not_applicable",
+        live(without(UI), LISTED, ["127.0.0.0/8"]),
+        "node-a",
+    ),
+    Case(
+        "nodePortAddresses are those of the node",
+        "fail",
+        live(without(UI), LISTED, ["192.0.2.0/24"]),
+        "node-a",
+        "critical",
+    ),
+    Case("nodePortAddresses of the other family", "fail", live(without(UI), LISTED, ["2001:db8::/32"]), "node-a"),
+    Case("nodePortAddresses by the word primary", "fail", live(without(UI), LISTED, ["primary"]), "node-a"),
     Case(
         "kube-proxy's pod is known by name",
         "fail",

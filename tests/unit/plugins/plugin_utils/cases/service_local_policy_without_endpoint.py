@@ -53,6 +53,14 @@ def one(*pods, change=None, **fields):
     return made(ours, *pods, change=change)
 
 
+def of_nodes(changes):
+    """Other values of the Nodes, by name."""
+    return lambda document: {
+        **document,
+        "nodes": [{**entry, **changes.get(entry["name"], {})} for entry in document["nodes"]],
+    }
+
+
 def with_events(*events):
     def change(document):
         document = copy.deepcopy(document)
@@ -95,6 +103,8 @@ CASES = [
             "A test from the node itself, or from a pod, lies",
             "Service shop/local, port 80/TCP, NodePort 35776: endpoints on node-a",
             "nodes that drop: node-b",
+            "1 of the 2 nodes that count",
+            "No more than half of the nodes lack one, which looks accidental",
             "use only the nodes that have an endpoint: today node-a",
         ),
         absent=("healthCheckNodePort",),
@@ -144,8 +154,13 @@ CASES = [
         "fail",
         on_node_a(of=node_port(*MANY)),
         None,
-        "warning",
-        words=("on 25 nodes", "node-009 and 15 more"),
+        "info",
+        words=(
+            "on 25 nodes",
+            "node-009 and 15 more",
+            "25 of the 26 nodes that count",
+            "looks like nodes that are set apart",
+        ),
         absent=("node-010",),
     ),
     Case(
@@ -153,6 +168,27 @@ CASES = [
         "pass",
         on_node_a(of=node_port(("b", "False"), ("c", "Unknown"))),
         None,
+    ),
+    Case(
+        "nodes of the control plane and unschedulable ones are not expected to answer",
+        "pass",
+        one(
+            pod("ui-1", listens(9292)),
+            change=of_nodes({"node-b": {"labels_roles": ["control-plane"]}, "node-c": {"unschedulable": True}}),
+        ),
+        None,
+    ),
+    Case(
+        "of a cluster of nothing but a control plane all nodes count",
+        "fail",
+        one(
+            pod("ui-1", listens(9292)),
+            pod("ui-2", listens(9292), node="node-b"),
+            change=of_nodes({f"node-{letter}": {"labels_roles": ["master"]} for letter in "abc"}),
+        ),
+        None,
+        "warning",
+        words=("nodes that drop: node-c", "1 of the 3 nodes that count"),
     ),
     Case("policy Cluster", "not_applicable", on_node_a(of=node_port(B, external_traffic_policy="Cluster")), None),
     Case(
@@ -166,7 +202,7 @@ CASES = [
         "fail",
         one(pod("ui-1", listens(9292)), type="ClusterIP", external_ips=["198.51.100.80"]),
         None,
-        "warning",
+        "info",
         words=("nodes that drop: node-b, node-c",),
     ),
     Case(

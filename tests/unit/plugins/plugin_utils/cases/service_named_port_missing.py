@@ -181,6 +181,25 @@ CASES = [
         commands=(named(8080).replace('"name": "web", "ports"', '"name": "side", "ports"'),),
     ),
     Case(
+        "the container that listens is a native sidecar, which is among the init containers of the template",
+        "fail",
+        made(
+            WEB,
+            pod(
+                "web-1",
+                listens(8080, container="envoy"),
+                containers=[container("web"), container("envoy", kind="sidecar", ports=[("proxy", 8080)])],
+            ),
+        ),
+        None,
+        words=("give 8080/TCP of container envoy the name http",),
+        commands=(
+            named(8080)
+            .replace('"containers": ', '"initContainers": ')
+            .replace('"name": "web", "ports"', '"name": "envoy", "ports"'),
+        ),
+    ),
+    Case(
         "pods of two Deployments",
         "fail",
         made_of(

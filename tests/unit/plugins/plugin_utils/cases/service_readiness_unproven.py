@@ -41,10 +41,11 @@ def probed():
     return document
 
 
-def ui(*containers, target=9292, listening=9292, change=None, **fields):
+def ui(*containers, target=9292, listening=9292, by=None, change=None, **fields):
+    """``by`` is the container that is seen to listen; None where that was not seen."""
     return made(
         service("ui", port(9292, target)),
-        pod("ui-1", listens(listening), containers=containers, **fields),
+        pod("ui-1", listens(listening, container=by), containers=containers, **fields),
         change=change,
     )
 
@@ -115,6 +116,17 @@ CASES = [
         ui(BARE, container("proxy", kind="sidecar", ports=[("http", 9292)], probes=["readiness"])),
         None,
     ),
+    Case(
+        "nothing declares the port, and the container that listens has no probe",
+        "fail",
+        ui(BARE, PROBED, by="ui"),
+        None,
+        "info",
+    ),
+    Case(
+        "nothing declares the port, and the container that listens has one", "pass", ui(BARE, PROBED, by="side"), None
+    ),
+    Case("who listens was not seen, and one of them has a probe", "pass", ui(BARE, PROBED), None),
     Case(
         "an init container serves nothing", "fail", ui(BARE, container("init", kind="init", probes=["readiness"])), None
     ),

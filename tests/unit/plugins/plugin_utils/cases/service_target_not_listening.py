@@ -63,6 +63,28 @@ def cannot_read(kind, why="403 Forbidden"):
     return lambda document: without(kind, why, document)
 
 
+def shown(*names, age=3600.0):
+    """What a node shows of a pod of which just these containers have processes."""
+    return {"containers": [{"id": "a" * 64, "name": name, "image": None, "age_seconds": age} for name in names]}
+
+
+def stopped(name, state, reason=None):
+    """A container that does not run for the API."""
+    made_container = container(name)
+    return {**made_container, "status": {**made_container["status"], "state": state, "reason": reason}}
+
+
+def one_image(pod_name, image, runtime_image):
+    """A pod that does not listen, whose image has another name for the runtime."""
+    return pod(
+        pod_name, listens(5000), containers=[container("ui", image, runtime_image=runtime_image, image_id=digest("x"))]
+    )
+
+
+def local(field, **fields):
+    return service("ui", port(9292, node_port=32530), **{field: "Local", **fields})
+
+
 def owned_by(kind, name="ui"):
     return {"owner": {"kind": kind, "name": name, "uid": "owner"}}
 
@@ -88,7 +110,7 @@ CASES = [
             "one image under several names on node-a: docker.io/reddit/ui:f5393576 is also docker.io/reddit/post:f5393576",
             "5000/TCP, on which these pods listen (httpd), is what Service shop/front, Service shop/local want; other pods answer there",
             "docker.io/reddit/ui:f5393576 is named by a tag, and imagePullPolicy is IfNotPresent",
-            "What was seen of the images says that another program is in them than their name tells.",
+            "What was seen of the images speaks for another program in them than their name tells",
             QUESTION,
             f"{AGAIN}give container ui a readinessProbe on port 9292",
             f"{AGAIN}name images by their digest",
@@ -110,12 +132,12 @@ CASES = [
         None,
         "critical",
         words=(
-            "Service shop/dns, NodePort 30053/UDP and 30053/TCP gives no answer: its 2 pods listen on 5000/TCP, and nobody on 5353/UDP and 5353/TCP",
+            "Service shop/dns, NodePort 30053/UDP and 30053/TCP reaches nobody: its 2 pods listen on 5000/TCP, and nobody on 5353/UDP and 5353/TCP",
             "To UDP packets the pod answers with an ICMP error at best",
             "127.0.0.1:9000/tcp (process httpd, container side)",
             "these pods do answer Service shop/front, port 80/TCP (web), NodePort 30080",
             "the program is rather the right one",
-            "the readiness probe of container front succeeds all the same",
+            "container front has a readiness probe, and the pods are ready all the same: what it asks was not read",
             "let it listen on 5353/UDP and 5353/TCP, or correct the targetPort or the selector of the Service",
         ),
         absent=("the spec wants", "same image", QUESTION, "by their digest"),
@@ -193,7 +215,7 @@ CASES = [
         "warning",
         words=(
             "Service shop/ui, NodePort 32530/TCP refuses a part of its connections: 1 of its 3 pods listens on 5000, and nobody on 9292",
-            "3 endpoints in use, 2 of them answer: 33 % of new connections fail, since every endpoint gets as many as the next",
+            "3 endpoints in use, 2 of them answer: where each endpoint gets as many as the next (no session affinity, no topology hints), 33 % of new",
         ),
         absent=("let the Service want",),
     ),
@@ -221,7 +243,11 @@ CASES = [
         three(pod("ui-1", listens(5000)), pod("ui-4", node="node-b"), unasked=["node-b"]),
         None,
         "warning",
-        words=("1 of its 4 pods (3 were seen) listens", "2 of them answer: at least 25 % of new connections fail"),
+        words=(
+            "1 of its 4 pods (3 were seen) listens",
+            "2 of them answer: where each",
+            "at least 25 % of new connections fail",
+        ),
     ),
     Case(
         "one of two ports",
@@ -232,7 +258,7 @@ CASES = [
             pod("ui-2", listens(8080)),
         ),
         None,
-        "critical",
+        "warning",
         words=(
             "Service shop/ui, port 9100/TCP refuses connections",
             "these pods do answer Service shop/ui, port 80/TCP (web)",
@@ -281,13 +307,13 @@ CASES = [
         words=("its pod listens on 5000, and nobody on 9292", "2 endpoints in use, none of them answers"),
     ),
     Case(
-        "pods that go away, because none is ready",
-        "fail",
+        "a pod that goes away, and is in use because none is ready",
+        "unknown",
         made(UI, pod("ui-1", listens(5000), api={"deleting": True})),
         None,
-        "critical",
-        words=("some of these pods are going away, and are in use because no pod is ready",),
-        absent=("endpoints are complete",),
+        words=(
+            "could not be judged: it is being ended, and what ends closes its ports before it goes (pod shop/ui-1)",
+        ),
     ),
     Case(
         "publishNotReadyAddresses",
@@ -308,10 +334,204 @@ CASES = [
         made(UI, pod("ui-1", listens(5000), containers=[container("ui", probes=["readiness"])])),
         None,
         words=(
-            "the readiness probe of container ui succeeds all the same",
+            "container ui has a readiness probe, and the pods are ready all the same",
+            "than this port from outside, or not have failed as often yet as its failureThreshold wants",
             "let the readinessProbe of container ui ask port 9292",
         ),
         absent=("has a readiness probe: kubelet calls",),
+    ),
+    # Between the API's answer and the node's
+    Case(
+        "only the sandbox is left",
+        "unknown",
+        made(UI, pod("ui-1", seen=shown("POD"))),
+        None,
+        words=("its node shows no process of one of its containers, which may be ended or begun anew at this moment",),
+    ),
+    Case(
+        "only the sandbox is left, and pods may not be read",
+        "unknown",
+        made(UI, pod("ui-1", seen=shown("POD")), change=cannot_read("pods")),
+        None,
+        words=("its node shows no process of any of its containers",),
+    ),
+    Case(
+        "only something without a name is left",
+        "unknown",
+        made(UI, pod("ui-1", seen=shown(None))),
+        None,
+        words=("not all of its containers have a name on its node",),
+    ),
+    Case(
+        "the container begins anew, and its sidecar runs on",
+        "unknown",
+        made(UI, pod("ui-1", listens(15090), containers=[container("ui"), container("side")], seen=shown("side"))),
+        None,
+        words=("its node shows no process of one of its containers",),
+    ),
+    Case(
+        "a native sidecar is not there",
+        "unknown",
+        made(UI, pod("ui-1", containers=[container("ui"), container("side", kind="sidecar")], seen=shown("ui"))),
+        None,
+        words=("its node shows no process of one of its containers",),
+    ),
+    Case(
+        "an init container need not be there",
+        "fail",
+        made(UI, pod("ui-1", containers=[container("ui"), container("init", kind="init")], seen=shown("ui", "POD"))),
+        None,
+        "critical",
+    ),
+    *(
+        Case(
+            f"a container that is {state} for the API, and is in use because its Service publishes it",
+            "unknown",
+            made(
+                service("ui", port(9292), publish_not_ready_addresses=True),
+                pod("ui-1", listens(5000), ready=False, containers=[stopped("ui", state)]),
+            ),
+            None,
+            words=("one of its containers did not run when the API was asked (pod shop/ui-1)",),
+        )
+        for state in ("waiting", "terminated")
+    ),
+    Case(
+        "one that begins anew, and one that does not answer for sure",
+        "fail",
+        made(UI, pod("ui-1", seen=shown("POD")), pod("ui-2", listens(5000))),
+        None,
+        "critical",
+        words=("1 of its 2 pods (1 were seen) listens on 5000",),
+    ),
+    Case(
+        "a pod that goes away, and answers still",
+        "pass",
+        made(UI, pod("ui-1", listens(9292), api={"deleting": True})),
+        None,
+    ),
+    Case(
+        "a virtual machine has the pod's address",
+        "unknown",
+        made(UI, pod("ui-1", listens(5000), seen={"addresses": []})),
+        None,
+        words=("the endpoint's address is none of those in the pod's network as its node shows it",),
+    ),
+    Case(
+        "a virtual machine has the pod's address, and its launcher has another one",
+        "unknown",
+        made(UI, pod("ui-1", listens(9292), seen={"addresses": ["10.0.2.1"]})),
+        None,
+        words=("whoever answers is elsewhere (a virtual machine",),
+    ),
+    # Policies by which not all nodes have all endpoints
+    Case(
+        "externalTrafficPolicy Local: all that comes to one node fails",
+        "fail",
+        made(
+            local("external_traffic_policy"),
+            pod("ui-1", listens(9292)),
+            pod("ui-2", listens(5000), node="node-b"),
+            pod("ui-3", listens(9292), node="node-c"),
+        ),
+        None,
+        "warning",
+        words=(
+            "2 of them answer: how many connections fail depends on the node",
+            "externalTrafficPolicy Local: a node gives what comes to it from outside to endpoints of its own only, and no endpoint on node-b",
+            "on node-b answers: there all of these connections fail",
+        ),
+        absent=("%",),
+    ),
+    Case(
+        "internalTrafficPolicy Local, and each node has one that answers",
+        "fail",
+        made(
+            service("ui", port(9292), internal_traffic_policy="Local"),
+            pod("ui-1", listens(9292)),
+            pod("ui-2", listens(5000)),
+        ),
+        None,
+        "warning",
+        words=("how many connections fail depends on the node",),
+        absent=("%", "a node gives"),
+    ),
+    Case(
+        "internalTrafficPolicy Local, and one node was not seen whole",
+        "fail",
+        made(
+            service("ui", port(9292), internal_traffic_policy="Local"),
+            pod("ui-1", listens(9292)),
+            pod("ui-2", listens(5000), node="node-b"),
+            pod("ui-3", node="node-b", seen=None),
+            pod("ui-4", listens(5000), node="node-c"),
+        ),
+        None,
+        words=("a node gives what its own pods send to endpoints of its own only, and no endpoint on node-c answers",),
+        absent=("node-b answers", "node-b, node-c"),
+    ),
+    Case(
+        "externalTrafficPolicy Local of a Service that nobody reaches from outside",
+        "fail",
+        made(
+            service("ui", port(9292), external_traffic_policy="Local"),
+            pod("ui-1", listens(9292)),
+            pod("ui-2", listens(5000)),
+        ),
+        None,
+        words=("50 % of new connections fail",),
+    ),
+    # A leader
+    Case(
+        "one of three pods of one image answers",
+        "fail",
+        made(UI, pod("ui-1", listens(9292)), pod("ui-2", listens(8081)), pod("ui-3", listens(8081))),
+        None,
+        "warning",
+        words=(
+            "One pod answers, and the others run the same image: it looks the same where only an elected leader listens",
+            "if only an elected leader listens: let the others be not ready",
+        ),
+    ),
+    Case(
+        "two of three pods answer: that is no election",
+        "fail",
+        three(pod("ui-1", listens(5000))),
+        None,
+        "warning",
+        absent=("elected leader",),
+    ),
+    Case(
+        "one pod answers, and the other has another image",
+        "fail",
+        made(UI, pod("ui-1", listens(9292)), pod("ui-2", containers=[container("ui", "docker.io/shop/ui:2")])),
+        None,
+        "warning",
+        absent=("elected leader",),
+    ),
+    Case(
+        "one pod answers, and pods may not be read",
+        "fail",
+        made(UI, pod("ui-1", listens(9292)), pod("ui-2", listens(8081)), change=cannot_read("pods")),
+        None,
+        "warning",
+        words=("elected leader",),
+    ),
+    # Names that a mirror or a promotion gives to one program
+    *(
+        Case(
+            f"one program under two names: {name}",
+            "fail",
+            made(UI, one_image("ui-1", name, told)),
+            None,
+            words=(f"the spec wants {name}, the runtime says that it runs {told}",),
+            absent=("What was seen of the images",),
+        )
+        for name, told in (
+            ("quay.io/team/ui:1", "mirror.example/team-ui:1"),
+            ("gcr.io/shop/ui-prod:1", "gcr.io/shop/ui-dev:1"),
+            ("docker.io/rancher/mirrored-ui-ui:1", "docker.io/ui/ui:1"),
+        )
     ),
     # Whose network, whose pod
     Case(
@@ -448,7 +668,7 @@ CASES = [
         words=(
             f"{RIGHT} is the same image (",
             f"that Deployment shop/post runs as {WRONG}",
-            "What was seen of the images says",
+            "What was seen of the images speaks",
         ),
     ),
     Case(
@@ -465,7 +685,7 @@ CASES = [
             "docker.io/shop/ui:1 is not one image: sha256:",
             "in pod shop/ui-1",
             "; the pods that answer have another one than those that do not",
-            "What was seen of the images says",
+            "What was seen of the images speaks",
         ),
     ),
     Case(
@@ -478,8 +698,9 @@ CASES = [
         None,
         words=(
             "5000/TCP, on which these pods listen (python3), is what Service shop/post wants; other pods answer there",
-            "What was seen of the images says",
         ),
+        absent=("What was seen of the images speaks",),
+        commands=(PATCH,),
     ),
     Case(
         "the same, but the spec says that the program listens there: the Service is the first to look at",
@@ -493,7 +714,7 @@ CASES = [
         ),
         None,
         words=("is what Service shop/post wants",),
-        absent=("What was seen of the images says",),
+        absent=("What was seen of the images speaks",),
         commands=(PATCH,),
     ),
     Case(

@@ -117,7 +117,14 @@ CASES = [
         "fail",
         made(WEB, pod("web-1", listens(8080, LOOPBACK), host_network=True)),
         None,
-        words=("in the network of its host, 192.0.2.2:8080",),
+        words=(
+            "in the network of its host, 192.0.2.2:8080",
+            "only at 127.0.0.1, which is reached from inside the node only",
+            "its loopback is the host's: every process of that node reaches the program",
+            "let python3 listen on the address of its node that the endpoint has (192.0.2.2)",
+            "with 0.0.0.0 or [::] it is open on all addresses of the node, those that are reached from outside the cluster too",
+        ),
+        absent=("kubectl port-forward", "a NetworkPolicy limits that", "inside the pod only"),
     ),
     Case(
         "pods may not be read",

@@ -87,6 +87,14 @@ CASES = [
         None,
         words=("gives no answer: its pod listens on 53/UDP over IPv4 only",),
     ),
+    Case(
+        "a pod in its host's network",
+        "fail",
+        made(service("web", port(8080)), pod("web-1", listens(8080, "::", v6only=True), host_network=True)),
+        None,
+        words=("what listens on all addresses is open on all of the node's",),
+        absent=("by every pod and node of the cluster",),
+    ),
     Case("the healthy twin: both on one socket", "pass", made(web(*BOTH), pod("web-1", listens(8080, "::"))), None),
     Case(
         "a socket for each family",

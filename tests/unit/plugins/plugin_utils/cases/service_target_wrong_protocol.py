@@ -60,7 +60,7 @@ CASES = [
             of=only("dns"),
         ),
         None,
-        "critical",
+        "warning",
         words=(
             "Service shop/dns, NodePort 30053/TCP refuses connections: its 2 pods listen on 5353 for UDP only, and the Service sends TCP",
             "the Service has port 53/UDP too: take 53/TCP out of it, or let the program listen on TCP as well",

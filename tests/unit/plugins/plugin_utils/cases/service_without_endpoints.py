@@ -26,7 +26,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.service
     without,
 )
 
-REMOVE = "kubectl -n shop delete service orphan"
+STALE = "kubectl -n shop get statefulsets,daemonsets,deployments,jobs,cronjobs -o wide"
 
 
 def captured(*others, **fields):
@@ -86,15 +86,23 @@ def event(kind, name, reason, message, **fields):
 BACK_OFF = event("Pod", "crash-78bf7549d-nkthh", "BackOff", "Back-off restarting failed container crash", count=3)
 
 
-def scaled(replicas, events=(), **kinds):
+def dns(name, selector, *more, namespace="kube-system"):
+    """A Service for DNS over UDP and TCP."""
+    ports = [port(53, name=protocol, protocol=protocol) for protocol in ("UDP", "TCP")]
+    return service(name, *ports, *more, selector=selector, namespace=namespace)
+
+
+def scaled(replicas, events=(), of=None, **kinds):
     """A Service in front of a Deployment that has no pods."""
 
     def change(document):
-        deployment = document["deployments"][0]
-        changed = {**document, "deployments": [{**deployment, "replicas": replicas}], "pods": [], "endpoint_slices": []}
+        own = {**document["deployments"][0], "replicas": replicas}
+        if of:
+            own.update(namespace=of["namespace"], template_labels=of["selector"])
+        changed = {**document, "deployments": [own], "pods": [], "endpoint_slices": []}
         return {**changed, "events": list(events), **kinds}
 
-    return made(service("ui", port(9292, node_port=32530)), pod("ui-1", listens(9292)), change=change)
+    return made(of or service("ui", port(9292, node_port=32530)), pod("ui-1", listens(9292)), change=change)
 
 
 def emptied(**kinds):
@@ -167,7 +175,8 @@ CASES = [
             'a client reads "connection refused" at once',
             "so a program of a node that listens on this number is refused as well; nodeport-shadows-listener tells",
         ),
-        commands=("kubectl -n shop get pods --show-labels", REMOVE),
+        absent=("delete service",),
+        commands=("kubectl -n shop get pods --show-labels", STALE),
     ),
     Case("captured: the same with a corrected selector", "pass", on_node_a(of=served(captured())), None),
     Case(
@@ -175,8 +184,11 @@ CASES = [
         "fail",
         on_node_a(of=served(cluster())),
         None,
-        "warning",
-        words=("Service default/kubernetes refuses connections: the API servers did not write their own addresses",),
+        "critical",
+        words=(
+            "The cluster itself needs this one",
+            "Service default/kubernetes refuses connections: the API servers did not write their own addresses",
+        ),
     ),
     Case(
         "a ClusterIP is a note",
@@ -259,11 +271,69 @@ CASES = [
             change=emptied(events=[event("Pod", "ui-1", "FailedScheduling", "0/3 nodes are available")]),
         ),
         None,
-        "info",
+        "warning",
         words=(
             "the pods that match its selector do not run",
             "pod shop/ui-1: no node was chosen for it; event FailedScheduling: 0/3 nodes are available",
         ),
+    ),
+    Case(
+        "the cluster's DNS is scaled to 0",
+        "fail",
+        scaled(0, of=dns("kube-dns", {"k8s-app": "kube-dns", "app": "ui"})),
+        None,
+        "critical",
+        words=("The cluster itself needs this one", "Deployment kube-system/ui is scaled to 0"),
+    ),
+    Case(
+        "the cluster's DNS by its ports, and none of its pods is ready",
+        "fail",
+        made(dns("coredns", {"app": "ui"}), pod("ui-1", ready=False, namespace="kube-system")),
+        None,
+        "critical",
+    ),
+    Case(
+        "a DNS that is not the cluster's",
+        "fail",
+        made(dns("own", None, namespace="shop")),
+        None,
+        "info",
+        absent=("The cluster itself",),
+    ),
+    Case(
+        "of the cluster's DNS only the metrics lack endpoints",
+        "fail",
+        made(
+            dns("kube-dns", None, port(9153, name="metrics")),
+            slices=[
+                {
+                    **piece("kube-dns", ("192.0.2.77", True), ports=[("UDP", 53), ("TCP", 53)]),
+                    "namespace": "kube-system",
+                    "ports": [{"name": protocol, "protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")],
+                }
+            ],
+        ),
+        None,
+        "info",
+        words=("on port 9153/TCP",),
+    ),
+    Case(
+        "what may be a StatefulSet's is not deleted",
+        "fail",
+        made(service("db", port(5432, node_port=30432))),
+        None,
+        "warning",
+        words=("a StatefulSet that is scaled to 0 looks the same", "look whether it is stale"),
+        absent=("delete service",),
+    ),
+    Case(
+        "nobody's endpoints: look, then delete",
+        "fail",
+        made(service("ui", port(9292, node_port=32530), selector=None)),
+        None,
+        "warning",
+        words=("look whether it is stale",),
+        commands=("kubectl -n shop delete service ui",),
     ),
     Case(
         "scaled to 0 is meant to be so",
@@ -341,7 +411,7 @@ CASES = [
             change=emptied(),
         ),
         None,
-        "info",
+        "warning",
         words=("the pods that match its selector have ended", "it has ended (phase Failed)"),
     ),
     Case(
@@ -365,6 +435,7 @@ CASES = [
             ),
         ),
         None,
+        "warning",
         words=("none of its 8 endpoints is ready", "and 3 more"),
         absent=("pod shop/ui-5",),
     ),
