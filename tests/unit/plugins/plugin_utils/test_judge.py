@@ -420,6 +420,7 @@ def swaps(sections):
 
 def test_no_junk_from_a_node_stops_the_judge_or_breaks_out_of_the_report():
     good = captured("node-a")
+    rendered = set()  # most junk leaves nothing but the same unknown answers
     for way, junk in swaps(good["sections"]):
         broken = copy.deepcopy(good)
         place = broken["sections"]
@@ -431,8 +432,10 @@ def test_no_junk_from_a_node_stops_the_judge_or_breaks_out_of_the_report():
             rule["pass"] + rule["fail"] + rule["unknown"] + rule["not_applicable"]
             for rule in document["rules"].values()
         ) == len(catalogue.rules())
-        json.dumps(document)
-        check_report(report_text.render(document))
+        told = json.dumps({**document, "judged_at": None})
+        if told not in rendered:
+            rendered.add(told)
+            check_report(report_text.render(document))
 
 
 # Each section proves something alone, so none is needed; without one of them nothing passes.
