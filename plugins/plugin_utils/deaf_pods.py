@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import target_verdict
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import NAME
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening
 
 # RFC 1123, as the API server checks names of namespaces, Deployments (subdomains) and containers (labels):
 # apimachinery pkg/util/validation, IsDNS1123Subdomain, at most 253 characters.
-NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 UID = re.compile(r"[0-9A-Za-z]([-0-9A-Za-z]{0,62}[0-9A-Za-z])?")
 _PROTOCOL = re.compile("tcp|udp")
 # Of an inventory, in which a role looks for it: anything that a terminal can show.

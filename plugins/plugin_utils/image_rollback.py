@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import NAME, UID, DeafPod
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, kubectl
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import UID, DeafPod
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import NAME
 
 FIX = "rollback-image"
 NEEDED, DONE, STOPPED = "needed", "done", "stopped"
@@ -133,8 +133,8 @@ def _read(text: str) -> Target:
 
 def undo(target: Target) -> str:
     """The command that puts the image of before back."""
-    words = ("kubectl", "-n", target.namespace, "set", "image", f"deployment/{target.name}")
-    return shlex.join((*words, f"{target.container}={target.image}"))
+    words = ("set", "image", f"deployment/{target.name}", f"{target.container}={target.image}")
+    return kubectl.command(target.namespace, *words)
 
 
 def plan(target: Target, found: Sequence[dict[str, Any]], answers: Mapping[str, Any]) -> Plan:

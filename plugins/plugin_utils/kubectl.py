@@ -13,7 +13,8 @@ from typing import Any
 
 # RFC 1123, as the API server checks names of namespaces, pods, workloads and containers (apimachinery pkg/util/validation,
 # IsDNS1123Subdomain). What is none comes from no API server, and might be taken for an option.
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+# What the API server takes for the name of an object (RFC 1123).
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 # k8s.io/apimachinery/pkg/util/validation: IsQualifiedName, IsValidLabelValue
 _WORD = "[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
@@ -22,7 +23,7 @@ _LABEL = re.compile(f"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?{_WORD}=(?:{_WORD})?
 
 def is_name(*texts: str | None) -> bool:
     """Whether all of them are names of Kubernetes objects."""
-    return all(text is not None and _NAME.fullmatch(text) is not None for text in texts)
+    return all(text is not None and NAME.fullmatch(text) is not None for text in texts)
 
 
 def command(namespace: str, *words: str) -> str:

@@ -239,6 +239,8 @@ def _services(seen: dict[str, Any]) -> str:
     if not seen["known"]:
         return "Services: none were looked at (see UNKNOWN)"
     ends, several = seen["endpoints"], count(seen["ports"], "port")
+    if not sum(ends.values()):
+        return f"{count(seen['services'], 'Service')} with {several}: no endpoint"
     parts = [
         f"of {count(sum(ends.values()), 'endpoint')} {ends['listening']} listen",
         f"{ends['deaf']} do not",

@@ -137,7 +137,7 @@ def report(scene):
         ),
         (
             made(service("ui", port(80))),
-            "- 1 Service with 1 port: of 0 endpoints 0 listen, 0 do not; 1 port without an endpoint",
+            "- 1 Service with 1 port: no endpoint",
         ),
         (
             Scene({"bare": lost(captured("bare"), "pod_listeners", "pod_listeners", "no time")}, no_cluster()),
