@@ -99,12 +99,15 @@ def _name(owner: Workload | None, one: Running) -> str:
 
 def _explanation(group: Sequence[Running]) -> Iterator[str]:
     yield (
-        "Somebody pushed another image under this tag. Each node keeps the one that it pulled first, so what a pod runs depends on the "
+        "Most likely somebody pushed another image under this tag. Each node keeps the one that it pulled first, so what a pod runs depends on the "
         "node and the moment of its start, and a rollback to this tag does not bring back what ran before."
     )
     if any(one.container["pull_policy"] == "IfNotPresent" for one in group):
         yield "With imagePullPolicy IfNotPresent a node that has any image of this tag never looks for a newer one."
-    yield "Compared are containers on nodes of one architecture, operating system and runtime, so these are no variants of one image."
+    yield (
+        "Compared are containers on nodes of one architecture, operating system and runtime, so these are hardly variants of one image; but a "
+        "node that was given the image by its platform's own digest shows that one."
+    )
 
 
 def _evidence(group: Sequence[Running], owners: Sequence[str]) -> Iterator[str]:
