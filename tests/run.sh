@@ -71,7 +71,10 @@ run_contract() {
 }
 
 # These look at nothing of this machine but what they made in namespaces of their own, so that two of them may run at a time.
-side_by_side=(bind_overlap_kernel cluster_snapshot cri_containers docker_stale_names fake_api port_selection_kernel toml_lines_oracle)
+side_by_side=(
+    bind_overlap_kernel cluster_snapshot cri_containers docker_stale_names fake_api fix_rollback_image log_signatures pod_listeners
+    port_selection_kernel seed_002 seed_004 service_path toml_lines_oracle
+)
 
 run_integration() {
     local files=("${side_by_side[@]/#/tests/integration_real/test_}")

@@ -52,6 +52,11 @@ def read(found: Any) -> tuple[DeafPod, ...]:
     return tuple(map(_read, found))
 
 
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number above 0; to Python True is one too."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _read(entry: Any) -> DeafPod:
     if not isinstance(entry, dict):
         raise ValueError("no pod")
@@ -59,7 +64,7 @@ def _read(entry: Any) -> DeafPod:
         if not isinstance(entry.get(key), str) or not pattern.fullmatch(entry[key]):
             raise ValueError(key)
     port = entry.get("port")
-    if type(port) is not int or not 0 < port < 65536 or not isinstance(entry.get("address"), str):
+    if not is_count(port) or port > 65535 or not isinstance(entry.get("address"), str):
         raise ValueError("port")
     ipaddress.ip_address(entry["address"])
     return DeafPod(**{key: entry[key] for key in DeafPod._fields})

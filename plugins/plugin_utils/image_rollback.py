@@ -121,7 +121,7 @@ def _read(text: str) -> Target:
             f"Deployment {found['namespace']}/{found['name']} has that image already: a rollback changes nothing"
         )
     generation = found.get("generation")
-    if type(generation) is not int or generation < 1:
+    if not deaf_pods.is_count(generation):
         raise TargetError("what is to be rolled back has no usable 'generation'")
     try:
         deaf = deaf_pods.read(found.get("deaf"))

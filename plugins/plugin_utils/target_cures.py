@@ -65,10 +65,9 @@ class Cures:
         )
         if workload is None or known is None:
             return Remedy(questions, (), _ROLLOUT_RISK)
-        container, image = known
-        words = ("set", "image", workload.resource, f"{container}={image}")
+        words = ("set", "image", workload.resource, "=".join(known))
         return Remedy(
-            f"{questions}; pods of {workload.words} with {image} answer",
+            f"{questions}; pods of {workload.words} with {known[1]} answer",
             (kubectl.command(workload.namespace, *words),),
             _ROLLOUT_RISK,
         )

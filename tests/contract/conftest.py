@@ -138,8 +138,10 @@ def pod() -> Iterator[bool]:
         cgroups.add(POD_UID, CONTAINER_ID).write_text(str(web.pid), "ascii")
         assert web.stdout is not None
         web.stdout.readline()
-        yield True
-        web.kill()
+        try:
+            yield True
+        finally:
+            web.kill()
 
 
 def colliding_service(port: int) -> dict[str, Any]:

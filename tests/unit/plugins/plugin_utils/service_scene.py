@@ -170,7 +170,9 @@ def container(name, image=..., *, ports=(), runtime_image=..., image_id=..., pro
         "kind": "container",
         "image": wanted,
         "pull_policy": "IfNotPresent",
-        "ports": [{"name": entry[0], "port": entry[1], "protocol": (*entry, "TCP")[2]} for entry in ports],
+        "ports": [
+            {"name": entry[0], "port": entry[1], "protocol": entry[2] if len(entry) > 2 else "TCP"} for entry in ports
+        ],
         **{probe: probe in probes for probe in ("readiness", "liveness", "startup")},
         "status": {
             "image": wanted if runtime_image is ... else runtime_image,

@@ -93,8 +93,8 @@ def test_a_repository_in_full(text, whole):
     ],
 )
 def test_one_repository(one, other, same):
-    assert image_names.same_repository(one, other) is same
-    assert image_names.same_repository(other, one) is same
+    for names in ((one, other), (other, one)):
+        assert image_names.same_repository(*names) is same
 
 
 @pytest.mark.parametrize(
