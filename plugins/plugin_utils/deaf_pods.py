@@ -52,9 +52,11 @@ def read(found: Any) -> tuple[DeafPod, ...]:
     return tuple(map(_read, found))
 
 
-def is_count(value: Any) -> bool:
-    """Whether it is a whole number above 0; to Python True is one too."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def count(value: Any) -> int:
+    """A whole number above 0; raises ValueError for anything else. To Python True is one too."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{value!r} is no whole number above 0")
+    return value
 
 
 def _read(entry: Any) -> DeafPod:
@@ -63,8 +65,7 @@ def _read(entry: Any) -> DeafPod:
     for key, pattern in _PATTERNS.items():
         if not isinstance(entry.get(key), str) or not pattern.fullmatch(entry[key]):
             raise ValueError(key)
-    port = entry.get("port")
-    if not is_count(port) or port > 65535 or not isinstance(entry.get("address"), str):
+    if count(entry.get("port")) > 65535 or not isinstance(entry.get("address"), str):
         raise ValueError("port")
     ipaddress.ip_address(entry["address"])
     return DeafPod(**{key: entry[key] for key in DeafPod._fields})

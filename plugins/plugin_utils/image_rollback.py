@@ -120,9 +120,10 @@ def _read(text: str) -> Target:
         raise TargetError(
             f"Deployment {found['namespace']}/{found['name']} has that image already: a rollback changes nothing"
         )
-    generation = found.get("generation")
-    if not deaf_pods.is_count(generation):
-        raise TargetError("what is to be rolled back has no usable 'generation'")
+    try:
+        generation = deaf_pods.count(found.get("generation"))
+    except ValueError as error:
+        raise TargetError("what is to be rolled back has no usable 'generation'") from error
     try:
         deaf = deaf_pods.read(found.get("deaf"))
     except ValueError as error:
