@@ -62,7 +62,9 @@ def systemd(when, message, run, **fields):
     return entry(when, message, **{**about, **fields})
 
 
-def look(folder, since=3600, seconds=SECONDS, sources=("journal",), **how):
+def look(folder, since=None, seconds=SECONDS, sources=("journal",), **how):
+    """``since`` is from an hour before NOW on, however long ago that is, unless it is given."""
+    since = 3600 + int(time.time() - NOW) if since is None else since
     return log_scan.collect(Deadline(seconds), since=since, sources=sources, journal=str(folder), **how)
 
 
