@@ -23,15 +23,16 @@ Nothing is asked where the kernel would load a module to answer.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import struct
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import netlink, nf_tables, procfs
-from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import regular_file
+from ansible_collections.kubenode.doctor.plugins.module_utils import kernel_modules, netlink, nf_tables, procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import Namespace
+from ansible_collections.kubenode.doctor.plugins.module_utils.nf_tables import Ruleset
 
 _NAT, _MANGLE = "nat", "mangle"
 FILES = {
@@ -43,13 +44,7 @@ _INFO = struct.Struct("=32sI5I5III")
 _HOOKS, _FIRST, _POLICY, _ENTRIES = 1, 2, 7, 12  # among the fields of _INFO; the second and third of PREROUTING
 _PREROUTING = 0  # NF_INET_PRE_ROUTING
 
-_NETFILTER = 12  # NETLINK_NETFILTER
-_GET_CHAINS, _GET_RULES = 10 << 8 | 4, 10 << 8 | 7  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GET…
-_ALL_FAMILIES = struct.pack("!BBH", 0, 0, 0)  # nfgenmsg: NFPROTO_UNSPEC, version 0
-_NFGENMSG_BYTES = 4
-_CHAIN_HOOK, _CHAIN_USE, _CHAIN_TYPE, _HOOK_NUMBER = 4, 6, 7, 1
 _TARGET_NAME = 1
-_NUMBER = struct.Struct("!I")
 
 
 def has_rules(namespace: Namespace) -> Optional[bool]:
@@ -62,15 +57,10 @@ def has_rules(namespace: Namespace) -> Optional[bool]:
         return None
 
 
+@functools.lru_cache(maxsize=1)  # asked for each pod
 def nftables_is_here(root: str = "/") -> bool:
-    """Whether the kernel has nf_tables, or would at least load nothing when it is asked for them."""
-    if os.path.exists(os.path.join(root, "sys/module/nf_tables")):
-        return True
-    try:
-        built_in = regular_file(os.path.join(root, "lib/modules", os.uname().release, "modules.builtin"))
-    except OSError:  # without modules there is none to be loaded
-        return True
-    return "/nf_tables.ko" in built_in
+    """Whether the kernel has nf_tables, or would at least load nothing when it is asked for them, as far as that can be told."""
+    return kernel_modules.may_be_asked("nf_tables", root) is not False
 
 
 def _iptables(namespace: Namespace, file: str, where: tuple[int, int]) -> bool:
@@ -118,38 +108,24 @@ def _ask(link: socket.socket, level: int, question: bytes) -> bytes:
 
 def _nf_tables(namespace: Namespace) -> bool:
     """Whether chains of nf_tables redirect. Raises OSError and NetlinkError."""
-    with namespace.connect(_NETFILTER) as link:
-        used = [chain for chain in _dump(link, _GET_CHAINS) if _number(chain.get(_CHAIN_USE, b"")) != 0]
-        kinds = {chain.get(_CHAIN_TYPE, b"").rstrip(b"\0") for chain in used}
-        if _NAT.encode() in kinds:
-            return True
-        if not any(_may_hold_tproxy(chain) for chain in used):
-            return False
-        return any(_is_tproxy(one) for rule in _dump(link, _GET_RULES) for one in nf_tables.expressions(rule))
+    with namespace.connect(nf_tables.NETLINK_NETFILTER) as link:
+        try:
+            return _ruleset_redirects(Ruleset(None, lambda _protocol: link.dup()))
+        except netlink.NetlinkError as error:
+            if error.errno == errno.EINVAL:  # a kernel without nf_tables (nfnetlink_rcv_msg)
+                return False
+            raise
 
 
-def _dump(link: socket.socket, what: int) -> list[dict[int, bytes]]:
-    """The attributes of all objects of nf_tables of one kind. Raises OSError and NetlinkError."""
-    try:
-        return [
-            {kind: bytes(value) for kind, value in netlink.attributes(payload[_NFGENMSG_BYTES:])}
-            for payload in netlink.dump(_NETFILTER, what, _ALL_FAMILIES, lambda _protocol: link.dup())
-        ]
-    except netlink.NetlinkError as error:
-        if error.errno == errno.EINVAL:  # a kernel without nf_tables (nfnetlink_rcv_msg)
-            return []
-        raise
-
-
-def _may_hold_tproxy(chain: dict[int, bytes]) -> bool:
-    """Whether packets come through a chain at PREROUTING: it may lead to others, so that all rules are looked at."""
-    hook = dict(netlink.attributes(memoryview(chain.get(_CHAIN_HOOK, b""))))
-    return _number(bytes(hook.get(_HOOK_NUMBER, b""))) == _PREROUTING
+def _ruleset_redirects(ruleset: Ruleset) -> bool:
+    used = [chain for chain in ruleset.chains() if chain.uses != 0]
+    if any(chain.kind == _NAT for chain in used):
+        return True
+    # What comes through a chain at PREROUTING may be led to others, so that all rules are looked at.
+    if not any(chain.hook == _PREROUTING for chain in used):
+        return False
+    return any(_is_tproxy(one) for rule in ruleset.all_rules() for one in rule)
 
 
 def _is_tproxy(one: nf_tables.Expression) -> bool:
     return one.name == "tproxy" or (one.name == "target" and one.text(_TARGET_NAME) == "TPROXY")
-
-
-def _number(raw: bytes) -> Optional[int]:
-    return _NUMBER.unpack(raw)[0] if len(raw) == _NUMBER.size else None

@@ -31,12 +31,15 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.netlink import Net
 NETLINK_NETFILTER = 12
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}  # NFPROTO_IPV4 and NFPROTO_IPV6 are the same numbers
 _SUBSYSTEM = 10 << 8
-_GET_TABLE, _GET_RULE, _GET_ELEMENTS = 1, 7, 13
+_GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_ELEMENTS = 1, 4, 7, 13
+_ALL_FAMILIES = 0  # NFPROTO_UNSPEC
 _HEADER = struct.Struct(">BBH")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct(">i")
+_COUNT = struct.Struct(">I")
 # Attributes, by the message or expression they belong to.
 _TABLE_NAME = 1
+_CHAIN_HOOK, _CHAIN_USE, _CHAIN_TYPE, _HOOK_NUMBER = 4, 6, 7, 1
 _RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
 _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
 _ELEMENTS_TABLE, _ELEMENTS_SET, _ELEMENTS = 1, 2, 3
@@ -90,11 +93,22 @@ class Element(NamedTuple):
     comment: str
 
 
-class Ruleset:
-    """The tables of one family, "ipv4" or "ipv6", in the network namespace of the caller."""
+class Chain(NamedTuple):
+    """A chain. ``kind`` ("nat", "filter") and ``hook`` (NF_INET_…) are those of one that packets come through; "" and None for others.
 
-    def __init__(self, family: str, connect: netlink.Connect = netlink.connect) -> None:
-        self._family = FAMILIES[family]
+    ``uses`` is how many rules it has, None where that is not told.
+    """
+
+    kind: str
+    hook: Optional[int]
+    uses: Optional[int]
+
+
+class Ruleset:
+    """The tables of one family, "ipv4" or "ipv6", or of all for None, in the network namespace where ``connect`` opens its sockets."""
+
+    def __init__(self, family: Optional[str], connect: netlink.Connect = netlink.connect) -> None:
+        self._family = _ALL_FAMILIES if family is None else FAMILIES[family]
         self._connect = connect
 
     def tables(self) -> frozenset[str]:
@@ -108,6 +122,14 @@ class Ruleset:
         names = (_attributes(payload).get(_TABLE_NAME) for payload in found)
         return frozenset(_text(name) for name in names if name is not None)
 
+    def chains(self) -> list[Chain]:
+        """All chains. Raises NetlinkError."""
+        return [_chain(_attributes(payload)) for payload in self._dump(_GET_CHAIN)]
+
+    def all_rules(self) -> list[list[Expression]]:
+        """The rules of all chains, each as its expressions. Raises NetlinkError."""
+        return [_expressions(_attributes(payload)) for payload in self._dump(_GET_RULE)]
+
     def rules(self, table: str, chain: str) -> list[list[Expression]]:
         """The rules of a chain, each as its expressions; none, too, when there is no such chain. Raises NetlinkError."""
         found = []
@@ -115,7 +137,7 @@ class Ruleset:
             values = _attributes(payload)
             # Kernels that do not know the filter send all rules.
             if _is(values.get(_RULE_TABLE), table) and _is(values.get(_RULE_CHAIN), chain):
-                found.append(expressions(values))
+                found.append(_expressions(values))
         return found
 
     def elements(self, table: str, name: str) -> Optional[list[Element]]:
@@ -143,8 +165,16 @@ class Ruleset:
         return [bytes(payload[_HEADER.size :]) for payload in answers]
 
 
-def expressions(rule: dict[int, bytes]) -> list[Expression]:
-    """What a rule does, of its attributes. Raises NetlinkError."""
+def _chain(values: dict[int, bytes]) -> Chain:
+    hook = _attributes(values.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER)
+    return Chain(_text(values.get(_CHAIN_TYPE, b"")), _count(hook), _count(values.get(_CHAIN_USE)))
+
+
+def _count(raw: Optional[bytes]) -> Optional[int]:
+    return _COUNT.unpack(raw)[0] if raw is not None and len(raw) == _COUNT.size else None
+
+
+def _expressions(rule: dict[int, bytes]) -> list[Expression]:
     return [_expression(raw) for raw in _list(rule.get(_RULE_EXPRESSIONS, b""))]
 
 

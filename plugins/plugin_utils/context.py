@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.proxy_seen import 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePaths
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 # kube-apiserver's --service-node-port-range default (pkg/kubeapiserver/options: base 30000, size 2768).
 DEFAULT_RANGE = (30000, 32767)
@@ -120,6 +121,11 @@ class Context:
     def node_port_paths(self) -> list[NodePortPath]:
         """Those of ``paths`` that have a NodePort and endpoints; asked for again for every node."""
         return node_port_paths(self.paths.ports, self.slices_of)
+
+    @cached_property
+    def workloads(self) -> Workloads:
+        """Who makes the pods. Only to be asked for when all hosts were learned."""
+        return Workloads(self)
 
     def learn_silence(self, host: str, why: str) -> None:
         """Remember that a host did not answer: what only it could show is unknown."""

@@ -14,14 +14,18 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, image_names, image_tags, target_verdict
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    cluster_gaps,
+    describe,
+    image_names,
+    image_tags,
+    target_verdict,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_names import ImageId
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_tags import Running
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_words import is_other_program
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort, Target
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 if TYPE_CHECKING:
     from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -44,9 +48,8 @@ class Clue(NamedTuple):
 class ImageClues:
     """Looks through all pods of the cluster once, and only when there is a fault to explain."""
 
-    def __init__(self, context: Context, workloads: Workloads) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._workloads = workloads
 
     def of(self, fault: Fault) -> list[Clue]:
         """All clues about the pods of a fault, the strong ones first."""
@@ -61,10 +64,6 @@ class ImageClues:
             *self._not_seen(targets),
         ]
         return sorted(dict.fromkeys(found), key=lambda clue: not clue.strong)
-
-    def serve_others(self, fault: Fault) -> list[str]:
-        """The Services' ports that these pods do answer: then their program is hardly the wrong one."""
-        return list(dict.fromkeys(words for target in fault.targets for words in self._answered.get(target.name, ())))
 
     def _resolved_otherwise(self, targets: Iterable[Target]) -> Iterator[Clue]:
         """The spec's image, and what the runtime says that it runs."""
@@ -173,7 +172,7 @@ class ImageClues:
         """What could not be compared."""
         cluster = self._context.cluster
         if cluster["pods"] is None:
-            why = missing(cluster, "Pods", "pods") or "the pods were not read"
+            why = cluster_gaps.gap(cluster, "pods")
             yield Clue(f"whether the image is the right one was not seen: the pods' specs are not known ({why})")
             for name, image in sorted({(one.name, one.image) for target in targets for one in _running(target)}):
                 yield Clue(f"container {name}: the runtime says that it runs {image}")
@@ -186,18 +185,9 @@ class ImageClues:
         """By image, and by the name in the spec, who runs it."""
         found: dict[ImageId, dict[str, dict[str, None]]] = {}
         for pod, one, image_id in self._all():
-            workload = self._workloads.of(pod)
+            workload = self._context.workloads.of(pod)
             owner = workload.words if workload else f"pod {pod['namespace']}/{pod['name']}"
             found.setdefault(image_id, {}).setdefault(one["image"], {})[owner] = None
-        return found
-
-    @cached_property
-    def _answered(self) -> dict[str, list[str]]:
-        """By pod, the Services' ports that it answers."""
-        found: dict[str, list[str]] = {}
-        for entry in self._context.paths.ports:
-            for target in entry.by_kind(target_verdict.LISTENS):
-                found.setdefault(target.name, []).append(entry.words)
         return found
 
     @cached_property

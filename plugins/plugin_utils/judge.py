@@ -85,7 +85,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,
-        "survey": survey.document(hosts, findings, tally, networks, _paths(rules, context)),
+        "survey": survey.document(hosts, findings, tally, networks, survey_paths.document(context)),
     }
 
 
@@ -112,12 +112,6 @@ def _context(bundle: Bundle, settings: Settings) -> Context:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"{bundle.folder / 'cluster.json'} is not of the form that this collection writes: {_told(error)}"
         return Context(settings, silent_cluster(why))
-
-
-def _paths(rules: Sequence[Rule], context: Context) -> dict[str, Any]:
-    """What the rules on Services looked at."""
-    looked = any(rule.group == "services" for rule in rules)
-    return survey_paths.document(context) if looked else survey_paths.nothing()
 
 
 def _told(error: Exception) -> str:

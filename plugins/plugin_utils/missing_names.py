@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    cluster_gaps,
     describe,
     kubectl,
     service_path,
@@ -18,7 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     target_words,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodSeen
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy, missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workload, Workloads
 
@@ -120,7 +121,7 @@ def _addresses(one: Nameless) -> list[str]:
 
 def _names(pod: NamelessPod, found: Sequence[Nameless], context: Context) -> str:
     if pod.pod is None:
-        why = missing(context.cluster, "Pods", "pods") or "this pod was not read"
+        why = cluster_gaps.gap(context.cluster, "pods") or "this pod was not read"
         return f"which names its containers have was not seen ({why})"
     told = []
     for one in pod.containers:

@@ -11,7 +11,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, why_not_ready
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -100,7 +100,7 @@ class Directory:
 
     def _add_pod(self, pod: dict[str, Any]) -> None:
         """A pod that runs with an address of its own; another one may have that of a pod that has ended."""
-        if not pod["host_network"] and pod["phase"] not in ("Succeeded", "Failed"):
+        if not pod["host_network"] and not why_not_ready.has_ended(pod):
             where = f" on node {pod['node']}" if pod["node"] else ""
             for address in pod["ips"]:
                 self._pods.setdefault(plain(address), f"pod {pod['namespace']}/{pod['name']}{where}")

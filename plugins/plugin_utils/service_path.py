@@ -11,15 +11,20 @@ target_verdict.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, target_doubts, target_verdict
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    cluster_gaps,
+    describe,
+    target_doubts,
+    target_verdict,
+    tcp_words,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.pods_seen import PodSeen
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import UNSEEN, Verdict
 
 if TYPE_CHECKING:
@@ -108,6 +113,15 @@ class ServicePaths:
         """The Services (``namespace/name``) with an endpoint in use where nobody answers: of these a rule service-target-… tells."""
         return frozenset(entry.subject for entry in self.ports if entry.by_kind(*target_verdict.DEAF))
 
+    @cached_property
+    def answered(self) -> dict[str, list[str]]:
+        """The Services' ports that each pod answers, in words, by the target's name."""
+        found: dict[str, list[str]] = {}
+        for entry in self.ports:
+            for target in entry.by_kind(target_verdict.LISTENS):
+                found.setdefault(target.name, []).append(entry.words)
+        return found
+
     def unseen(self) -> Iterator[Unknown | NotApplicable]:
         """What is not known of endpoints in use, one answer a reason. Whether what is no pod listens is nobody's claim."""
         reasons: dict[str, list[tuple[str, str]]] = {}
@@ -180,9 +194,7 @@ class ServicePaths:
         if not pods.was_asked(node):
             return Verdict(UNSEEN, (), "its node is not among the hosts that were asked", node)
         why = pods.why_unseen(node)
-        return Verdict(
-            UNSEEN, (), why or "its node shows no process of the pod, which may have ended or moved meanwhile", node
-        )
+        return Verdict(UNSEEN, (), why or _GONE, node)
 
 
 def _hidden(seen: PodSeen, protocol: str, address: str) -> str:
@@ -204,7 +216,7 @@ def _refusal(context: Context) -> Unknown | NotApplicable | None:
     if why:
         return Unknown(f"the cluster's Services are not known ({why})")
     if context.cluster["endpoint_slices"] is None:
-        return Unknown(f"the EndpointSlices are not known ({missing(context.cluster, 'EndpointSlices')})")
+        return Unknown(f"the EndpointSlices are not known ({cluster_gaps.gap(context.cluster, 'endpoint_slices')})")
     if all(map(node_ports.left_alone, context.cluster["services"])):
         return NotApplicable("the cluster has no Service that kube-proxy handles")
     return None
@@ -221,9 +233,8 @@ def _unnamed(slices: Iterable[Object], port: Object) -> Iterator[Object]:
 
 
 def _unseen(why: str, entries: list[tuple[str, str]]) -> str:
-    services = Counter(subject for subject, _place in entries)
+    services = {subject for subject, _place in entries}
     places = sorted({place for _subject, place in entries if place})
     where = f" ({describe.listed(places, 5)})" if places else ""
-    ends = "1 endpoint" if len(entries) == 1 else f"{len(entries)} endpoints"
-    of = "1 Service" if len(services) == 1 else f"{len(services)} Services"
+    ends, of = tcp_words.count(len(entries), "endpoint"), tcp_words.count(len(services), "Service")
     return f"{ends} of {of} could not be judged: {why}{where}"

@@ -68,6 +68,11 @@ class Fault(NamedTuple):
         return any(target.seen is not None and bool(target.seen.host_network) for target in self.targets)
 
     @property
+    def families(self) -> list[str]:
+        """The address families of the endpoints that do not answer, "IPv4" and "IPv6"."""
+        return sorted({target.family for port in self.ports for target in port.targets})
+
+    @property
     def targets(self) -> list[Target]:
         """The endpoints that do not answer, one for each pod."""
         return by_pod(target for port in self.ports for target in port.targets)
@@ -113,6 +118,12 @@ def answers(context: Context, kind: str, tell: Callable[[Fault], Fail]) -> Itera
         return
     yield from map(tell, faults(context, kind))
     yield from context.paths.unseen()
+
+
+def serve_others(fault: Fault, context: Context) -> list[str]:
+    """The Services' ports that these pods do answer: then their program is hardly the wrong one."""
+    answered = context.paths.answered
+    return list(dict.fromkeys(words for target in fault.targets for words in answered.get(target.name, ())))
 
 
 def by_pod(targets: Iterable[Target]) -> list[Target]:

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, target_verdict, tcp_words
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, target_verdict, tcp_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import ServicePort, Target
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault, FaultyPort
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening
@@ -82,6 +81,12 @@ def _number(port: int, protocol: str, fault: Fault) -> str:
 def is_tcp(fault: Fault) -> bool:
     """Whether all that is wrong is TCP."""
     return all(port.entry.port["protocol"] == "TCP" for port in fault.ports)
+
+
+def programs(fault: Fault) -> str:
+    """Who listens, by the kernel's names: ``httpd``."""
+    names = sorted({one.process for one in fault.instead if one.process})
+    return describe.listed(names, _MOST_PORTS) if names else "the program"
 
 
 def _host(one: Listening) -> str:
@@ -214,7 +219,7 @@ def _readiness(fault: Fault, context: Context) -> Iterator[str]:
     pods = [target.pod for target in fault.targets if target.pod]
     if not pods:
         if context.cluster["pods"] is None:
-            why = missing(context.cluster, "Pods", "pods") or "the pods were not read"
+            why = cluster_gaps.gap(context.cluster, "pods")
             yield f"whether these pods have readiness probes was not seen ({why})"
         return
     probed = Counter(one["name"] for pod in pods for one in pod["containers"] if one["readiness"])

@@ -15,9 +15,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     kubectl,
     target_faults,
     target_verdict,
+    tcp_words,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_clues import ImageClues
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_tags import Running
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
@@ -43,23 +43,22 @@ def _judge(context: Context) -> Iterator[Answer]:
         yield context.paths.refusal if dead and context.paths.refusal else Unknown(cluster_gaps.pods_gap(cluster))
         return
     found = list(image_tags.running(cluster["pods"]))
-    nodes, workloads = {node["name"]: node for node in cluster["nodes"] or ()}, Workloads(context)
-    told = _told_elsewhere(context, workloads)
+    nodes = {node["name"]: node for node in cluster["nodes"] or ()}
+    told = _told_elsewhere(context)
     failed: set[str] = set()
     for group in image_tags.moved(found, nodes):
         if group[0].image not in told | failed:
             failed.add(group[0].image)
-            yield _fail(group, workloads)
+            yield _fail(group, context.workloads)
     yield from _unknown(context, found)
 
 
-def _told_elsewhere(context: Context, workloads: Workloads) -> set[str]:
+def _told_elsewhere(context: Context) -> set[str]:
     """The images of which service-target-not-listening tells that they are not one: of the pods that do not listen, as image_clues has it."""
-    clues = ImageClues(context, workloads)
     return {
         image
         for fault in target_faults.faults(context, target_verdict.NOBODY)
-        if not clues.serve_others(fault)
+        if not target_faults.serve_others(fault, context)
         for target in fault.targets
         for one in (target.pod or {"containers": ()})["containers"]
         if one["kind"] != "init" and (image := image_tags.tagged(one["image"] or ""))
@@ -118,8 +117,7 @@ def _evidence(group: Sequence[Running], owners: Sequence[str]) -> Iterator[str]:
     ordered = sorted(by_id.items(), key=lambda item: (-len(item[1]), item[0]))
     for digest, same in ordered[:_DIGESTS_SHOWN]:
         pods = sorted({f"{one.pod_name} on {one.pod['node']}" for one in same})
-        count = "1 container" if len(same) == 1 else f"{len(same)} containers"
-        yield f"{digest}: {count}, pods {describe.listed(pods, _PODS_SHOWN)}"
+        yield f"{digest}: {tcp_words.count(len(same), 'container')}, pods {describe.listed(pods, _PODS_SHOWN)}"
     if len(ordered) > _DIGESTS_SHOWN:
         yield f"and {len(ordered) - _DIGESTS_SHOWN} more images"
     policies = sorted({one.container["pull_policy"] or "not told" for one in group})

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import missing_names
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 
 def _judge(context: Context) -> Iterator[Answer]:
     if context.paths.refusal is not None:
         yield context.paths.refusal
         return
-    workloads = Workloads(context)
     for service, entries in context.paths.by_service():
         found = [one for one in (missing_names.of(entry, context) for entry in entries) if one.pods]
         if found:
@@ -30,7 +28,7 @@ def _judge(context: Context) -> Iterator[Answer]:
                     "no endpoint, and refuses."
                 ),
                 evidence=tuple(missing_names.evidence(found, context)),
-                remedies=tuple(missing_names.remedies(service, found, workloads)),
+                remedies=tuple(missing_names.remedies(service, found, context.workloads)),
                 severity="critical" if any(one.is_dead for one in found) else "warning",
             )
 

@@ -19,7 +19,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_clues import
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_cures import Cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 _REFUSED = "The pod itself refuses TCP connections, which looks to the client as though nobody listened on the node."
 _SILENT = "To UDP packets the pod answers with an ICMP error at best, so a client waits until it gives up."
@@ -35,11 +34,10 @@ _OTHERWISE_USED = "The same pods do answer on other ports that Services want, so
 
 
 def _judge(context: Context) -> Iterator[Answer]:
-    workloads = Workloads(context)
-    clues = ImageClues(context, workloads)
+    clues = ImageClues(context)
 
     def tell(fault: Fault) -> Fail:
-        others = clues.serve_others(fault)
+        others = target_faults.serve_others(fault, context)
         # The image of pods that others are content with is not what is wrong.
         found = [] if others else clues.of(fault)
         suspected = any(clue.strong for clue in found)
@@ -49,7 +47,7 @@ def _judge(context: Context) -> Iterator[Answer]:
             title=target_words.title(fault, _cause(fault)),
             explanation=_explanation(fault, suspected, others),
             evidence=(*target_words.evidence(fault, context), *used, *(clue.text for clue in found)),
-            remedies=tuple(_remedies(Cures(fault, workloads), suspected, others)),
+            remedies=tuple(_remedies(Cures(fault, context.workloads), suspected, others)),
             severity=fault.severity,
         )
 

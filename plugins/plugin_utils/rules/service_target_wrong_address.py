@@ -17,7 +17,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Con
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_cures import Cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 _LOOPBACK = (
     "An address of loopback is reached from inside the pod only: a program that listens there answers kubectl port-forward, kubectl exec and the "
@@ -33,8 +32,6 @@ _ANY = {"IPv4": "0.0.0.0", "IPv6": "[::]"}  # noqa: S104  words, not a socket
 
 
 def _judge(context: Context) -> Iterator[Answer]:
-    workloads = Workloads(context)
-
     def tell(fault: Fault) -> Fail:
         loopback = _is_loopback(fault)
         return Fail(
@@ -42,7 +39,7 @@ def _judge(context: Context) -> Iterator[Answer]:
             title=target_words.title(fault, _cause(fault, loopback)),
             explanation=_explanation(fault, loopback),
             evidence=tuple(target_words.evidence(fault, context)),
-            remedies=(_bind(fault), Cures(fault, workloads).probe()),
+            remedies=(_bind(fault), Cures(fault, context.workloads).probe()),
             severity=fault.severity,
         )
 
@@ -73,10 +70,7 @@ def _addresses(fault: Fault) -> list[str]:
 
 
 def _bind(fault: Fault) -> Remedy:
-    programs = sorted({one.process for one in fault.instead if one.process})
-    what = describe.listed(programs, 3) if programs else "the program"
-    families = {target.family for port in fault.ports for target in port.targets}
-    anywhere = " and ".join(_ANY[family] for family in sorted(families))
+    anywhere = " and ".join(_ANY[family] for family in fault.families)
     if fault.in_hosts_network:
         addresses = describe.listed(sorted({one.address for port in fault.ports for one in port.targets}), 3)
         anywhere = f"the address of its node that the endpoint has ({addresses})"
@@ -87,8 +81,8 @@ def _bind(fault: Fault) -> Remedy:
     else:
         risk = "what listens on all addresses is reached by every pod and node of the cluster, without the Service too: a NetworkPolicy limits that"
     return Remedy(
-        f"let {what} listen on {anywhere}: mostly an option or a variable of its own in the pod template (--host, --bind, listen, HOST, "
-        "server.address); frameworks in development mode listen on 127.0.0.1 unless told otherwise",
+        f"let {target_words.programs(fault)} listen on {anywhere}: mostly an option or a variable of its own in the pod template "
+        "(--host, --bind, listen, HOST, server.address); frameworks in development mode listen on 127.0.0.1 unless told otherwise",
         (),
         risk,
     )

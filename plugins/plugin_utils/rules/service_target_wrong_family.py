@@ -19,7 +19,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Con
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_cures import Cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 _OPEN = "what listens on all addresses is reached by every pod and node of the cluster, without the Service too"
 _OPEN_ON_HOST = (
@@ -29,10 +28,8 @@ _OPEN_ON_HOST = (
 
 
 def _judge(context: Context) -> Iterator[Answer]:
-    workloads = Workloads(context)
-
     def tell(fault: Fault) -> Fail:
-        remedies = (_listen(fault), *_give_up(fault), Cures(fault, workloads).probe())
+        remedies = (_listen(fault), *_give_up(fault), Cures(fault, context.workloads).probe())
         return Fail(
             subject=fault.subject,
             title=target_words.title(fault, _cause(fault)),
@@ -48,14 +45,9 @@ def _judge(context: Context) -> Iterator[Answer]:
     yield from target_faults.answers(context, target_verdict.WRONG_FAMILY, tell)
 
 
-def _missing(fault: Fault) -> list[str]:
-    """The families that are not listened on."""
-    return sorted({target.family for port in fault.ports for target in port.targets})
-
-
 def _cause(fault: Fault) -> str:
     listens, wanted = target_words.verb(fault, "listens", "listen"), target_words.wanted(fault)
-    missing = _missing(fault)
+    missing = fault.families  # those that are not listened on
     if len(missing) > 1:
         return f"{target_words.who(fault)} listen on {wanted} over one family each, and packets of both come to them"
     (other,) = (family for family in node_ports.FAMILIES if family not in missing)
@@ -63,15 +55,13 @@ def _cause(fault: Fault) -> str:
 
 
 def _listen(fault: Fault) -> Remedy:
-    programs = sorted({one.process for one in fault.instead if one.process})
-    what = ", ".join(programs[:3]) if programs else "the program"
     where = (
         "0.0.0.0 too, or on [::] without IPV6_V6ONLY"
-        if _missing(fault) == ["IPv4"]
+        if fault.families == ["IPv4"]
         else "[::], which takes both families"
     )
     return Remedy(
-        f"let {what} listen on {where}: mostly an option or a variable of its own in the pod template (--host, --bind, listen, HOST)",
+        f"let {target_words.programs(fault)} listen on {where}: mostly an option or a variable of its own in the pod template (--host, --bind, listen, HOST)",
         (),
         _OPEN_ON_HOST if fault.in_hosts_network else _OPEN,
     )
@@ -80,7 +70,7 @@ def _listen(fault: Fault) -> Remedy:
 def _give_up(fault: Fault) -> Iterator[Remedy]:
     """A Service's second family can be taken away, its first cannot."""
     service, families = fault.service, node_ports.ip_families(fault.service)
-    if _missing(fault) != families[1:] or not kubectl.is_name(service["namespace"], service["name"]):
+    if fault.families != families[1:] or not kubectl.is_name(service["namespace"], service["name"]):
         return
     patch = json.dumps({"spec": {"ipFamilyPolicy": "SingleStack"}})
     words = ("patch", "service", service["name"], "--type=merge", "-p", patch)

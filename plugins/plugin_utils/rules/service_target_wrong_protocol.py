@@ -17,12 +17,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Con
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Remedy, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_cures import Cures
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_faults import Fault, FaultyPort
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.workloads import Workloads
 
 
 def _judge(context: Context) -> Iterator[Answer]:
-    workloads = Workloads(context)
-
     def tell(fault: Fault) -> Fail:
         return Fail(
             subject=fault.subject,
@@ -32,7 +29,7 @@ def _judge(context: Context) -> Iterator[Answer]:
                 "unless its protocol says otherwise."
             ),
             evidence=tuple(target_words.evidence(fault, context)),
-            remedies=(*map(_remedy, fault.ports), Cures(fault, workloads).probe()),
+            remedies=(*map(_remedy, fault.ports), Cures(fault, context.workloads).probe()),
             severity=fault.severity,
         )
 

@@ -217,7 +217,7 @@ def test_a_question_that_is_refused():
     [
         ({"sys/module/nf_tables/refcnt": "1"}, True),
         ({"lib/modules/{release}/modules.builtin": "kernel/net/netfilter/nf_tables.ko\n"}, True),
-        ({"lib/modules/{release}/modules.builtin": "kernel/net/ipv4/tcp_diag.ko\n"}, False),
+        ({"lib/modules/{release}/modules.builtin": "kernel/net/ipv4/tcp_diag.ko\n", "proc/modules": ""}, False),
         ({"lib/modules/1.0/modules.builtin": ""}, True),
         ({}, True),
     ],
