@@ -15,7 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import De
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
-LATER = Deadline(60)
+LATER = Deadline(1e6)
 
 
 def listener(inode, pid=None, cgroup_id=None):

@@ -13,7 +13,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry impor
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.sockets import Seen
 
-HOLDERS = SocketHolders(Deadline(60))
+HOLDERS = SocketHolders(Deadline(1e6))
 KUBELET = {"pid": 12, "name": "kubelet", "unit": "kubelet.service", "container_id": None, "pod_uid": None}
 STREAM = Entry("tcp", "ipv4", "listen", "127.0.0.1", 36527, "0.0.0.0", 0, 2, 128, 0, 100)
 BOUND = Entry("tcp", "ipv6", "bound", "::", 36527, "::", 0, 0, 0, 1000, 101, True)

@@ -19,7 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry impor
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 from ansible_collections.kubenode.doctor.plugins.module_utils.sockets import Seen
 
-HOLDERS = SocketHolders(Deadline(60))
+HOLDERS = SocketHolders(Deadline(1e6))
 PROXY = {"program": None, "mode": "iptables", "complete": True, "missing": []}
 
 
