@@ -41,8 +41,9 @@ Sources, by the short names that the rows carry:
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Collection, Iterable, NamedTuple
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import reach
 
 
 class Row(NamedTuple):
@@ -425,15 +426,6 @@ def _random_streaming(
     if protocol != "tcp" or not drawn or name not in _RANDOM_STREAMING:
         return None
     component, loopback_only, source = _RANDOM_STREAMING[name]
-    if loopback_only and not _is_loopback(address):
+    if loopback_only and reach.of(address) != reach.LOOPBACK:
         return None
     return {"component": component, "role": STREAMING, "source": source}
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback

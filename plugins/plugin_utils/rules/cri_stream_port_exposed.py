@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
+from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity, reach
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters, stream_port
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -44,14 +43,8 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     elif not servers:
         yield NotApplicable("no CRI streaming server was found")
     for socket in servers:
-        if not _is_loopback(socket["address"]):
+        if reach.of(socket["address"]) != reach.LOOPBACK:
             yield _fail(node, context, socket)
-
-
-def _is_loopback(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _fail(node: NodeView, context: Context, socket: dict[str, Any]) -> Fail:
