@@ -11,8 +11,10 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional, Union
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -34,23 +36,40 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Response(NamedTuple):
+    """The begin of an answer, of which ``pieces`` are still to come: they raise what ``exchange`` raises."""
+
+    status: int
+    headers: dict[str, str]
+    pieces: Iterator[bytes]
+
+
 def exchange(connection: socket.socket, deadline: Deadline, limit: int, method: str, target: str) -> Answer:
     """Send a request, return its answer of at most ``limit`` bytes, headers included. The connection is of no use afterwards.
 
     Raises TimeoutError (socket.timeout before Python 3.10), other OSError, TooLargeError, and, for what is no HTTP or breaks off,
     http.client.HTTPException and ValueError.
     """
+    response = begin(connection, deadline, limit, method, target, "application/json")
+    return Answer(response.status, response.headers, b"".join(response.pieces))
+
+
+def begin(connection: socket.socket, deadline: Deadline, limit: int, method: str, target: str, accept: str) -> Response:
+    """The same for an answer that is read in pieces; ``accept`` is the type of content that is asked for."""
     client = http.client.HTTPConnection("localhost")  # a header Host has to be there; nobody looks at it
     client.sock = _Bounded(connection, deadline, limit)
-    client.request(method, target, headers={"Accept": "application/json", "Connection": "close"})
+    client.request(method, target, headers={"Accept": accept, "Connection": "close"})
     response = client.getresponse()
     if (response.length or 0) > limit:
         raise TooLargeError
-    # In pieces: http.client makes room for all that is announced before the first byte of it is there.
-    body = b"".join(iter(lambda: response.read(_PIECE), b""))
+    return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, _pieces(response))
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    # http.client would make room for all that is announced before the first byte of it is there.
+    yield from iter(lambda: response.read(_PIECE), b"")
     if response.length:  # bytes that were announced and did not come
-        raise http.client.IncompleteRead(body, response.length)
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        raise http.client.IncompleteRead(b"", response.length)
 
 
 def connect_unix(path: str, deadline: Deadline) -> socket.socket:
@@ -82,6 +101,16 @@ def connect_tcp(name: str, port: int, deadline: Deadline) -> socket.socket:
             connection.close()
             refused = error
     raise refused
+
+
+def secured(connection: socket.socket, deadline: Deadline, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """The connection with TLS, in which the other end is not asked for a name. Raises OSError, and closes it then."""
+    try:
+        _set_timeout(connection, deadline)  # for the handshake as a whole
+        return context.wrap_socket(connection)
+    except BaseException:
+        connection.close()
+        raise
 
 
 class _Bounded:

@@ -314,7 +314,7 @@ class _Reader:
 
 def _refuse(answer: Answer, what: str, kind: Optional[Kind]) -> NoReturn:
     """Turn an answer that is no success into the exception that says so."""
-    said = _status_message(answer)
+    said = status_message(answer)
     quoted = f": {said}" if said else ""
     if answer.status == 410:
         raise _ExpiredError()
@@ -359,7 +359,7 @@ def _wait_asked(answer: Answer) -> float:
     return min(float(asked), _LONGEST_WAIT) if re.match(r"\d{1,9}$", asked, re.ASCII) else _DEFAULT_WAIT
 
 
-def _status_message(answer: Answer) -> str:
+def status_message(answer: Answer) -> str:
     """Return the message of the Status object that API servers send with an error; "" when it is something else."""
     try:
         status = json.loads(answer.body.decode("utf-8"))

@@ -31,6 +31,12 @@ def limited_to(nodes: Optional[List[Object]], hosts: Sequence[Dict[str, Any]]) -
     return sorted(found) if len(found) < len(nodes) else None
 
 
+def called(nodes: List[Object], names: Sequence[str]) -> List[str]:
+    """Return the names of those Nodes that one of ``names`` means, each the name or an address of one host."""
+    known = {_same(name) for name in names}
+    return [node["name"] for node in nodes if _names(node) & known]
+
+
 def _names(node: Object) -> Set[str]:
     names = (node["name"], node["hostname"], *node["internal_ips"], *node["external_ips"])
     return {_same(name) for name in names if name}

@@ -13,9 +13,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import kubelet_proxy
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.tests.support import fake_api, fake_rollout
 from ansible_collections.kubenode.doctor.tests.support.fake_api import CAPTURES, FakeApi
 
@@ -342,6 +346,75 @@ def test_old_cluster():
         assert ask(api, old)[1]["apiVersion"] == "discovery.k8s.io/v1beta1"
         with pytest.raises(json.JSONDecodeError):  # "404 page not found", in plain text
             ask(api, SLICES)
+
+
+def through_proxy(api, name="node-a", bearer="good"):
+    """What kubelet_proxy reads of a Node's kubelet, and why there is no more."""
+    api.tokens = {"good": "jane"}
+    headers = {"authorization": f"Bearer {bearer}"}
+
+    def fetch(path, query):
+        connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=5)
+        try:
+            connection.request("GET", f"{path}?{urlencode(query)}", headers=headers)
+            response = connection.getresponse()
+            told = {header.lower(): value for header, value in response.getheaders()}
+            return Answer(response.status, told, response.read())
+        finally:
+            connection.close()
+
+    with kubelet_proxy.ask(fetch, [name], Deadline(20), lambda _seconds: None) as dumped:
+        body = b"".join(dumped.blocks())
+    return body, "".join(gap["why"] for gap in dumped.missing)
+
+
+@pytest.fixture
+def nodes():
+    """A server with one Node."""
+    address = {"type": "InternalIP", "address": "192.0.2.5"}
+    node = {"metadata": {"name": "node-a"}, "status": {"addresses": [address]}}
+    with FakeApi(holding={"nodes": [node]}) as server:
+        yield server
+
+
+def test_goroutines_of_a_kubelet(nodes):
+    assert through_proxy(nodes) == (fake_api.KUBELET_DUMP.read_bytes(), "")
+    assert through_proxy(nodes, "192.0.2.5")[0]
+    nodes.kubelet = lambda node, path: fake_api.Plain(f"{node} {path}".encode())
+    assert through_proxy(nodes) == (b"node-a /debug/pprof/goroutine", "")
+    assert nodes.requests[-1].query == {"debug": "2"}
+
+
+def test_goroutines_that_may_not_be_seen(nodes):
+    nodes.without_proxy.add("jane")
+    refused = 'nodes "node-a" is forbidden: User "jane" cannot get resource "nodes/proxy" in API group "" at the cluster scope'
+    assert refused in through_proxy(nodes)[1]
+    assert "the API server does not accept these credentials" in through_proxy(nodes, bearer="bad")[1]
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "words"),
+    [
+        (
+            fake_api.silent_kubelet,
+            "kubelet on node-a does not answer the API server (503: error trying to reach service",
+        ),
+        (fake_api.debug_is_off, "kubelet on node-a refuses it (405: Debug endpoints are disabled.)"),
+    ],
+)
+def test_kubelets_that_tell_nothing(nodes, kubelet, words):
+    nodes.kubelet = kubelet
+    assert words in through_proxy(nodes)[1]
+
+
+def test_the_proxy_of_a_node_that_is_not_there(nodes):
+    code, answer = ask(nodes, "/api/v1/nodes/none/proxy/debug/pprof/goroutine?debug=2")
+    assert (code, answer["message"]) == (404, 'nodes "none" not found')
+
+
+def test_the_proxy_forbidden_on_command(nodes):
+    nodes.misbehave("/api/v1/nodes/node-a/proxy", fake_api.forbidden)
+    assert 'cannot get resource "nodes/proxy"' in through_proxy(nodes)[1]
 
 
 def test_from_the_shell(tmp_path):

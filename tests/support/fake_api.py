@@ -24,11 +24,16 @@ In a test:
         api.after_patch.append(fake_rollout.roll_out)        # new ReplicaSet, new pods, status of the Deployment
         api.misbehave(path, act, times=1, method="PATCH")    # an act may also change objects and return False
 
+        api.kubelet = lambda node, path: Plain(dump)         # what a Node's kubelet answers to GET /api/v1/nodes/NAME/proxy/PATH;
+        api.kubelet = silent_kubelet                         # debug_is_off, or a function that raises ApiError
+        api.without_proxy.add("jane")                        # a user who may read everything but nodes/proxy
+
 From a shell: python tests/support/fake_api.py --port 0 --kubeconfig-out FILE [--objects DIR] [--token TOKEN]
 
 Faithful in: paging (page size, opaque tokens bound to a resourceVersion, remainingItemCount, 400 and 410), field and
 label selectors, GET of one object, PATCH of one object as JSON patch or merge patch (404, 409, 415, 422; dryRun=All;
-resourceVersion and generation grow), the Status bodies of 401, 403, 404 and 405, anonymous users, /version, discovery.
+resourceVersion and generation grow), the Status bodies of 401, 403, 404 and 405, anonymous users, /version, discovery, and how the
+proxy to a kubelet fails.
 Without: other writes, watches, admission, validation of what a patch leaves behind.
 """
 
@@ -62,6 +67,7 @@ if __name__ == "__main__":
 from ansible_collections.kubenode.doctor.tests.support import api_selectors, json_patch
 
 CAPTURES = Path(__file__).resolve().parent.parent / "fixtures" / "api"
+KUBELET_DUMP = CAPTURES.parent / "go_dumps" / "kubelet-1.36.txt"
 # Written by handleCompactedErrorForPaging in kubernetes/kubernetes,
 # staging/src/k8s.io/apiserver/pkg/storage/etcd3/errors.go; the same text and a token with "rv":-1 as a user met them:
 # https://github.com/apache/apisix/issues/7489
@@ -112,6 +118,15 @@ class Request:
     body: bytes = b""
 
 
+@dataclass(frozen=True)
+class Plain:
+    """An answer that is no JSON."""
+
+    body: bytes
+    code: int = 200
+    media: str = "text/plain; charset=utf-8"
+
+
 class ApiError(Exception):
     """An answer that is a Status object."""
 
@@ -135,6 +150,8 @@ class ApiError(Exception):
 Act = Callable[["Handler"], bool]
 # Does what a controller would do after a patch: the server, the plural, the object as it was stored.
 AfterPatch = Callable[["FakeApi", str, dict[str, Any]], None]
+# Answers as the kubelet of a Node would: its name, and the path that is asked for. Raises ApiError for one that does not answer.
+Kubelet = Callable[[str, str], Plain]
 # (resource, namespace, name, version): "" for all namespaces, and for a list
 Target = tuple[Resource, str, str, str]
 
@@ -164,6 +181,8 @@ class FakeApi:
     holding: dict[str, list[dict[str, Any]]] | None = None
     requests: list[Request] = field(default_factory=list)
     after_patch: list[AfterPatch] = field(default_factory=list)
+    kubelet: Kubelet = field(default_factory=lambda: captured_kubelet)
+    without_proxy: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.resources = (
@@ -333,6 +352,9 @@ class FakeApi:
         user = self._user(request)
         if request.path == "/version":
             return _captured("version")
+        proxied = proxied_path(request.path)
+        if proxied is not None:
+            return self._proxy(user, request, *proxied)
         target = self._target(request.path)
         if user == ANONYMOUS and request.path not in PUBLIC_PATHS:
             raise refusal(user, request, target)
@@ -352,6 +374,12 @@ class FakeApi:
             "apiVersion": api_version,
             **self._page(resource, namespace, request.query),
         }
+
+    def _proxy(self, user: str, request: Request, node: str, path: str) -> Plain:
+        if user == ANONYMOUS or user in self.without_proxy:
+            raise refusal(user, request, None)
+        self._one(self._resource("nodes"), "", node)
+        return self.kubelet(node, path)
 
     def _user(self, request: Request) -> str:
         if not self.tokens:
@@ -529,8 +557,19 @@ def conflict_error(resource: Resource, name: str) -> ApiError:
     return ApiError(409, "Conflict", message, details={"name": name, **group, "kind": resource.plural})
 
 
+def proxied_path(path: str) -> tuple[str, str] | None:
+    """Return Node and path of a request for a kubelet: ("node-1", "/debug/pprof/goroutine")."""
+    prefix = "/api/v1/nodes/"
+    node, proxy, rest = path[len(prefix) :].partition("/proxy/")
+    return (node, f"/{rest}") if path.startswith(prefix) and proxy and "/" not in node else None
+
+
 def refusal(user: str, request: Request, target: Target | None) -> ApiError:
     """Return what RBAC answers to a request it does not allow."""
+    proxied = proxied_path(request.path)
+    if proxied is not None:
+        nodes = Resource("nodes", "Node", "", ("v1",))
+        return forbidden_error(user, nodes, "", proxied[0], "get", "/proxy")
     if target is None:
         return forbidden_path_error(user, request.path)
     resource, namespace, name, _version = target
@@ -538,13 +577,15 @@ def refusal(user: str, request: Request, target: Target | None) -> ApiError:
     return forbidden_error(user, resource, namespace, name, verbs.get(request.method, "get" if name else "list"))
 
 
-def forbidden_error(user: str, resource: Resource, namespace: str = "", name: str = "", verb: str = "list") -> ApiError:
+def forbidden_error(
+    user: str, resource: Resource, namespace: str = "", name: str = "", verb: str = "list", subresource: str = ""
+) -> ApiError:
     """Return what RBAC answers to a request for objects of one kind, or for one of them."""
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     quoted = f' "{name}"' if name else ""
     message = (
         f'{resource.qualified}{quoted} is forbidden: User "{user}" cannot {verb} resource '
-        f'"{resource.plural}" in API group "{resource.group}" {scope}'
+        f'"{resource.plural}{subresource}" in API group "{resource.group}" {scope}'
     )
     details = {**({"name": name} if name else {}), **({"group": resource.group} if resource.group else {})}
     return ApiError(403, "Forbidden", message, details={**details, "kind": resource.plural})
@@ -579,6 +620,9 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         try:
             value, code = self.server_api.answer(self.request_seen), 200
+            if isinstance(value, Plain):
+                self.send(value.code, value.body, value.media)
+                return
         except ApiError as error:
             value, code = error.body, error.code
         except LookupError:
@@ -600,6 +644,27 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
         """Keep quiet: tests read the recorded requests."""
+
+
+# -- kubelets ----------------------------------------------------------------------------------------------------------
+
+
+def captured_kubelet(_node: str, path: str) -> Plain:
+    """Answer with the goroutines of a real kubelet."""
+    if path != "/debug/pprof/goroutine":
+        return Plain(b"404 page not found\n", 404)
+    return Plain(KUBELET_DUMP.read_bytes())
+
+
+def debug_is_off(_node: str, _path: str) -> Plain:
+    """Answer as with enableDebuggingHandlers: false (pkg/kubelet/server/server.go InstallDebuggingDisabledHandlers)."""
+    return Plain(b"Debug endpoints are disabled.\n", 405)
+
+
+def silent_kubelet(_node: str, _path: str) -> Plain:
+    """Do not answer: what the API server then says (apimachinery/pkg/util/proxy/transport.go)."""
+    said = "error trying to reach service: dial tcp 10.0.0.5:10250: connect: connection refused"
+    raise ApiError(503, "ServiceUnavailable", said)
 
 
 # -- acts --------------------------------------------------------------------------------------------------------------
@@ -767,9 +832,9 @@ def main() -> None:
     with FakeApi(directory=options.objects, port=options.port, tokens=tokens) as api:
         if options.kubeconfig_out:
             api.kubeconfig(options.kubeconfig_out)
-        sys.stdout.write(f"{api.url}\n")
-        sys.stdout.flush()
         try:
+            sys.stdout.write(f"{api.url}\n")
+            sys.stdout.flush()
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:

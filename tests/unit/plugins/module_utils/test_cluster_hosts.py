@@ -56,3 +56,17 @@ def test_hosts_that_are_nodes(hosts, expected):
 @pytest.mark.parametrize("nodes", [None, []])
 def test_without_nodes_there_is_no_limit(nodes):
     assert cluster_hosts.limited_to(nodes, [host("a")]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a"], ["a"]),
+        (["worker-1", "2001:DB8:0::2"], ["b"]),
+        (["a", "192.0.2.2"], ["a", "b"]),
+        (["elsewhere", ""], []),
+        ([], []),
+    ],
+)
+def test_the_nodes_that_one_host_is_called(names, expected):
+    assert cluster_hosts.called(NODES, names) == expected
