@@ -59,6 +59,13 @@ class Files:
             return True
         return True
 
+    def is_folder(self, path: str) -> bool:
+        """A link to a folder is none."""
+        try:
+            return stat.S_ISDIR(os.lstat(self._place(path)).st_mode)
+        except OSError:
+            return False
+
     def matching(self, pattern: str) -> list[str]:
         """The paths, sorted, that a pattern with wildcards in its last part names; one without wildcards names itself.
 

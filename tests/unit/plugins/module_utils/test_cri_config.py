@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config
+from ansible_collections.kubenode.doctor.plugins.module_utils import cri_config, program_arguments
 
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "cri" / "containerd-1.6-config-default.toml"
 
@@ -175,17 +175,18 @@ def test_a_relative_pattern_means_two_things(node, version, told):
 
 def test_imports_in_circles_end(node):
     node.file(MAIN, 'imports = ["/etc/containerd/config.toml", "other.toml"]\n' + V2.format("1"))
-    node.file("/etc/containerd/other.toml", f'imports = ["{MAIN}"]\n')
-    assert only(node)["value"] == "1"
+    node.file("/etc/containerd/other.toml", f'imports = ["{MAIN}", "last.toml"]\n')
+    node.file("/etc/containerd/last.toml", V2.format("2"))
+    assert only(node)["value"] == "2"
 
 
 def test_endless_imports_are_cut_and_told(node):
     node.file(MAIN, 'imports = ["/etc/containerd/many/*.toml"]\n' + V2.format("1"))
     for number in range(70):
-        node.file(f"/etc/containerd/many/{number:02}.toml", "version = 2\n")
-    assert collect(node)["missing"] == [
-        {"what": "/etc/containerd/many/63.toml", "why": "more than 64 files are imported"}
-    ]
+        node.file(f"/etc/containerd/many/{number:02}.toml", V2.format(number))
+    found = collect(node)
+    assert found["runtimes"][0]["value"] == "62"
+    assert found["missing"] == [{"what": "/etc/containerd/many/63.toml", "why": "more than 64 files are imported"}]
 
 
 def test_a_drop_in_that_loses_the_port_under_containerd_1(node):
@@ -307,15 +308,21 @@ def test_a_relative_path_is_told(node):
     assert found["missing"] == [{"what": "containerd's configuration x.toml", "why": "its path is relative"}]
 
 
+def test_a_relative_path_hides_no_other(node):
+    node.process(600, "containerd", ["containerd", "-c", "../x.toml"])
+    node.process(601, "containerd", ["containerd"])
+    assert only(node)["runtime"] == "containerd"
+
+
 def test_hidden_processes_are_told(node, monkeypatch):
-    real = cri_config.procfs.text
+    real = program_arguments.procfs.text
 
     def text(path, *limit):
         if "/900/" in path:
             raise PermissionError(13, "Permission denied", path)
         return real(path, *limit)
 
-    monkeypatch.setattr(cri_config.procfs, "text", text)
+    monkeypatch.setattr(program_arguments.procfs, "text", text)
     node.process(900, "containerd", ["containerd"])
     assert collect(node)["missing"][0]["why"] == "1 processes are hidden (hidepid): run with become (-b)"
 
