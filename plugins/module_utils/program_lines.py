@@ -14,7 +14,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Optional, Type
 
@@ -32,10 +32,22 @@ class Program:
 
     ``stopped`` is LIMIT or BUDGET when the run was cut short, else None; ``status`` is the exit status, None when it was cut
     short; ``bytes`` counts what was read, ``long_lines`` those that were left out because they are longer than ``longest_line``.
+
+    It gets the PATH and no locale, or the ``environment`` that is given, and starts in ``folder``, or where this process is.
     """
 
-    def __init__(self, command: Sequence[str], deadline: Deadline, max_bytes: int, longest_line: int) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        deadline: Deadline,
+        max_bytes: int,
+        longest_line: int,
+        environment: Optional[Mapping[str, str]] = None,
+        folder: Optional[str] = None,
+    ) -> None:
         self._command = command
+        self._environment = environment
+        self._folder = folder
         self._deadline = deadline
         self._max_bytes = max_bytes
         self._longest_line = longest_line
@@ -48,12 +60,14 @@ class Program:
 
     def __enter__(self) -> Program:
         """Start it. Raises OSError when that fails."""
+        bare = {"LC_ALL": "C", "PATH": os.environ.get("PATH") or PATH}
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"LC_ALL": "C", "PATH": os.environ.get("PATH") or PATH},
+            cwd=self._folder,
+            env=bare if self._environment is None else self._environment,
             start_new_session=True,
         )
         return self
@@ -88,6 +102,11 @@ class Program:
                 skipping, begun, held = True, [], 0
         if held and self.stopped is None:
             yield b"".join(begun)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also that of its group and session."""
+        return self._running().pid
 
     def errors(self) -> list[str]:
         """What it wrote to standard error, line by line; empty lines are left out."""

@@ -1,0 +1,3 @@
+module example.org/opener
+
+go 1.19
