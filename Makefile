@@ -10,11 +10,11 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose fix judge demo venv test $(STAGES) bench changelog build clean
+.PHONY: help diagnose fix whose_port judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z_]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo "  ARGS are ansible-playbook's, for instance: make diagnose ARGS='-i inventory.ini -l masters -e kubeconfig=admin.conf'"
 
 # The stamps make a second run skip installing; changed requirements install again.
@@ -31,6 +31,9 @@ diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
 
 fix: .venv/installed ## Cure what ARGS names, one host at a time: make fix ARGS='-e fix=container-name-conflict --check --diff'
 	@.venv/bin/ansible-playbook playbooks/fix.yml $(ARGS)
+
+whose_port: .venv/installed ## Say who opened a port, and why: make whose_port ARGS='-e port=37231'
+	@.venv/bin/ansible-playbook playbooks/whose_port.yml $(ARGS)
 
 judge: .venv/installed ## Judge a saved bundle again: make judge ARGS='-e bundle=audits/...'
 	@.venv/bin/ansible-playbook playbooks/judge.yml $(ARGS)

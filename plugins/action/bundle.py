@@ -12,7 +12,7 @@ from typing import Any
 from ansible.release import __version__ as ansible_version
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.version import VERSION
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, earlier_audits
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 
 
@@ -27,12 +27,13 @@ class ActionModule(LocalAction):
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make the folder, named after the time."""
-        now = datetime.datetime.now(datetime.timezone.utc)
-        path = _unused(folder(arguments["audits"]), now.strftime("%Y%m%dT%H%M%SZ"))
+        now, audits = datetime.datetime.now(datetime.timezone.utc), folder(arguments["audits"])
+        path = _unused(audits, now.strftime("%Y%m%dT%H%M%SZ"))
         about = {
             "version": VERSION,
             "ansible_version": ansible_version,
             "started": now.isoformat(timespec="seconds"),
+            "earlier": earlier_audits.names(audits, now),
             "limits": arguments["limits"],
         }
         bundle.create(path, arguments["hosts"], about)

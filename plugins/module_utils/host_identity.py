@@ -43,8 +43,9 @@ CONTROL_PLANE = frozenset({"etcd", "k3s-server", "kube-apiserver", "kube-control
 
 
 def collect(proc: str = "/proc") -> dict[str, Any]:
-    """Return ``{hostname, kernel, python, root, host_pid_namespace, addresses, components, complete, missing}``.
+    """Return ``{hostname, kernel, boot_id, python, root, host_pid_namespace, addresses, components, complete, missing}``.
 
+    ``boot_id`` is another one after each boot, None where the kernel does not tell it.
     ``addresses`` is ``[{interface, address}]`` or None, ``components`` the names found among COMPONENTS.
     ``host_pid_namespace`` is False in a container with its own pid namespace: all that is visible may not be all that
     runs in this network. Sockets whose processes are not visible then tell.
@@ -61,6 +62,7 @@ def collect(proc: str = "/proc") -> dict[str, Any]:
     return {
         "hostname": socket.gethostname(),
         "kernel": os.uname().release,
+        "boot_id": _boot_id(proc),
         "python": platform.python_version(),
         "root": os.geteuid() == 0,
         "host_pid_namespace": procfs.in_host_pid_namespace(proc),
@@ -69,6 +71,13 @@ def collect(proc: str = "/proc") -> dict[str, Any]:
         "complete": not missing,
         "missing": missing,
     }
+
+
+def _boot_id(proc: str) -> str | None:
+    try:
+        return procfs.text(f"{proc}/sys/kernel/random/boot_id").strip() or None
+    except OSError:
+        return None
 
 
 def components(proc: str = "/proc") -> list[str]:

@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     containers,
     host_identity,
     host_pressure,
+    listener_origin,
     listeners,
     log_scan,
     nodeport_sockets,
@@ -38,6 +39,7 @@ SECTIONS = (
     "host_pressure",
     "tcp_states",
     "listen_ports",
+    "listener_origin",
     "nodeport_conflict",
     "proxy_rules",
     "containers",
@@ -117,6 +119,7 @@ class _Run:
         self._holders = SocketHolders(self._deadline)
         self._survey = Survey(self._deadline, netns)
         self._pressure: Optional[Pressure] = None
+        self._listeners: Optional[dict[str, Any]] = None
         self._proxy_mode: Optional[str] = None
         self._containers: Optional[containers.Seen] = None
 
@@ -136,7 +139,8 @@ class _Run:
         collectors: dict[str, Callable[[], dict[str, Any]]] = {
             "host": host_identity.collect,
             "port_settings": port_settings.collect,
-            "listen_ports": lambda: listeners.collect(self._holders),
+            "listen_ports": self._seen_listeners,
+            "listener_origin": lambda: listener_origin.section(self._seen_listeners(), self._deadline),
             "nodeport_conflict": self._nodeport_conflict,
             "proxy_rules": lambda: proxy_rules.collect(self._deadline, self._ports, self._proxy_mode),
             "tcp_states": self._tcp_states,
@@ -164,6 +168,12 @@ class _Run:
         section = nodeport_sockets.collect(self._holders, self._ports)
         self._proxy_mode = section["proxy"]["mode"]
         return section
+
+    def _seen_listeners(self) -> dict[str, Any]:
+        """The sockets are read once, for the section that lists them and the one that explains some of them."""
+        if self._listeners is None:
+            self._listeners = listeners.collect(self._holders)
+        return self._listeners
 
     def _seen_containers(self) -> containers.Seen:
         """The runtimes are asked once, for both sections that are about containers."""

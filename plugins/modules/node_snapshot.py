@@ -24,12 +24,13 @@ options:
     description:
       - The sections to collect. V(host) tells which machine it is. V(port_settings) is what decides which ports are drawn
         and given to Services. V(listen_ports), V(nodeport_conflict), V(tcp_states), V(host_pressure) and V(pod_listeners) are what the
-        modules of those names see. V(proxy_rules) is what kube-proxy has programmed for NodePorts. V(containers) are the containers
+        modules of those names see. V(listener_origin) is what the module of that name sees with the methods C(owner) and C(configuration) of the listeners that
+        are not well known. V(proxy_rules) is what kube-proxy has programmed for NodePorts. V(containers) are the containers
         of Kubernetes, of Docker, containerd and CRI-O, V(logs) the known errors that M(kubenode.doctor.log_signatures) finds.
     type: list
     elements: str
-    choices: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict, proxy_rules, containers, pod_listeners, logs]
-    default: [host, port_settings, host_pressure, tcp_states, listen_ports, nodeport_conflict, proxy_rules, containers, pod_listeners, logs]
+    choices: [host, port_settings, host_pressure, tcp_states, listen_ports, listener_origin, nodeport_conflict, proxy_rules, containers, pod_listeners, logs]
+    default: [host, port_settings, host_pressure, tcp_states, listen_ports, listener_origin, nodeport_conflict, proxy_rules, containers, pod_listeners, logs]
   ports:
     description: Port numbers of which every socket is wanted in the section V(nodeport_conflict). Taken from the bundle's cluster when left out.
     type: list

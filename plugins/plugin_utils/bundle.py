@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A bundle: the folder of plain files that one audit leaves, and that everything is judged from::
 
-    audit.json           when, by what, who was asked       (written first)
+    audit.json           when, by what, who was asked, which audits were before it       (written first)
     cluster.json         what the API server said
     nodes/<host>.json    one answer a host                  (a host without a file never answered)
     findings.json, report.txt                               (written by judge and report)
@@ -106,6 +106,13 @@ class Bundle:
     def hosts(self) -> list[str]:
         """The hosts that were asked, sorted."""
         return sorted(set(self.audit["asked"]))
+
+    def beside(self, name: str) -> Bundle | None:
+        """The bundle in another folder beside this one's; None where there is none. Raises BundleError for one that cannot be used."""
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise BundleError(f"{name!r} is no name of a folder beside {self.folder}")
+        folder = self.folder.parent / name
+        return Bundle(folder) if (folder / "audit.json").exists() else None
 
     def cluster(self) -> dict[str, Any]:
         """The cluster's answer, in the form of cluster_snapshot; a missing or damaged one is all unknown and says so."""

@@ -56,6 +56,16 @@ def _listen_ports(_scene: Scene) -> list[Arguments]:
     return [{}, {"backend": "procfs"}, {"budget_seconds": 0}]
 
 
+def _listener_origin(scene: Scene) -> list[Arguments]:
+    # No time is too little to look at processes.
+    trace = {"command": ["/bin/true"], "seconds": 5}
+    return [
+        {"port": scene.port, "audits": "audits"},
+        {"port": scene.port, "budget_seconds": 0.001},
+        {"methods": ["trace"], "trace": trace},
+    ]
+
+
 def _node_snapshot(scene: Scene) -> list[Arguments]:
     return [{"ports": [scene.port]}, {"ports": [scene.port], "bundle": scene.audit}]
 
@@ -110,7 +120,7 @@ def _tcp_states(_scene: Scene) -> list[Arguments]:
 GAPS = ("missing.what", "missing.why")
 
 # All others leave everything as it is.
-CHANGING = {"docker_stale_names"}
+CHANGING = {"docker_stale_names", "listener_origin"}
 
 # The runs that between them show all that a module can return. A module that is not named is run without arguments.
 RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
@@ -119,6 +129,7 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "docker_stale_names": _docker_stale_names,
     "judge": lambda scene: [{"bundle": scene.audit}],
     "listen_ports": _listen_ports,
+    "listener_origin": _listener_origin,
     "log_signatures": lambda scene: [{"journal": scene.journal}],
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,

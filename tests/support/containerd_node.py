@@ -48,6 +48,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   # A machine that is a container itself may not lower it.
   restrict_oom_score_adj = true
   disable_apparmor = true
+  %s
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{pod_network.PLUGINS}"
     conf_dir = "{pod_network.CONFIGURATION}"
@@ -93,9 +94,12 @@ class ContainerdNode(PrivateNode):
             for folder, _folders, _files in os.walk(top, topdown=False):
                 os.rmdir(folder)
 
-    def start_containerd(self, cri: bool = True) -> None:
-        """Start containerd, and wait until it answers: its CRI plugin, or with that plugin disabled its socket."""
-        config = _CONFIG if cri else 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+    def start_containerd(self, cri: bool = True, setting: str = "") -> None:
+        """Start containerd, and wait until it answers: its CRI plugin, or with that plugin disabled its socket.
+
+        ``setting``: one more line for the plugin's table, such as ``stream_server_port = "10010"``.
+        """
+        config = _CONFIG % setting if cri else 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         self.write("/etc/containerd/config.toml", config)
         with self.path("/var/log/containerd.log").open("ab") as log:
             words = [*self._namespaces.enter, *self._environment(), "containerd", "--log-level", "warn"]
@@ -231,7 +235,8 @@ class ContainerdNode(PrivateNode):
         }
 
     def _environment(self) -> tuple[str, ...]:
-        return "env", f"PATH={self._path}"
+        # /tmp is this machine's; what containerd writes there when it is asked for its stacks ends with the node.
+        return "env", f"PATH={self._path}", "TMPDIR=/run"
 
     def _answers(self, cri: bool) -> bool:
         try:

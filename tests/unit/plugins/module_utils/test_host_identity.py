@@ -46,6 +46,15 @@ def test_collect(monkeypatch):
     assert (section["complete"], section["missing"]) == (True, [])
 
 
+@pytest.mark.parametrize(("content", "expected"), [("5d3c…\n", "5d3c…"), ("\n", None), (None, None)])
+def test_which_boot_it_is(node, content, expected):
+    if content is not None:
+        file = node.proc / "sys" / "kernel" / "random" / "boot_id"
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+    assert host_identity.collect(str(node.proc))["boot_id"] == expected
+
+
 def test_hidden_processes_are_said(node):
     node.hidepid()
     node.process(4242, "python3", [])

@@ -11,6 +11,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     containers,
     deadline,
     host_identity,
+    listener_origin,
     listeners,
     log_scan,
     nodeport_sockets,
@@ -139,6 +140,12 @@ def node(monkeypatch):
         made.holders.append(holders)
         return made.do("pod_listeners")
 
+    def origins(seen, until):
+        assert seen == FINE
+        assert isinstance(until, deadline.Deadline)
+        return made.do("listener_origin")
+
+    monkeypatch.setattr(listener_origin, "section", origins)
     monkeypatch.setattr(containers, "look", look)
     monkeypatch.setattr(containers, "section", lambda seen: made.do("containers") if seen is SEEN else None)
     monkeypatch.setattr(proxy_rules, "collect", proxy_rules_collect)
@@ -296,12 +303,14 @@ def broken(what):
 def test_a_section_that_breaks_leaves_the_others(node, section, error, what, why):
     node.errors = {section: error}
     told = collect()
-    gap = {"what": what or section, "why": why}
-    assert told["sections"][section] == {"complete": False, "missing": [gap]}
-    assert [told["sections"][name] for name in snapshot.SECTIONS if name != section] == [FINE] * (
-        len(snapshot.SECTIONS) - 1
-    )
-    assert told["missing"] == [{"what": f"{section}: {gap['what']}", "why": why}]
+    # listener_origin explains what listen_ports has seen.
+    lost = ["listen_ports", "listener_origin"] if section == "listen_ports" else [section]
+    gaps = {name: {"what": what or name, "why": why} for name in lost}
+    assert {name: told["sections"][name] for name in lost} == {
+        name: {"complete": False, "missing": [gap]} for name, gap in gaps.items()
+    }
+    assert all(told["sections"][name] == FINE for name in snapshot.SECTIONS if name not in lost)
+    assert told["missing"] == [{"what": f"{name}: {gap['what']}", "why": why} for name, gap in gaps.items()]
     assert told["complete"] is False
 
 

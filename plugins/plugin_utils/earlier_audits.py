@@ -1,0 +1,193 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audits that lie beside one: what listened on a host before, and where its random ports were."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ansible_collections.kubenode.doctor.plugins.module_utils import reach
+from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
+
+MOST = 10  # audits that are looked back at
+_LOOKED_AT = 100  # folders of audits; their names begin with the time, so these are the latest
+_SECTION = "listen_ports"
+
+Socket = Mapping[str, Any]
+
+
+class Earlier(NamedTuple):
+    """The last audit before this one in which a host showed what listens on it: its folder's name, when it began, the host's sections.
+
+    Where there is none ``why`` says so; ``asked`` is then True for a host that was asked before.
+    """
+
+    audit: str = ""
+    started: str = ""
+    sections: Mapping[str, Any] = {}
+    why: str = ""
+    asked: bool = False
+
+
+class _Audit(Protocol):
+    """What is used of a Bundle."""
+
+    audit: dict[str, Any]
+
+    def beside(self, name: str) -> _Audit | None:
+        """Return the audit of another folder beside it."""
+
+    def node(self, host: str) -> dict[str, Any]:
+        """One host's document."""
+
+
+@dataclass
+class EarlierAudits:
+    """The earlier audits that an audit names; each is opened once, and one host's document is read at a time."""
+
+    bundle: _Audit
+    _opened: list[tuple[str, _Audit, frozenset[str]]] | None = field(default=None, init=False)
+    _gone: list[str] = field(default_factory=list, init=False)
+
+    def of(self, host: str) -> Earlier:
+        """What the last of them that a host answered has of it."""
+        found, asked = [], False
+        for name, audit, hosts in self._audits():
+            if host not in hosts:
+                continue
+            asked = True
+            document = audit.node(host)
+            why = _unusable(document)
+            if not why:
+                return Earlier(name, str(audit.audit.get("started")), document["snapshot"]["sections"], "", True)
+            found.append(f"{name}: {why}")
+        return Earlier(why=self._why(found), asked=asked)
+
+    def _audits(self) -> list[tuple[str, _Audit, frozenset[str]]]:
+        if self._opened is None:
+            self._opened = list(self._open())
+        return self._opened
+
+    def _open(self) -> Iterator[tuple[str, _Audit, frozenset[str]]]:
+        for name in self._names():
+            try:
+                audit = self.bundle.beside(name)
+            except BundleError as error:
+                self._gone.append(str(error))
+                continue
+            if audit is None:
+                self._gone.append(f"{name} is gone")
+            else:
+                yield name, audit, frozenset(audit.audit["asked"])
+
+    def _names(self) -> list[str]:
+        names = self.bundle.audit.get("earlier")
+        return [name for name in names if isinstance(name, str)][:MOST] if isinstance(names, list) else []
+
+    def _why(self, found: Sequence[str]) -> str:
+        if found:
+            more = f" (nor the {len(found) - 1} before it)" if len(found) > 1 else ""
+            return f"no earlier audit{more} tells what listened on this host: {found[0]}"
+        if not isinstance(self.bundle.audit.get("earlier"), list):
+            return "this audit does not say which ones were before it: a newer version of kubenode.doctor notes that"
+        if self._gone and not self._audits():
+            return f"the earlier audits cannot be read: {'; '.join(self._gone[:3])}"
+        return "this host was in none of the earlier audits" if self._audits() else "this is the first audit"
+
+
+def names(folder: Path, before: datetime.datetime | None = None) -> list[str]:
+    """The folders in ``folder`` that hold an audit which began before a moment (now), the latest first; a few at most."""
+    moment = before or datetime.datetime.now(datetime.timezone.utc)
+    found = []
+    for name in _latest(folder):
+        try:
+            begun = _moment(Bundle(folder / name).audit.get("started"))
+        except BundleError:
+            continue
+        if begun is not None and begun < moment:
+            found.append((begun, name))
+    return [name for _begun, name in sorted(found, reverse=True)[:MOST]]
+
+
+def history(
+    folder: Path, bundle_names: Sequence[str] | None, host: str, listener: Socket
+) -> list[dict[str, Any]] | None:
+    """Where a listener was in the audits of a folder: ``[{audit, port, started}]``, the latest first; None where its program was not seen.
+
+    Another audit's listener is the same when it is of the same program, reach and kind: a CRI streaming server, one that no table knows on a
+    port that was drawn, or any on this very port. ``audit`` is when that audit began, ``started`` when the owner was, None where it was not
+    seen. Without ``bundle_names`` all audits of the folder are looked at. What cannot be read is left out.
+    """
+    if _identity(listener) is None:
+        return None
+    found: list[dict[str, Any]] = []
+    for name in (names(folder) if bundle_names is None else bundle_names)[:MOST]:
+        try:
+            audit = Bundle(folder / name)
+            document = audit.node(host)
+            if not _unusable(document):
+                found += _same(str(audit.audit.get("started")), document["snapshot"]["sections"], listener)
+        except (BundleError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+    return found
+
+
+def _latest(folder: Path) -> list[str]:
+    try:
+        there = sorted(os.listdir(folder), reverse=True)
+    except OSError:
+        return []
+    return [name for name in there if (folder / name / "audit.json").is_file()][:_LOOKED_AT]
+
+
+def _moment(text: Any) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _unusable(document: Mapping[str, Any]) -> str:
+    """Why a host's document does not tell what listened; empty when it does."""
+    if not document["answered"]:
+        return f"the host did not answer: {document['why']}"
+    return section_gaps.gap(document["snapshot"]["sections"], _SECTION)
+
+
+def _same(audit: str, sections: Mapping[str, Any], listener: Socket) -> list[dict[str, Any]]:
+    wanted = _identity(listener)
+    started = {
+        one["inode"]: (one["owner"] or {}).get("started")
+        for one in (sections.get("listener_origin") or {}).get("listeners", ())
+    }
+    return [
+        {"audit": audit, "port": one["port"], "started": started.get(one["inode"])}
+        for one in sections[_SECTION]["listeners"]
+        if _identity(one) == wanted
+    ]
+
+
+def _identity(socket: Socket) -> tuple[Any, ...] | None:
+    """What stays of a listener, also when its port is drawn anew; None where its program was not seen."""
+    name = next((process["name"] for process in socket["processes"] if process["name"]), None)
+    streaming = is_streaming(dict(socket))
+    if name is None:
+        return None
+    drawn = streaming or (socket["known_as"] is None and socket["ephemeral"])
+    return (
+        socket["protocol"],
+        socket["state"],
+        name,
+        streaming,
+        reach.of(socket["address"]),
+        None if drawn else socket["port"],
+    )
