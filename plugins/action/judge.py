@@ -35,6 +35,7 @@ class ActionModule(LocalAction):
 
     ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
         "bundle": {"type": "path"},
+        "expected_listeners": {"type": "list", "elements": "dict", "default": []},
         "fail_on": {"type": "str", "default": "critical"},
         "nodeport_range": {"type": "str"},
         "proxy_mode": {"type": "str"},

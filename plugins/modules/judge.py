@@ -25,6 +25,16 @@ options:
       - The folder of an audit on the controller.
       - Left out, nothing is judged and only the other options are checked, so that a mistake shows before nodes are asked.
     type: path
+  expected_listeners:
+    description:
+      - Listeners that the operator knows and wants, so that no rule asks whose they are and the report does not tell of them. Each has
+        at least one of C(process), a pattern for the name of the process or of its unit, C(port), a number, V(LOW-HIGH) or V(any), and
+        C(address), an address, a network, V(loopback) or V(any).
+      - May have C(protocol) (V(tcp) or V(udp)), C(host), a pattern for the hosts on which it holds, and C(reason). Patterns may hold
+        C(*) and C(?).
+    type: list
+    elements: dict
+    default: []
   fail_on:
     description: The least severity, V(info), V(warning) or V(critical), for which a host is named in RV(failing).
     type: str
@@ -59,6 +69,11 @@ EXAMPLES = r"""
     bundle: audits/20261121T080000Z
     thresholds:
       conntrack_share: 0.6
+    expected_listeners:
+      - process: node-agent*
+        port: 9000-9010
+        address: 10.0.0.0/8
+        reason: the agent of our monitoring
     waivers:
       - rule: reserved-ports-skew
         reason: accepted until the nodes are replaced

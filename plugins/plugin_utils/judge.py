@@ -24,7 +24,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import EarlierAudits
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.origins import Origins
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     SEVERITIES,
     Answer,
@@ -37,7 +39,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 
-SCHEMA = 4  # 1 had no survey, 2 no survey.scans, 3 no survey.paths
+SCHEMA = 5  # 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins
 CLUSTER = None  # the host of findings that belong to no single node
 
 
@@ -47,6 +49,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
         hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
         rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding],
+        origins: the listeners that nobody declared and that are no risk (Origins.document)
         survey: what the fleet comes to (Survey.document)
 
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
@@ -65,10 +68,14 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     networks = tcp_words.networks(context.fleet.networks)
     tally = {rule.id: _count(rule, networks) for rule in rules}
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
+    before, origins = EarlierAudits(bundle), Origins()
+    on_nodes = [rule for rule in rules if rule.scope == "node"]
     for node in bundle.nodes():
-        for rule in rules:
-            if rule.scope == "node":
-                findings += _on_node(rule, node, context, tally)
+        view = NodeView(node["host"], node["snapshot"]["sections"], before.of) if node["answered"] else None
+        own = [finding for rule in on_nodes for finding in _on_node(rule, node, view, context, tally)]
+        if view is not None:
+            origins.learn(view, context, own)
+        findings += own
     findings = _without_benign(findings, tally, sum(state["answered"] for state in hosts.values()))
     _link_causes(findings)
     _waive(findings, settings)
@@ -85,6 +92,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,
+        "origins": origins.document(),
         "survey": survey.document(hosts, findings, tally, networks, survey_paths.document(context)),
     }
 
@@ -163,12 +171,12 @@ def _on_cluster(rule: Rule, context: Context, tally: dict[str, dict[str, Any]]) 
 
 
 def _on_node(
-    rule: Rule, node: dict[str, Any], context: Context, tally: dict[str, dict[str, Any]]
+    rule: Rule, node: dict[str, Any], view: NodeView | None, context: Context, tally: dict[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    if not node["answered"]:
+    if view is None:
         answers: list[Answer] = [Unknown(f"the host did not answer: {node['why']}")]
     else:
-        answers = _answers(_judge_node, (rule, NodeView(node["host"], node["snapshot"]["sections"]), context))
+        answers = _answers(_judge_node, (rule, view, context))
     return _findings(rule, node["host"], answers, tally)
 
 

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report for a terminal: what the fleet comes to; what is wrong, on which hosts, why, and what to do; what listens and connects
-where; then what could not be seen.
+"""The report for a terminal: what the fleet comes to; what is wrong, on which hosts, why, and what to do; who opened which ports; what
+listens and connects where; then what could not be seen.
 
 Reads findings.json and computes nothing. Equal findings of many hosts are told once; causes come before symptoms.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_survey
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_survey, whose_port
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.judge import walk
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import WIDTH, count, host_names, wrap
@@ -31,6 +31,7 @@ def render(document: dict[str, Any], bundle: str = "") -> str:
     lines = [*_heading(document, bundle), "", *_verdict(document), *report_survey.conclusions(survey)]
     for number, group in enumerate(_groups(document["findings"]), 1):
         lines += ["", *_finding(number, group.depth, group.findings)]
+    lines += _origins(document["origins"])
     lines += [*report_survey.services(survey), *report_survey.nodes(survey), *report_survey.talkers(survey)]
     lines += [*report_survey.scans(survey), *report_survey.paths(survey)]
     lines += _unknowns(document)
@@ -142,8 +143,12 @@ def _groups(findings: Sequence[dict[str, Any]]) -> list[_Group]:
 def _sameness(finding: dict[str, Any]) -> tuple[Any, ...]:
     """What must be equal for a finding to be told once: a command of one host may do harm on another."""
     waived = finding["waived"]["reason"] if finding["waived"] else None
-    commands = [command for remedy in finding["remedies"] for command in remedy["commands"]]
+    commands = [command for remedy in finding["remedies"] for command in remedy["commands"] if _acts(command)]
     return finding["rule"], finding["object"], finding["title"], finding["severity"], waived, *commands
+
+
+def _acts(command: str) -> bool:
+    return not command.startswith(whose_port.PROGRAM)
 
 
 def _tree_rank(tree: Sequence[_Group]) -> tuple[bool, int]:
@@ -195,6 +200,18 @@ def _command(text: str) -> str:
 
 def _hosts(group: Sequence[dict[str, Any]]) -> str:
     return host_names({finding["host"] or "the cluster" for finding in group})
+
+
+def _origins(origins: dict[str, Any]) -> list[str]:
+    """What listens without having been declared, and does no harm: one entry a listener, with the hosts."""
+    lines = ["", "LISTENERS THAT NOBODY DECLARED, without risk:"] if origins["lines"] else []
+    for entry in origins["lines"]:
+        lines += wrap(f"- {clean(entry['line'])}", "  ", "    ")
+        lines += wrap(f"on: {host_names(entry['hosts'])}", "    ", "        ")
+    if origins["more"]:
+        least = "at least " if origins["at_least"] else ""
+        lines.append(f"  and {least}{origins['more']} more: expected_listeners leaves out those that belong there")
+    return lines
 
 
 def _unknowns(document: dict[str, Any]) -> list[str]:

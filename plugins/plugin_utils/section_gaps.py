@@ -12,6 +12,7 @@ from typing import Any
 _LISTS = {
     "host": ("addresses", "components"),
     "listen_ports": ("listeners",),
+    "listener_origin": ("listeners",),
     "nodeport_conflict": ("sockets",),
     "tcp_states": ("namespaces", "groups", "accept_queues", "stuck"),
     "containers": ("runtimes", "groups", "strangers"),

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils import expected_listeners, port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.expected_listeners import Expected
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import MODES
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
+_Read = TypeVar("_Read")
 _WAIVER_KEYS = {"rule", "host", "object", "reason", "owner", "until"}
 
 
@@ -50,7 +52,8 @@ class Waiver:
 class Settings:
     """Settings of one judgement. ``skew_share`` is the share of automatic port selection, 0 to 1, one port may get.
 
-    ``thresholds`` are those that were set; ``threshold`` knows the others' defaults.
+    ``expected_listeners`` are those that the operator knows. ``thresholds`` are those that were set; ``threshold`` knows the others'
+    defaults.
     """
 
     fail_on: str = "critical"
@@ -58,6 +61,7 @@ class Settings:
     proxy_mode: str | None = None
     skew_share: float = 0.1
     waivers: tuple[Waiver, ...] = ()
+    expected_listeners: tuple[Expected, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def threshold(self, name: str) -> float:
@@ -74,7 +78,8 @@ def read(options: Mapping[str, Any]) -> Settings:
         proxy_mode=_choice("proxy_mode", given["proxy_mode"], MODES) if "proxy_mode" in given else None,
         skew_share=_share("skew_share", given.get("skew_share", Settings.skew_share)),
         waivers=_waivers(given.get("waivers", ())),
-        thresholds=_thresholds(given.get("thresholds", {})),
+        expected_listeners=_checked(expected_listeners.read, given.get("expected_listeners", ())),
+        thresholds=_checked(thresholds.read, given.get("thresholds", {})),
     )
 
 
@@ -103,9 +108,10 @@ def _share(name: str, value: Any) -> float:
     return share
 
 
-def _thresholds(value: Any) -> dict[str, float]:
+def _checked(read_one: Callable[[Any], _Read], value: Any) -> _Read:
+    """What ``read_one`` makes of a value, and its ValueError, which names the setting, as ours."""
     try:
-        return thresholds.read(value)
+        return read_one(value)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 

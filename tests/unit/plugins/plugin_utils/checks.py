@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
 # What cures may ask a person to run.
 PROGRAMS = frozenset(
     {
+        "ansible-playbook",
         "calicoctl",
         "cat",
         "chronyc",

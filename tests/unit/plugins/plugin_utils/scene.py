@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_trim, known_ports
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    cluster_trim,
+    known_ports,
+    listener_origin,
+    origin_words,
+    reach,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, settings
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
@@ -41,12 +47,36 @@ _OWN = {"node-a": {"proxy_rules": "proxy-rules-node-a", "pod_listeners": "pod-li
 _KEPT = {"synchronized": True, "max_error_seconds": 0.021, "keepers": ["chronyd"]}
 
 
+_GROUND = origin_words.Ground((30000, 32767), (32768, 60999))
+
+
 def captured(name):
     """A node's snapshot as node_snapshot returned it; tests/fixtures/bundle/README.md says which there are."""
     snapshot = copy.deepcopy(_read(f"bundle/{name}.json"))
     for section, file in {**_QUIET, **_OWN.get(name, {})}.items():
         snapshot["sections"].setdefault(section, captured_section(file))
+    waiting = snapshot["sections"]["listen_ports"]
+    snapshot["sections"]["listener_origin"] = {
+        "listeners": [
+            origin(listener) for listener in waiting["listeners"] if listener_origin.needs_explanation(listener)
+        ],
+        "complete": True,  # what was not seen of them, listen_ports says
+        "missing": [],
+    }
     return snapshot
+
+
+def origin(listener, **owner):
+    """What the section listener_origin says of a listener of listen_ports; of containerd what a real one showed."""
+    seen = copy.deepcopy(_read("bundle/listener-origin-containerd.json"))
+    process = next(iter(listener["processes"]), None)
+    if (listener["known_as"] or {}).get("component") != "containerd" or not process:
+        seen["configuration"] = None
+        seen["owner"] = {**dict.fromkeys(seen["owner"]), "missing": []} if process else None
+    if process:
+        seen["owner"].update(process, **owner)
+    told = {**copy.deepcopy(listener), "reach": reach.of(listener["address"]), **seen}
+    return {**told, **origin_words.tell(told, _GROUND)}
 
 
 def captured_section(name):
@@ -140,16 +170,21 @@ def with_socket(snapshot, name="java", **fields):
     if entry["state"] in ("listen", "bound", "unconnected"):
         waiting = {key: value for key, value in entry.items() if key not in ("peer", "peer_port")}
         queue = entry["state"] == "listen" and entry["protocol"] == "tcp"
-        sections["listen_ports"]["listeners"].append(
-            {**waiting, "accept_queue": 0 if queue else None, "backlog": 128 if queue else None}
-        )
+        listener = {**waiting, "accept_queue": 0 if queue else None, "backlog": 128 if queue else None}
+        sections["listen_ports"]["listeners"].append(listener)
+        if listener_origin.needs_explanation(listener):
+            sections["listener_origin"]["listeners"].append(origin(listener))
     return snapshot
 
 
 def without_sockets(snapshot, *ports):
     """A copy in which nobody uses these port numbers."""
     snapshot = copy.deepcopy(snapshot)
-    for section, key in (("listen_ports", "listeners"), ("nodeport_conflict", "sockets")):
+    for section, key in (
+        ("listen_ports", "listeners"),
+        ("listener_origin", "listeners"),
+        ("nodeport_conflict", "sockets"),
+    ):
         place = snapshot["sections"][section]
         place[key] = [socket for socket in place[key] if socket["port"] not in ports]
     return snapshot
@@ -185,9 +220,22 @@ class Scene:
     options: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path("audits/20261121T080000Z")
     damaged: dict[str, str] = field(default_factory=dict)
+    earlier: dict[str, Any] = field(default_factory=dict)  # the audits before it, the latest first: scenes by folder
     audit: dict[str, Any] = field(
         default_factory=lambda: {"schema": 1, "version": "0.1.0", "started": "2026-11-21T08:00:00+00:00"}
     )
+
+    def __post_init__(self):
+        if self.earlier:
+            self.audit["earlier"] = list(self.earlier)
+        self.audit.setdefault("asked", sorted(self.snapshots))
+
+    def beside(self, name):
+        """As a bundle's: an audit that is damaged is given as the text of the error, None is one that is gone."""
+        found = self.earlier[name]
+        if isinstance(found, str):
+            raise bundle.BundleError(found)
+        return found
 
     def cluster(self):
         return {**bundle.silent_cluster(""), **self.cluster_document}

@@ -9,6 +9,7 @@ import datetime
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.expected_listeners import Expected
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings, SettingsError, Waiver
 
@@ -33,6 +34,11 @@ FINDING = {
         ({"skew_share": "0.5"}, Settings(skew_share=0.5)),
         ({"thresholds": {}}, Settings()),
         ({"thresholds": {"files_share": "0.5"}}, Settings(thresholds={"files_share": 0.5})),
+        ({"expected_listeners": []}, Settings()),
+        (
+            {"expected_listeners": [{"process": "agent", "port": 9100}]},
+            Settings(expected_listeners=(Expected("agent", (9100, 9100)),)),
+        ),
         ({"waivers": [WAIVER]}, Settings(waivers=(Waiver("nodeport-*", "known since 2019"),))),
         (
             {"waivers": [{**WAIVER, "host": "node-*", "owner": "ops", "until": "2026-12-31"}]},
@@ -60,6 +66,8 @@ def test_read(options, expected):
         ({"skew_share": 0}, "skew_share: 0 is no share above 0 and up to 1"),
         ({"skew_share": "nan"}, "skew_share: 'nan' is no share above 0 and up to 1"),
         ({"skew_share": "10 %"}, "skew_share: '10 %' is no share above 0 and up to 1"),
+        ({"expected_listeners": {"port": 1}}, "expected_listeners: a list of mappings is expected"),
+        ({"expected_listeners": [{"port": 1}, {"prot": 1}]}, "expected_listeners[1]: unknown keys prot"),
         ({"waivers": {}}, "waivers: a list of mappings is expected"),
         ({"waivers": "all"}, "waivers: a list of mappings is expected"),
         ({"waivers": [WAIVER, "all"]}, "waivers[1]: a mapping is expected"),
