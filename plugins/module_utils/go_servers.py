@@ -17,27 +17,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Optional, Pattern
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import go_names
 from ansible_collections.kubenode.doctor.plugins.module_utils.origin_kinds import STREAMING
 
-# Where the standard library's import paths begin, as far as they stand between an Accept and its server: a module's path has a dot there.
-_STANDARD = frozenset(
-    (
-        "context",
-        "crypto",
-        "internal",
-        "iter",
-        "log",
-        "net",
-        "os",
-        "reflect",
-        "runtime",
-        "sync",
-        "syscall",
-        "testing",
-        "time",
-        "vendor",
-    )
-)
 # Libraries that accept, or run functions, for whoever calls them. They and what is below them serve nothing of their own.
 _CARRIERS = (
     "github.com/cockroachdb/cmux",
@@ -148,11 +130,9 @@ def kind_of(server: str, stack: Sequence[str], file: str = "") -> Optional[str]:
 
 def _carries(function: str) -> bool:
     bare = _bare(function)
-    if bare.endswith(_WRAPPER):
+    if bare.endswith(_WRAPPER) or go_names.is_standard(bare):
         return True
     package = bare[: bare.find(".", bare.rfind("/") + 1)]
-    if package.partition("/")[0] in _STANDARD:
-        return True
     return any(package == carrier or package.startswith(f"{carrier}/") for carrier in _CARRIERS)
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from typing import Any, NamedTuple, Optional, Sequence
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import go_names
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
 
 MOST_CALLS = 500  # a program has some ten listeners; one that opens more of them than this does so in a loop
@@ -18,12 +19,6 @@ DEEPEST = 40  # frames of one stack; kubelet has 14 below net.Listen (seed 001)
 _LONGEST_NAME = 300
 _LONGEST_ADDRESS = 120  # a Unix socket's path has at most 107 bytes (unix(7))
 
-# The first elements of the import paths of Go's standard library (go list std, Go 1.26). All others have a dot or are a program's own.
-_STANDARD = re.compile(
-    r"(?:archive|bufio|bytes|cmp|compress|container|context|crypto|database|debug|embed|encoding|errors|expvar|flag|fmt|go|hash|html|image|index|internal"
-    r"|io|iter|log|maps|math|mime|net|os|path|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|structs|sync|syscall|testing|text|time|type"
-    r"|unicode|unique|unsafe|vendor|weak)[/.]"
-)
 # What C programs reach the kernel through.
 _LIBC = re.compile(r"/(?:libc|libpthread|ld-linux[^/]*|ld-musl[^/]*|libc\.musl[^/]*|libnsl)[.-][^/]*$")
 _RUNTIME = "runtime."
@@ -103,14 +98,9 @@ def unquoted(text: str) -> str:
 def opener(stack: Sequence[Frame]) -> Optional[str]:
     """The function that is the program's own and nearest to the call; the first of a library when there is none; None without a name."""
     named = [one for one in stack if one.function != _UNKNOWN and not _LIBC.search(one.file)]
-    own = [one.function for one in named if not is_standard(one.function)]
+    own = [one.function for one in named if not go_names.is_standard(one.function)]
     lent = [one.function for one in named if not one.function.startswith(_RUNTIME)]
     return own[0] if own else lent[-1] if lent else None
-
-
-def is_standard(function: str) -> bool:
-    """Whether it is of Go's standard library: ``net/http.(*Server).ListenAndServe`` is, ``main.serve`` and C's ``serve`` are not."""
-    return _STANDARD.match(function) is not None
 
 
 def failure(number: int) -> str:
