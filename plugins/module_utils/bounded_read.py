@@ -9,6 +9,7 @@ import errno
 import fnmatch
 import os
 import stat
+from datetime import datetime, timezone
 
 LIMIT = 1 << 20
 
@@ -65,6 +66,14 @@ class Files:
             return stat.S_ISDIR(os.lstat(self._place(path)).st_mode)
         except OSError:
             return False
+
+    def modified(self, path: str) -> str | None:
+        """When a file was last changed, in UTC ("2026-11-21T18:00:00+00:00"); None when it is not there or cannot be seen."""
+        try:
+            seconds = int(os.stat(self._place(path)).st_mtime)
+            return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+        except (OSError, OverflowError, ValueError):  # no file, or a time of no calendar
+            return None
 
     def matching(self, pattern: str) -> list[str]:
         """The paths, sorted, that a pattern with wildcards in its last part names; one without wildcards names itself.

@@ -54,7 +54,7 @@ class Configuration(NamedTuple):
     """``value`` is what is set, None when nothing is and ``default`` holds; ``file`` None for a flag too.
 
     ``address`` is "" where the program chooses it. ``port`` is None when it is drawn at random at every start.
-    ``fixed_in_code`` says why there is nothing to set.
+    ``fixed_in_code`` says why there is nothing to set. ``modified`` is when the file was last changed, see listen_settings.
     """
 
     program: str
@@ -67,6 +67,7 @@ class Configuration(NamedTuple):
     port: Optional[int]
     edit: Optional[Edit]
     fixed_in_code: str = ""
+    modified: Optional[str] = None
 
     def told(self) -> dict[str, Any]:
         """As JSON."""

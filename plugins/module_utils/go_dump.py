@@ -56,6 +56,15 @@ _ACCEPTS = re.compile(r"(?:internal/poll\.\(\*FD\)|istener\)?)\.Accept(?:TCP|Uni
 _MINUTES = re.compile(r", ([0-9]{1,9}) minutes")
 _PLACE = re.compile(r"[ \t]+(.+:[0-9]+)(?: |$)")
 _IN_GOROUTINE = re.compile(r" in goroutine [0-9]+$")
+# How a goroutine ends: with its creator (traceback and tracebackothers), which is told of the ancestors that may follow as well.
+_ANCESTOR = b"\n[originating from "
+_CREATED = re.compile(rb"\ncreated by [^\n]+\n[ \t][^\n]*:[0-9]")
+# Without one are the first, which runs main, and those of threads that C started, which are locked to them (newextram, runtime/proc.go).
+_HAS_NO_CREATOR = re.compile(rb"\n(?:goroutine|\[originating from goroutine) (?:1[ \]]|[^\n]*locked to thread)")
+_ROOT = re.compile(
+    rb"\n(?:(?:main\.main|runtime\.main|runtime\.goexit)\([^\n]*\)\n[ \t][^\n]*:[0-9]"
+    rb"|\.\.\.additional frames elided\.\.\.|[ \t]+goroutine running on other thread; stack unavailable)"
+)
 _NETWORKS = (("net.(*TCPListener).", "tcp"), ("net.(*UnixListener).", "unix"))
 
 _TIME = "the time budget ended before the end of the dump: raise budget_seconds"
@@ -138,7 +147,7 @@ class _Reader:
         self._look(self._rest)
         if not why and not self._goroutines:
             return Dump(0, [], False, _NONE)
-        if not why and (not self._ended or self._size == _LIMIT_OF_PPROF):
+        if not why and (not self._ended or self._size == _LIMIT_OF_PPROF or not _is_whole(self._rest)):
             why = _CUT
         if not why and self._more:
             why = _MANY
@@ -165,6 +174,14 @@ class _Reader:
             self._accepting.append(found)
         else:
             self._more = self._more or found is not None
+
+
+def _is_whole(text: bytes) -> bool:
+    """Is the last goroutine told to its end? After one empty line there comes another goroutine, so it must not end with that."""
+    if text.endswith(b"\n\n") and not text.endswith(b"\n\n\n"):
+        return False
+    last = text[max(text.rfind(_ANCESTOR), 0) :]
+    return bool(_CREATED.search(last) or (_HAS_NO_CREATOR.match(last) and _ROOT.search(last)))
 
 
 class _Frame:

@@ -8,8 +8,8 @@ it spends them, and all listeners together the caller's deadline. What it says i
 compared with a table, and the little of it that is shown has no control characters and nothing that looks like a secret.
 
 A connection is not free of effects for everybody. Not asked are sockets that systemd or inetd hold for a program that they start at the first
-connection, servers that serve one connection and end (nc -l, a debugger that waits for its client; they listen with a backlog of 0 or 1), and
-sockets whose owner is not known, since it might be one of these.
+connection, servers that serve one connection and end (nc -l, a debugger that waits for its client; they are told by their names and a backlog of 0
+or 1, so another one is asked), and sockets whose owner is not known, since it might be one of these.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ TABLE: tuple[Known, ...] = (
         404,
         re.compile(rb"\A404: Page Not Found\Z"),
         "go-restful, as in the streaming server of a CRI runtime",
-        "tests/fixtures/cri/stream-port-answer.txt; emicklei/go-restful curly.go and jsr311.go (NewError of 404)",
+        "tests/fixtures/cri/stream-port-answer.json; emicklei/go-restful curly.go and jsr311.go (NewError of 404)",
         origin_kinds.STREAMING,
         origin_kinds.STREAMING,
     ),

@@ -270,6 +270,8 @@ WHATEVER_PORT: tuple[tuple[str, str, str, str], ...] = (
 UNMISTAKABLE: tuple[Row, ...] = (
     *(row for row in CORE if row.port in (10248, 10249, 10250, 10257, 10259, 2379, 2380, 6443)),
     Row((), "tcp", 10256, "kube-proxy or its replacement", "health", "kubernetes"),
+    Row((), "tcp", 2049, "kernel", "NFS server", "iana"),
+    Row((), "udp", 2049, "kernel", "NFS server", "iana"),
     Row((), "udp", 4789, "kernel", "VXLAN", "kernel"),
     Row((), "udp", 8472, "kernel", "VXLAN (Flannel, Cilium)", "kernel"),
     Row((), "udp", 6081, "kernel", "Geneve", "kernel"),

@@ -14,8 +14,10 @@ by which the API server reaches kubelets; it answers 405 where enableDebuggingHa
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
+import stat
 from typing import Any, List, Tuple, Type
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_http
@@ -91,6 +93,9 @@ def _context(certificate: str, key: str) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
+        for path in (certificate, key):
+            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+                raise DumpError(f"{plain(path, _QUOTED)} is no file: name one that holds a certificate or its key")
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate, key, password="")
     except FileNotFoundError as error:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which setting decides the port of a listener: by the program that holds it, then by the port, else by the way it was drawn.
 
-A setting is told as it is in the files now; a program that was not started since it was changed listens as it was before.
+A setting is told as it is in the files now; a program that was not started since it was changed listens as it was before. So
+``modified`` tells when the file that sets the port was changed, else the file where it would be set: it may have been in there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     reach,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import Files
+from ansible_collections.kubenode.doctor.plugins.module_utils.configuration import Configuration
 
 # The program by the kernel's name of its process.
 _PROGRAMS = {
@@ -40,7 +42,13 @@ def collect(proc: str = "/proc", root: str = "/") -> dict[str, Any]:
     files = Files(root, gaps)
     found = dict.fromkeys((*kubelet_config.collect(running, files), *cri_config.configurations(running, files)))
     missing = list({(gap["what"], gap["why"]): gap for gap in gaps}.values())
-    return {"settings": [setting.told() for setting in found], "complete": not missing, "missing": missing}
+    told = [setting._replace(modified=_modified(setting, files)).told() for setting in found]
+    return {"settings": told, "complete": not missing, "missing": missing}
+
+
+def _modified(setting: Configuration, files: Files) -> Optional[str]:
+    path = setting.file or (setting.edit and setting.edit.file)
+    return files.modified(path) if path else None
 
 
 def deciding(

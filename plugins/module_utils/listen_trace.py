@@ -4,7 +4,8 @@
 """Runs a program and tells every listener that it opens, and the code that does: by Delve for Go programs, by strace for all others.
 
 The program is the operator's choice, and runs as he does: it has to be named by its absolute path, and nobody else may be able to change it. It is
-a run of its own, beside one that may be there already. All that comes of it is ended again, daemons too.
+a run of its own, beside one that may be there already. All that comes of it is ended again, daemons too, as far as process_family knows them:
+under Delve, which does not follow children, one with a session of its own, no environment and no parent goes on.
 """
 
 from __future__ import annotations

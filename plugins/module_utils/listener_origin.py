@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     listen_settings,
     listeners,
     nodeport_range,
+    origin_kinds,
     origin_match,
     origin_words,
     owner,
@@ -98,13 +99,20 @@ def _explained(seen: dict[str, Any], chosen: Sequence[dict[str, Any]], way: Way)
     look = _Look(seen["listeners"], way)
     found = look.at(chosen[:_MOST])
     ground = Ground(way.node_ports, ephemeral)
-    missing += look.missing
+    missing += [*look.missing, *_lost_stacks(found)]
     return {
         "listeners": [{**listener, **origin_words.tell(listener, ground)} for listener in found],
         "ephemeral_range": list(ephemeral) if ephemeral else None,
         "complete": not missing,
         "missing": missing,
     }
+
+
+def _lost_stacks(found: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Why programs that were asked for their stacks gave none, or not all; that one cannot be asked is its step's to tell."""
+    stacks = [listener["goroutines"] for listener in found if listener["goroutines"]]
+    whys = dict.fromkeys(f"{one['source']}: {one['why']}" for one in stacks if one["source"] and one["why"])
+    return [{"what": "goroutines", "why": why} for why in whys]
 
 
 class _Look:
@@ -132,12 +140,12 @@ class _Look:
         return [self._seen(listener, signature) for listener, signature in zip(chosen, signatures)]
 
     def _seen(self, listener: dict[str, Any], signature: Optional[dict[str, Any]]) -> dict[str, Any]:
-        held = OWNER in self._way.methods and listener["processes"]
+        holder = origin_kinds.holder(listener) if OWNER in self._way.methods else None
         return {
             **self._configured(listener),
             "endpoint": origin_words.endpoint(listener),
             "reach": reach.of(listener["address"]),
-            "owner": self._describer.owner(listener["processes"][0]) if held else None,
+            "owner": self._describer.owner(holder) if holder else None,
             "signature": signature,
             "goroutines": self._goroutines(listener),
             "history": None,

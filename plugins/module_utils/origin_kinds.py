@@ -53,3 +53,15 @@ def of_known(listener: dict[str, Any]) -> Optional[str]:
     if known is None:
         return None
     return STREAMING if known["role"] == known_ports.STREAMING else _BY_ROLE.get((known["component"], known["role"]))
+
+
+# The kernel's names of the processes that known_ports' components have.
+_COMM = {"cri-o": "crio", "docker": "dockerd", "dockershim": "kubelet"}
+
+
+def holder(listener: dict[str, Any]) -> Optional[dict[str, Any]]:
+    """The process that a listener is known by: of several that share it the one that known_ports means, else the first; None without any."""
+    known = listener["known_as"]
+    name = _COMM.get(known["component"], known["component"]) if known else None
+    first = listener["processes"][0] if listener["processes"] else None
+    return next((process for process in listener["processes"] if process["name"] == name), first)

@@ -29,9 +29,9 @@ class Stacks:
 
     def of(self, listener: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return ``{source, count, accepting, truncated, why}``; ``siblings`` are the other TCP listeners of its processes."""
-        if not listener["processes"]:
+        first = origin_kinds.holder(listener)
+        if first is None:
             return nothing("whose stacks to ask for is not known: no process was seen to hold it")
-        first = listener["processes"][0]
         if first["pid"] not in self._known:
             self._known[first["pid"]] = self._ask(first, [listener, *siblings])
         return self._known[first["pid"]]

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import origin_kinds, reach
+from ansible_collections.kubenode.doctor.plugins.module_utils import origin_kinds, program_doubt, reach
 
 # In the order of trust: a stack is the code itself, a setting says what should be, an answer what it looks like, a name what it mostly is.
 _TRUST = ("goroutines", "configuration", "signature", "owner")
@@ -44,7 +44,7 @@ def tell(listener: dict[str, Any], ground: Ground) -> dict[str, Any]:
     told = {
         "steps": steps,
         "kind": kind,
-        "certain": not contradict and _is_proven(listener, agree),
+        "certain": not contradict and not program_doubt.why(listener) and _is_proven(listener, agree),
         "agree": agree,
         "contradict": contradict,
     }
@@ -52,15 +52,19 @@ def tell(listener: dict[str, Any], ground: Ground) -> dict[str, Any]:
 
 
 def _is_proven(listener: dict[str, Any], agree: Sequence[str]) -> bool:
-    """A stack that is the only one left proves it; else a setting or an answer of the server must confirm what the owner's name suggests."""
-    return len(_openers(listener)) == 1 or len(agree) > 1
+    """Whether what agrees is enough. Owner and setting go by one name, so that they prove only a port that the setting names."""
+    setting = listener["configuration"]
+    set_so = "configuration" in agree and not _is_newer(setting, listener)
+    if "goroutines" in agree and not listener["goroutines"]["truncated"]:
+        return True
+    return set_so and (setting["port"] is not None or "signature" in agree)
 
 
 def _steps(listener: dict[str, Any], ground: Ground) -> Iterator[dict[str, Any]]:
     yield _step("owner", _owner_saw(listener, ground), origin_kinds.of_known(listener))
     setting = listener["configuration"]
     if setting is not None:
-        yield _step("configuration", _sentence(_why_this_port(setting)), setting["kind"])
+        yield _step("configuration", _sentence(_why_this_port(setting, listener)), setting["kind"])
     signature = listener["signature"]
     if signature is not None:
         yield _step("signature", _signature_saw(signature), signature["kind"])
@@ -91,7 +95,8 @@ def _owner_saw(listener: dict[str, Any], ground: Ground) -> str:
 
 
 def _holder(listener: dict[str, Any]) -> str:
-    if not listener["processes"]:
+    first = origin_kinds.holder(listener)
+    if first is None:
         if (listener["cgroup"] or "/") != "/":
             return f"a process in {listener['cgroup']}"
         return (
@@ -99,12 +104,12 @@ def _holder(listener: dict[str, Any]) -> str:
             if listener["hidden"]
             else "no process: the kernel itself, or a socket that is being closed"
         )
-    first, more = listener["processes"][0], len(listener["processes"]) - 1
+    more = len(listener["processes"]) - 1
     owner = listener["owner"] or {}
     pod = owner.get("pod") or (first["pod_uid"] and f"uid {first['pod_uid']}")
     container = first["container_id"] and f"container {first['container_id'][:12]}"
     whose = (f"pod {pod}" if pod else "") or first["unit"] or container
-    others = f" and {more} more processes" if more else ""
+    others = f" and {more} more process{'es' if more > 1 else ''}" if more else ""
     which = ", ".join(text for text in (f"pid {first['pid']}", whose) if text)
     return f"{first['name'] or '?'} ({which}){others}"
 
@@ -143,16 +148,30 @@ def _range(listener: dict[str, Any], ground: Ground) -> str:
     return ", ".join(told)
 
 
-def _why_this_port(setting: dict[str, Any]) -> str:
+def _why_this_port(setting: dict[str, Any], listener: dict[str, Any]) -> str:
     """``drawn at random because stream_server_port is not set in /etc/containerd/config.toml and its default is "0"``."""
     if setting["fixed_in_code"]:
         return str(setting["fixed_in_code"])
     how = "drawn at random" if setting["port"] is None else f"on port {setting['port']}"
     where = f" in {setting['file']}" if setting["file"] else ""
+    since = (
+        " (changed since the process was started, so it may listen as it was set before)"
+        if _is_newer(setting, listener)
+        else ""
+    )
     if setting["value"] is not None:
         where = where or " on the command line"
-        return f'{how} because {setting["key"]} is "{setting["value"]}"{where}'
-    return f'{how} because {setting["key"]} is not set{where} and its default is "{setting["default"]}"'
+        return f'{how} because {setting["key"]} is "{setting["value"]}"{where}{since}'
+    return f'{how} because {setting["key"]} is not set{where} and its default is "{setting["default"]}"{since}'
+
+
+def _is_newer(setting: dict[str, Any], listener: dict[str, Any]) -> bool:
+    """Whether the setting's file was changed after the process was started, which then does not know it yet."""
+    started = (listener["owner"] or {}).get("started")
+    if not setting["modified"] or not started:
+        return False
+    changed = datetime.datetime.fromisoformat(setting["modified"])
+    return changed > datetime.datetime.fromisoformat(started) + _SAME_START
 
 
 def _signature_saw(signature: dict[str, Any]) -> str:
@@ -174,10 +193,6 @@ def taken_for(listener: dict[str, Any]) -> Optional[str]:
 def _candidates(listener: dict[str, Any]) -> list[dict[str, Any]]:
     seen = listener["goroutines"] or {"candidates": (), "accepting": ()}
     return [seen["accepting"][index] for index in seen["candidates"]]
-
-
-def _openers(listener: dict[str, Any]) -> list[str]:
-    return [one["server"] for one in _candidates(listener)]
 
 
 def _goroutines_saw(listener: dict[str, Any]) -> str:
@@ -215,29 +230,38 @@ def _history_saw(listener: dict[str, Any]) -> str:
 
 
 def _changes(listener: dict[str, Any]) -> str:
-    if {one["port"] for one in listener["history"]} == {listener["port"]}:
-        return "always the same"
     now = {"port": listener["port"], "started": (listener["owner"] or {}).get("started")}
+    starts = _starts([now, *listener["history"]])
+    restarted = any(later - earlier > _SAME_START for (earlier, _port), (later, _other) in _pairs(starts))
+    if {one["port"] for one in listener["history"]} == {listener["port"]}:
+        if starts and not restarted:
+            return "the same, of a process that was not started anew since"
+        return "the same at each start" if starts else "always the same"
     fixed = listener["configuration"] is not None and listener["configuration"]["port"] is not None
-    drawn = not fixed and _is_drawn_anew([now, *listener["history"]])
-    return "another one at each start" if drawn else "it has changed"
-
-
-def _is_drawn_anew(seen: Sequence[dict[str, Any]]) -> bool:
-    """True where the port changed with each start and stayed otherwise, as far as the starts were seen."""
-    try:
-        starts = sorted((datetime.datetime.fromisoformat(one["started"]), one["port"]) for one in seen)
-    except (TypeError, ValueError):
-        return False
-    pairs = zip(starts, starts[1:])
-    return all(
-        ((later - earlier) <= _SAME_START) == (port == next_port) for (earlier, port), (later, next_port) in pairs
+    drawn = all(
+        (later - earlier <= _SAME_START) == (port == other) for (earlier, port), (later, other) in _pairs(starts)
     )
+    return "another one at each start" if starts and drawn and not fixed else "it has changed"
+
+
+def _starts(seen: Sequence[dict[str, Any]]) -> list[tuple[datetime.datetime, int]]:
+    """When the process was started and which port it had, the earliest first; empty where a start was not seen."""
+    try:
+        return sorted((datetime.datetime.fromisoformat(one["started"]), one["port"]) for one in seen)
+    except (TypeError, ValueError):
+        return []
+
+
+def _pairs(starts: list[tuple[datetime.datetime, int]]) -> Iterator[tuple[Any, Any]]:
+    return zip(starts, starts[1:])
 
 
 def _answer(listener: dict[str, Any], ground: Ground, told: dict[str, Any]) -> Iterator[str]:
     setting = listener["configuration"]
     yield _what(listener, told)
+    doubt = program_doubt.why(listener)
+    if doubt and told["kind"]:
+        yield f"which may be wrong: {doubt}"
     if told["contradict"]:
         others = ", ".join(
             f"{step['method']} says {_named(step['kind'])}"
@@ -253,11 +277,19 @@ def _answer(listener: dict[str, Any], ground: Ground, told: dict[str, Any]) -> I
     yield _why(listener)
     if setting is not None and setting["port"] is None and not setting["fixed_in_code"]:
         yield f"set it to a fixed port {_outside(ground)}"
-    openers = _openers(listener)
-    if len(openers) == 1:
-        yield f"opened by {openers[0]}"
-    elif openers:
-        yield f"opened by one of {', '.join(openers[:_SHOWN])}"
+    yield from _opened(listener, told)
+
+
+def _opened(listener: dict[str, Any], told: dict[str, Any]) -> Iterator[str]:
+    found = _candidates(listener)
+    shown = ", ".join(one["server"] for one in found[:_SHOWN])
+    cut = ", as far as its stacks were seen" if found and listener["goroutines"]["truncated"] else ""
+    if len(found) > 1:
+        yield f"opened by one of {shown}{cut}"
+    elif found and found[0]["kind"] == told["kind"]:
+        yield f"opened by {shown}{cut}"
+    elif found:
+        yield f"its stacks show {shown} in its place, which is not known to be that{cut}"
 
 
 def _named(kind: Optional[str]) -> str:
@@ -267,7 +299,7 @@ def _named(kind: Optional[str]) -> str:
 def _what(listener: dict[str, Any], told: dict[str, Any]) -> str:
     program, known = _program(listener), listener["known_as"]
     if told["kind"] in origin_kinds.KINDS:
-        likely = "" if told["certain"] else ", as far as its owner tells"
+        likely = "" if told["certain"] else f", as far as {_tellers(told['agree'])}"
         part = (
             f" ({known['component']})"
             if known and _PROGRAMS.get(known["component"], known["component"]) != program
@@ -277,6 +309,12 @@ def _what(listener: dict[str, Any], told: dict[str, Any]) -> str:
     if known:
         return f"{known['component']}: {known['role']}"
     return f"a listener of {_whose(listener)}, which is none of the well-known ones"
+
+
+def _tellers(methods: Sequence[str]) -> str:
+    """``its owner tells``, ``its owner and configuration tell``."""
+    *others, last = methods
+    return f"its {', '.join(others)} and {last} tell" if others else f"its {last} tells"
 
 
 def _looks(listener: dict[str, Any]) -> Iterator[str]:
@@ -289,22 +327,22 @@ def _looks(listener: dict[str, Any]) -> Iterator[str]:
 
 def _whose(listener: dict[str, Any]) -> str:
     """The same from run to run and from node to node: no pid."""
-    if not listener["processes"]:
+    first, pod = origin_kinds.holder(listener), (listener["owner"] or {}).get("pod")
+    if first is None:
         return _holder(listener)
-    first, pod = listener["processes"][0], (listener["owner"] or {}).get("pod")
     place = f"pod {pod}" if pod else first["unit"]
     return f"{first['name'] or '?'} in {place}" if place else first["name"] or "?"
 
 
 def _program(listener: dict[str, Any]) -> str:
-    names = [process["name"] for process in listener["processes"] if process["name"]]
-    name = names[0] if names else (listener["known_as"] or {}).get("component") or "an unseen program"
+    first = origin_kinds.holder(listener) or {"name": None}
+    name = first["name"] or (listener["known_as"] or {}).get("component") or "an unseen program"
     return _PROGRAMS.get(name, name)
 
 
 def _why(listener: dict[str, Any]) -> str:
     if listener["configuration"] is not None:
-        return _why_this_port(listener["configuration"])
+        return _why_this_port(listener["configuration"], listener)
     if listener["ephemeral"]:
         return "likely drawn at random: its port lies in the ephemeral range, and no setting that was read decides it"
     return "no setting that was read decides its port"

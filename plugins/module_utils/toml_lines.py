@@ -16,25 +16,34 @@ _BASIC = r'"(?:[^"\\\n]|\\.)*"'
 _LITERAL = r"'[^'\n]*'"
 _PART = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
 _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
-_MULTILINE = r'"""(?:[^\\]|\\.)*?"""|' + r"'''.*?'''"
+# Up to two quotation marks may stand before those that end it, as part of it.
+_MULTILINE = r'"""(?:[^\\]|\\.)*?"""(?:"{1,2})?|' + r"'''.*?'''(?:'{1,2})?"
 _BARE = r"[^\s,\]\[{}#\"'=]+"
-_SCALAR = rf"{_BASIC}|{_LITERAL}|{_BARE}"
+_SCALAR = rf"{_MULTILINE}|{_BASIC}|{_LITERAL}|{_BARE}"
 _COMMENT = r"#[^\n]*"
 
+_OPEN = ('"""', "'''")
+_STRING = re.compile(_MULTILINE, re.DOTALL)
 _HEADER = re.compile(rf"\[\[?[ \t]*({_KEY})[ \t]*\]\]?")
 _ASSIGNMENT = re.compile(rf"({_KEY})[ \t]*=[ \t]*")
-_TOKEN = re.compile(rf"{_MULTILINE}|{_SCALAR}|{_COMMENT}|[\[\]{{}},]|\s+", re.DOTALL)
-_PAIR = re.compile(rf"({_KEY})[ \t]*=[ \t]*({_SCALAR})")
-_ESCAPE = re.compile(r"\\(.)")
+_TOKEN = re.compile(rf"{_SCALAR}|{_COMMENT}|[\[\]{{}},]|\s+", re.DOTALL)
+_PAIR = re.compile(rf"({_KEY})[ \t]*=[ \t]*({_SCALAR})", re.DOTALL)
+_LINE_GOES_ON = r"[ \t]*\r?\n\s*"  # behind a backslash, in several lines
+_ESCAPE = re.compile(
+    rf"\\(?:u([0-9A-Fa-f]{{4}})|U(00(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{{4}})|({_LINE_GOES_ON})|(.))", re.DOTALL
+)
+_ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
+_SURROGATES = range(0xD800, 0xE000)
 
 
 def read(text: str) -> dict[Path, Value]:
     """Every value by its full path: {("crio", "api", "stream_port"): "0"}.
 
     Scalars are text without their quotes, whatever their type; arrays are lists of their scalars. Tables in one line
-    ({a = "b"}) are followed one level deep, arrays of tables keep the last of each value, multi-line strings are passed
-    over. Never raises: a line that is no TOML is passed over, so a broken file gives what can be read of it.
+    ({a = "b"}) are followed one level deep, arrays of tables keep the last of each value. Never raises: a line that is no
+    TOML is passed over, so a broken file gives what can be read of it. No value holds what a path cannot (NUL, surrogates).
     """
+    text = text.replace("\0", "\ufffd")
     found: dict[Path, Value] = {}
     section: Path = ()
     position = 0
@@ -77,7 +86,7 @@ def _value_end(text: str, start: int) -> int:
 def _assigned(path: Path, text: str) -> Iterator[tuple[Path, Value]]:
     """The values that one assignment sets."""
     text = text.strip()
-    if text.startswith(('"""', "'''")):
+    if text.startswith(_OPEN) and not _STRING.match(text):
         return
     if text.startswith("["):
         yield path, [_scalar(token) for token in _tokens(text)]
@@ -101,6 +110,18 @@ def _path(text: str) -> Path:
 
 
 def _scalar(token: str) -> str:
-    if token[0] == '"':
-        return _ESCAPE.sub(r"\1", token[1:-1])
-    return token[1:-1] if token[0] == "'" else token
+    quotes = 3 if token.startswith(_OPEN) else 1
+    if token[0] not in "\"'":
+        return token
+    text = token[quotes:-quotes]
+    if quotes > 1:
+        text = re.sub(r"\A\r?\n", "", text)
+    return _ESCAPE.sub(_unescaped, text) if token[0] == '"' else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code, line_goes_on, sign = found[1] or found[2], found[3], found[4]
+    if code:
+        number = int(code, 16)
+        return chr(number) if number and number not in _SURROGATES else "\ufffd"
+    return "" if line_goes_on else _ESCAPED.get(sign, sign)

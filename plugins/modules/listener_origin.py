@@ -356,6 +356,10 @@ listeners:
           description: Where the port is to be set, C(file), C(section) and whether the file is C(new). Null where that is not known.
           type: dict
           returned: always
+        modified:
+          description: When that file was last changed, in UTC. Null where no file sets it or would set it, and where the file cannot be seen.
+          type: str
+          returned: always
         fixed_in_code:
           description: Why there is no setting. Empty where there is one.
           type: str
@@ -458,7 +462,9 @@ listeners:
       returned: always
       sample: cri-streaming
     certain:
-      description: Whether the methods prove it. That needs two that agree, or the one stack that is left, and none that says otherwise.
+      description:
+        - Whether it is proven, by a stack of a known function, by a setting that names the port, or by a setting and an answer that agree, of a program that
+          is what its name says.
       type: bool
       returned: always
     agree:

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     cluster_client,
     kubelet_proxy,
+    origin_kinds,
     origin_match,
     origin_stacks,
     origin_words,
@@ -41,13 +42,8 @@ def completed(
 
 
 def _lacks_stacks(listener: dict[str, Any]) -> bool:
-    holders = [process["name"] for process in listener["processes"]]
-    return bool(
-        holders
-        and holders[0] == origin_stacks.KUBELET
-        and listener["goroutines"]
-        and not listener["goroutines"]["accepting"]
-    )
+    holder, stacks = origin_kinds.holder(listener), listener["goroutines"]
+    return bool(holder and holder["name"] == origin_stacks.KUBELET and stacks and not stacks["accepting"])
 
 
 def _add_stacks(lacking: Sequence[dict[str, Any]], request: Request, names: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import N
 
 _MOST = 50
 _KEPT = 2000  # lines: of a fleet that has more of them, none is worth reading
-_LENGTH = 300
+_LENGTH = 420  # the reason for its port is among the first clauses
 
 
 class Origins:

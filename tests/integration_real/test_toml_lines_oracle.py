@@ -30,3 +30,19 @@ def test_containerds_own_configuration_is_read_as_tomllib_reads_it():
     found = toml_lines.read(text)
     assert len(found) > 60
     assert found == dict(flat(tomllib.loads(text)))
+
+
+def test_strings_are_read_as_tomllib_reads_them():
+    text = r"""
+a = '''45681'''
+b = '''
+it''s \t
+[no.header]
+c = 1''''
+d = "\u0034\U0001F600\t\"\\"
+e = ['''x],''', 'y']
+[s]
+f = { "g" = '''1''' }
+"""
+    text += 'h = """"x\\"""y""z"""""\ni = """\r\n\\\n  one \\  \n\n two\\tthree\n"""\nj = """"""\nk = 1\n'
+    assert toml_lines.read(text) == dict(flat(tomllib.loads(text)))

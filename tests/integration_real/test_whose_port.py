@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 PORT = 10250
 OPENER = "k8s.io/kubernetes/pkg/kubelet/server.ListenAndServeKubeletServer"
+DOUBT = "which may be wrong: its program is "  # the stand-in's, which is Python's
 HOSTILE_NAME = "{{7*7}}\n\x1b[31mX"  # the kernel keeps 15 bytes
 FORGED = "RESULT: 0 critical"
 MARK = "/run/kd-forged"
@@ -120,7 +121,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 def test_it_prints_the_answer_and_what_each_method_saw(told: Told) -> None:
     said = told.of("admins")
-    assert said.startswith(f"admins, 0.0.0.0:{PORT}/tcp: kubelet's API; serves logs, exec, metrics and stats ")
+    assert said.startswith(
+        f"admins, 0.0.0.0:{PORT}/tcp: kubelet's API, as far as its owner, configuration and goroutines tell; {DOUBT}"
+    )
+    assert "; serves logs, exec, metrics and stats " in said
     for words in (
         f" - 0.0.0.0:{PORT}/tcp is held by kubelet (pid ",
         "on all addresses: others reach it",
@@ -142,7 +146,9 @@ def test_kubelets_stacks_come_through_the_api_server_where_the_node_has_no_certi
 
 def test_a_refusal_says_which_right_is_missing(told: Told) -> None:
     said = told.of("readers")
-    assert said.startswith(f"readers, 0.0.0.0:{PORT}/tcp: kubelet's API; ")
+    assert said.startswith(
+        f"readers, 0.0.0.0:{PORT}/tcp: kubelet's API, as far as its owner and configuration tell; {DOUBT}"
+    )
     assert "opened by" not in said
     for words in (
         "There is no client certificate /etc/kubernetes/pki/apiserver-kubelet-client.crt",

@@ -120,7 +120,7 @@ def a_symbol(elf: go_build._Elf) -> Iterator[tuple[int, int]]:
         place = elf.content(names.offset, names.size).index(name)
         yield names.offset + place, len(name)
         entries = elf.content(table.offset, table.size)
-        number = next(
+        (number,) = (
             n for n in range(0, len(entries), size) if struct.unpack_from(f"{elf.end}I", entries, n)[0] == place + 1
         )
         yield table.offset + number, size

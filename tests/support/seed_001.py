@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,12 +28,13 @@ from ansible_collections.kubenode.doctor.tests.support.private_node import Priva
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
 HOST = "dev"  # as the seed's prompt says
+KUBELET = "/var/lib/bin/kubelet"  # its program on the node, a copy of Python's
 FIXED_PORTS = (10248, 10250, 10255)
 # Where kubeadm keeps the API server's certificate for kubelets: cmd/kubeadm/app/constants/constants.go, APIServerKubeletClientCertName
 CLIENT_CERTIFICATE = "/etc/kubernetes/pki/apiserver-kubelet-client.crt"
 CLIENT_KEY = "/etc/kubernetes/pki/apiserver-kubelet-client.key"
 DUMP = PROJECT / "tests" / "fixtures" / "seed_001" / "goroutines.txt"
-STREAM_ANSWER = PROJECT / "tests" / "fixtures" / "cri" / "stream-port-answer.txt"
+STREAM_ANSWER = PROJECT / "tests" / "fixtures" / "cri" / "stream-port-answer.json"
 _PROGRAM = PROJECT / "tests" / "support" / "seed_001_kubelet.py"
 
 
@@ -61,7 +63,11 @@ class Seed001(PrivateNode):
         return self
 
     def _start_kubelet(self) -> None:
-        words = [*self.enter, sys.executable, str(_PROGRAM), str(self.folder)]
+        # Python looks for its library beside its program.
+        program = self.path(KUBELET)
+        program.parent.mkdir()
+        shutil.copy(Path(sys.executable).resolve(), program)
+        words = [*self.enter, "env", f"PYTHONHOME={sys.base_prefix}", KUBELET, str(_PROGRAM), str(self.folder)]
         words += ["--dump", str(self._dump), "--stream-answer", str(STREAM_ANSWER)]
         kubelet = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self._programs.append(kubelet)

@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kubelet of seed 001: a real process of that name, with that kubelet's listeners and answers.
+"""The kubelet of seed 001: that kubelet's listeners and answers, in a process that has the name of the Python that runs it.
 
-    python tests/support/seed_001_kubelet.py FOLDER --dump FILE --stream-answer FILE
+    kubelet tests/support/seed_001_kubelet.py FOLDER --dump FILE --stream-answer FILE
 
-FOLDER holds ca.crt, kubelet.crt and kubelet.key. It prints the random port and its pid once it listens, and then waits to be killed.
+FOLDER holds ca.crt, kubelet.crt and kubelet.key. --stream-answer is JSON, of which "answer" is served. It prints the random port and its pid once
+it listens, and then waits to be killed.
 
     127.0.0.1:10248   HTTP: /healthz
     [::]:10250        HTTPS: /healthz, /debug/pprof/goroutine?debug=2; 401 for whoever shows no certificate of that CA
@@ -18,7 +19,7 @@ Unlike kubelet, which looks at a client's certificate after the handshake and an
 from __future__ import annotations
 
 import argparse
-import ctypes
+import json
 import os
 import signal
 import socket
@@ -29,7 +30,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_PR_SET_NAME = 15  # include/uapi/linux/prctl.h
 _TLS_HANDSHAKE = b"\x16"
 _ALERT = b"\x15\x03\x01\x00\x02\x02\x16"  # Go before 1.12, to whoever does not begin with a handshake
 _SECONDS = 10
@@ -139,9 +139,8 @@ def main() -> None:
     parser.add_argument("--dump", type=Path, required=True)
     parser.add_argument("--stream-answer", type=Path, required=True)
     chosen = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"kubelet", 0, 0, 0)
     Handler.dump = chosen.dump
-    Stream.answer = chosen.stream_answer.read_bytes()
+    Stream.answer = json.loads(chosen.stream_answer.read_text("ascii"))["answer"].encode("ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chosen.folder / "kubelet.crt", chosen.folder / "kubelet.key")
     context.load_verify_locations(chosen.folder / "ca.crt")

@@ -31,7 +31,8 @@ created by github.com/containerd/containerd/pkg/cri/server.(*criService).Run
 LIMITED = b"golang.org/x/net/netutil.(*limitListener)"
 HEADER = b"goroutine 74 [IO wait, 2 minutes]:\n"
 ONE = HEADER + STREAMING
-OTHER = b"goroutine 5 [select]:\nmain.main()\n\t/main.go:3 +0x1\n"
+OTHER = b"goroutine 1 [select]:\nmain.main()\n\t/main.go:3 +0x1\n"
+CREATED = b"created by main.main\n\t/main.go:5 +0x1\n"
 
 
 def parse(*blocks, seconds=30.0):
@@ -256,7 +257,7 @@ def test_listeners_of_other_types(stack, expected):
     ],
 )
 def test_what_is_no_listener_is_passed_over(function):
-    found = parse(HEADER, function + b"(0x1, {0x2, (*FD).Accept(})\n\t/a.go:1\n")
+    found = parse(HEADER, function + b"(0x1, {0x2, (*FD).Accept(})\n\t/a.go:1\n", CREATED)
     assert (found.goroutines, found.accepting, found.why) == (1, [], "")
 
 
@@ -294,6 +295,51 @@ def test_a_dump_that_was_cut_says_so(cut):
     assert found.truncated
     assert "take it again" in found.why
     assert 0 < found.goroutines <= 181
+
+
+@pytest.mark.parametrize("name", [*sorted(DUMPS), "../seed_001/goroutines.txt"])
+def test_a_dump_that_was_cut_within_its_last_goroutine_says_so_at_every_line(name):
+    """The cut that cannot be seen is the one right behind a goroutine's last line."""
+    lines = read(name).splitlines(keepends=True)
+    (*_others, begin) = (number for number, line in enumerate(lines) if line.startswith(b"goroutine "))
+    for end in range(begin, len(lines)):
+        found = parse(b"".join(lines[:end]))
+        assert (found.truncated, found.why) == (True, go_dump._CUT), lines[end - 1]
+    found = parse(b"".join(lines[: begin - 1]))
+    assert not found.truncated
+    assert not parse(b"".join(lines)).truncated
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (OTHER, True),
+        (b"goroutine 1 [running]:\n\tgoroutine running on other thread; stack unavailable\n", True),
+        (b"goroutine 1 [running, locked to thread]:\nmain.main()\n\t/main.go:3 +0x1\nruntime.goexit()\n\t/a.s:3 +0x1\n", True),
+        (b"goroutine 17 [syscall, locked to thread]:\nruntime.goexit()\n\t/asm_amd64.s:1337 +0x1\n", True),
+        (b"goroutine 1 gp=0xc000002380 m=0 mp=0x55d0a0 [IO wait]:\nmain.a(...)\n\t/a.go:1 +0x1\n...additional frames elided...\n", True),
+        (HEADER + b"main.a(...)\n\t/a.go:1 +0x1\n...additional frames elided...\n" + CREATED, True),
+        (HEADER + b"main.a(...)\n\t/a.go:1 +0x1\n...additional frames elided...\n", False),
+        (HEADER + b"main.a(...)\n\t/a.go:1 +0x1\n...23 frames elided...\n", False),
+        (HEADER + b"\tgoroutine running on other thread; stack unavailable\n" + CREATED, True),
+        (HEADER + b"\tgoroutine running on other thread; stack unavailable\n", False),
+        (HEADER + CREATED + b"[originating from goroutine 7]:\nmain.b(...)\n\t/a.go:1 +0x1\n", False),
+        (HEADER + CREATED + b"[originating from goroutine 7]:\nmain.b(...)\n\t/a.go:1 +0x1\n" + CREATED, True),
+        (HEADER + CREATED + b"[originating from goroutine 1]:\nmain.main(...)\n\t/a.go:1 +0x1\n", True),
+        (b"goroutine 1 [select]:\nmain.a()\n\t/main.go:3 +0x1\n", False),
+        (b"goroutine 1 [select]:\nmain.main()\n", False),
+        (b"goroutine 10 [select]:\nmain.main()\n\t/main.go:3 +0x1\n", False),
+        (HEADER, False),
+        (ONE + b"\n", False),
+        (ONE + b"\ngoroutine \n", False),
+        (ONE + b"\n=== END goroutine stack dump ===\n", True),  # somebody wrote on
+        (ONE[: ONE.index(b"created by")] + b"A" * 300_000 + b"\n", False),
+        (HEADER + b"created by main.main\n" + b" " * 260_000 + b"\n", False),
+    ],
+)  # fmt: skip
+def test_a_last_goroutine_that_is_whole_and_one_that_is_not(text, whole):
+    found = parse(OTHER, b"\n", text)
+    assert (not found.truncated, found.why) == (whole, "" if whole else go_dump._CUT)
 
 
 def test_a_dump_of_the_size_where_pprof_stops_says_so(monkeypatch):

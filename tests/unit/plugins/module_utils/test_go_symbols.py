@@ -144,7 +144,7 @@ def test_files_that_are_cut_or_damaged_give_names_or_none(tmp_path, version):
         told = read(tmp_path, whole[:end], offsets(0x7, 0x150))
         assert told is None or set(told) <= right
     dice = random.Random(6)  # noqa: S311 - damage that can be repeated
-    for _ in range(100):
+    for _round in range(100):
         damaged = bytearray(whole)
         for _time in range(3):
             place = dice.choice([dice.randrange(120), dice.randrange(0x2000, len(whole))])

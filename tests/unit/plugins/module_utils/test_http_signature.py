@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -17,7 +18,8 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import http_signature, local_end, origin_kinds
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
-CAPTURED = Path(__file__).resolve().parents[3] / "fixtures" / "cri" / "stream-port-answer.txt"
+CAPTURED = Path(__file__).resolve().parents[3] / "fixtures" / "cri" / "stream-port-answer.json"
+STREAMING_404 = json.loads(CAPTURED.read_text("ascii"))["answer"].encode("ascii")
 GO_404 = (
     b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
     b"Content-Length: 19\r\nConnection: close\r\n\r\n404 page not found\n"
@@ -164,7 +166,7 @@ def hasty(monkeypatch):
     ],
 )
 def test_the_captured_answer_is_the_streaming_server_of_who_can_have_one(name, kind):
-    found = answer_of(says(CAPTURED.read_bytes()), names=(name,))
+    found = answer_of(says(STREAMING_404), names=(name,))
     assert found["kind"] == kind
     assert (found["status"], found["body"], found["why"]) == (404, "404: Page Not Found", "")
     assert found["looks_like"] == "go-restful, as in the streaming server of a CRI runtime"
@@ -342,14 +344,14 @@ def test_not_asked(more, why, monkeypatch):
     ],
 )
 def test_asked(more):
-    with Server(says(CAPTURED.read_bytes())) as server:
+    with Server(says(STREAMING_404)) as server:
         found = http_signature.ask(listener(server.port, **more), Deadline(PATIENCE))
     assert (found["status"], found["why"]) == (404, "")
 
 
 def test_the_owner_may_be_told_by_its_unit():
     more = {"names": (), "hidden": True, "cgroup": "/system.slice/containerd.service"}
-    assert answer_of(says(CAPTURED.read_bytes()), **more)["kind"] == "cri-streaming"
+    assert answer_of(says(STREAMING_404), **more)["kind"] == "cri-streaming"
 
 
 def has_ipv6():
@@ -435,9 +437,7 @@ def test_no_time():
 
 
 def test_many_at_once_within_one_budget():
-    with Server(says(CAPTURED.read_bytes())) as good, Server(
-        lambda connection: connection.recv(1) and time.sleep(5)
-    ) as mute:
+    with Server(says(STREAMING_404)) as good, Server(lambda connection: connection.recv(1) and time.sleep(5)) as mute:
         ports = [mute.port] * 20 + [good.port] * 20
         began = time.monotonic()
         found = http_signature.ask_all([listener(port) for port in ports], Deadline(0.3))
@@ -448,7 +448,7 @@ def test_many_at_once_within_one_budget():
 
 
 def test_many_answers_are_in_order():
-    with Server(says(CAPTURED.read_bytes())) as streaming, Server(says(GO_404)) as other:
+    with Server(says(STREAMING_404)) as streaming, Server(says(GO_404)) as other:
         ports = [streaming.port, other.port] * 30
         found = http_signature.ask_all([listener(port) for port in ports], Deadline(PATIENCE))
     assert [one["kind"] for one in found] == ["cri-streaming", None] * 30

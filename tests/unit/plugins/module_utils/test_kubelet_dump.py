@@ -196,6 +196,14 @@ def test_addresses_of_ipv6_are_written_as_in_urls():
     assert dumped.source == "https://[::1]:1/debug/pprof/goroutine?debug=2"
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    for files in ((pipe, KEY), (CERTIFICATE, pipe)):
+        (why,) = asked(1, *files)[2]
+        assert why.endswith("/pipe is no file: name one that holds a certificate or its key")
+
+
 @pytest.mark.parametrize(
     ("certificate", "key", "words"),
     [
@@ -203,8 +211,9 @@ def test_addresses_of_ipv6_are_written_as_in_urls():
         (CERTIFICATE, "/nowhere/client.key", "kubeadm keeps one on control-plane nodes"),
         (KEY, CERTIFICATE, "are no certificate and key that can be used"),
         (CERTIFICATE, str(FIXTURES / "tls" / "client-encrypted.key"), "are no certificate and key that can be used"),
-        (str(FIXTURES), KEY, "are no certificate and key that can be used"),
-        ("/dev/null", "/dev/null", "are no certificate and key that can be used"),
+        (str(FIXTURES), KEY, "fixtures is no file: name one that holds a certificate"),
+        ("/dev/zero", KEY, "/dev/zero is no file: "),
+        (CERTIFICATE, "/dev/null", "/dev/null is no file: "),
         ("a\0b", KEY, "are no certificate and key that can be used"),
     ],
 )

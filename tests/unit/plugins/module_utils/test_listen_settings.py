@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -14,6 +15,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
 MAIN = "/etc/containerd/config.toml"
 CRI = '[plugins."io.containerd.grpc.v1.cri"]'
 V2 = "version = 2\n"
+NOON = 1795284000  # 2026-11-21T18:00:00Z
 
 
 def collect(node):
@@ -61,7 +63,7 @@ def test_nothing_runs(node):
 
 def test_the_shape_of_a_setting(node):
     node.process(600, "containerd", ["containerd"])
-    node.file(MAIN, V2 + CRI + '\nstream_server_port = "10010"\n')
+    os.utime(node.file(MAIN, V2 + CRI + '\nstream_server_port = "10010"\n'), (0, NOON + 0.9))
     assert settings(node) == {
         "cri-streaming": {
             "program": "containerd",
@@ -73,9 +75,44 @@ def test_the_shape_of_a_setting(node):
             "address": "127.0.0.1",
             "port": 10010,
             "edit": {"file": MAIN, "section": CRI, "new": False},
+            "modified": "2026-11-21T18:00:00+00:00",
             "fixed_in_code": "",
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "decides"),
+    [
+        # Nothing sets the port: what set it until now was in the file where it would be.
+        ("", "config.toml"),
+        # The file that sets it, not the one that imports that
+        (CRI + '\nstream_server_port = "1"\n', "import.toml"),
+    ],
+)
+def test_when_the_file_was_changed_that_decides(node, text, decides):
+    node.process(600, "containerd", ["containerd"])
+    imported = node.file("/etc/containerd/import.toml", text)
+    main = node.file(MAIN, V2 + 'imports = ["import.toml"]\n')
+    for path in (imported, main):
+        os.utime(path, (NOON, NOON if path.name == decides else NOON + 60))
+    assert settings(node)["cri-streaming"]["modified"] == "2026-11-21T18:00:00+00:00"
+
+
+def test_the_file_that_sets_the_port_counts_not_one_behind_it(node):
+    node.process(600, "containerd", ["containerd"])
+    sets = node.file(MAIN, 'version = 3\nimports = ["address.toml"]\n' + CRI + '\nstream_server_port = "1"\n')
+    other = node.file("/etc/containerd/address.toml", "version = 3\n" + CRI + '\nstream_server_address = "127.0.0.1"\n')
+    os.utime(sets, (NOON, NOON))
+    os.utime(other, (NOON, NOON + 60))
+    told = settings(node)["cri-streaming"]
+    assert (told["edit"]["file"], told["modified"]) == ("/etc/containerd/address.toml", "2026-11-21T18:00:00+00:00")
+
+
+def test_what_no_file_sets_was_not_changed(node):
+    node.process(600, "cri-dockerd", ["cri-dockerd", "--streaming-bind-addr", "127.0.0.1:0"])
+    node.process(601, "containerd", ["containerd"])  # without a file
+    assert [one["modified"] for one in collect(node)["settings"]] == [None, None]
 
 
 def test_nothing_of_a_command_line_is_told(node):

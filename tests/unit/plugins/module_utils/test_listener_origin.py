@@ -28,6 +28,7 @@ SETTING = {
     "address": "127.0.0.1",
     "port": None,
     "edit": None,
+    "modified": None,
     "fixed_in_code": "",
 }
 ANSWERED = {
@@ -117,6 +118,7 @@ class Stacks:
 
     def __init__(self, *accepting):
         self.asked = []
+        self.given = {}
         self.accepting = [
             {"network": "tcp", "server": server, "file": "server.go:1", "creator": None, "kind": kind, "stack": []}
             for server, kind in accepting
@@ -125,7 +127,7 @@ class Stacks:
     def of(self, listener, siblings):
         self.asked.append((listener["port"], sorted(one["port"] for one in siblings)))
         seen = origin_stacks.nothing("")
-        return dict(seen, count=181, accepting=self.accepting)
+        return {**seen, "count": 181, "accepting": self.accepting, **self.given}
 
 
 def collect(stacks=None, **options):
@@ -233,7 +235,7 @@ def test_a_diagnosis_asks_no_program_and_looks_for_no_package(monkeypatch):
     (runtime,) = [one for one in section["listeners"] if one["port"] == 41000]
     assert (runtime["kind"], runtime["certain"], runtime["agree"]) == (
         "cri-streaming",
-        True,
+        False,  # a drawn port is proven by a stack or an answer only
         ["owner", "configuration"],
     )
     assert (section["complete"], section["missing"]) == (True, [])
@@ -286,7 +288,7 @@ def test_the_other_listeners_of_a_program_decide_which_server_is_left(monkeypatc
     assert stacks.asked == [(37231, [10248, 10250])]  # its UDP socket accepts nothing
     assert stream["goroutines"]["others"] == ["kubelet-api", "kubelet-healthz"]
     assert stream["goroutines"]["candidates"] == [2]
-    assert stream["answer"].endswith("opened by a.mystery")
+    assert stream["answer"].endswith("its stacks show a.mystery in its place, which is not known to be that")
 
 
 def test_a_server_of_the_very_kind_that_it_is_taken_for_is_the_one(monkeypatch):
@@ -335,3 +337,12 @@ def test_thousands_of_listeners_of_one_program_are_told_apart_once(monkeypatch):
     )
     assert len(collect(Stacks(("a.serve", None)))["listeners"]) == 200
     assert len(calls) == 200 + many
+
+
+def test_stacks_that_were_asked_for_and_not_given_are_missing(monkeypatch):
+    Look(monkeypatch)
+    stacks = Stacks()
+    stacks.given.update(source="https://127.0.0.1:10250", why="forbids it (403)")
+    found = collect(stacks, port=37231, methods=["goroutines"])
+    assert found["missing"] == [{"what": "goroutines", "why": "https://127.0.0.1:10250: forbids it (403)"}]
+    assert found["complete"] is False

@@ -19,6 +19,7 @@ CONTAINERD = {
     "address": "127.0.0.1",
     "port": None,
     "edit": None,
+    "modified": "2026-11-20T08:00:00+00:00",
     "fixed_in_code": "",
 }
 OWNER = {
@@ -85,6 +86,7 @@ def listener(name="containerd", port=37231, address="127.0.0.1", unit=None, **fi
         "port": port,
         "ephemeral": 32768 <= port <= 60999,
         "processes": [process] if name else [],
+        "uid": 0,
         "hidden": False,
         "cgroup": None,
         "known_as": known,
@@ -103,6 +105,14 @@ def earlier(port, clock):
     return {"audit": "an audit", "port": port, "started": f"2026-11-21T{clock}+00:00"}
 
 
+def run_by(name, module, **fields):
+    """The owner of such a listener: a program that was built as what its name says."""
+    return {**OWNER, "name": name, "exe": f"/usr/bin/{name}", "module": module, "replaced": False, **fields}
+
+
+BUILT = run_by("containerd", "github.com/containerd/containerd")
+
+
 def saw(told, method):
     (step,) = (step for step in told["steps"] if step["method"] == method)
     return step["saw"]
@@ -111,7 +121,8 @@ def saw(told, method):
 def test_all_methods_agree_on_the_streaming_server_of_containerd():
     server = "github.com/containerd/containerd/pkg/cri/streaming.(*server).Start"
     seen = stacks(goroutine("main.serve", network="unix"), goroutine(server, "cri-streaming"), kind="cri-streaming")
-    told = origin_words.tell(listener(configuration=CONTAINERD, signature=NOT_FOUND, goroutines=seen), GROUND)
+    fields = {"configuration": CONTAINERD, "signature": NOT_FOUND, "goroutines": seen}
+    told = origin_words.tell(listener(owner=BUILT, **fields), GROUND)
     assert told["answer"] == (
         "containerd's CRI streaming server; serves kubectl exec, attach and port-forward for kubelet; drawn at random because stream_server_port is "
         '"0" in /etc/containerd/config.toml; set it to a fixed port outside 30000-32767 (NodePorts) and 32768-60999 (drawn at random); '
@@ -136,18 +147,92 @@ def test_dockershim_has_no_setting():
         kind="cri-streaming",
         others=["kubelet-api"],
     )
-    told = origin_words.tell(listener("kubelet", configuration=shim, goroutines=seen), GROUND)
+    owner = run_by("kubelet", "k8s.io/kubernetes")
+    told = origin_words.tell(listener("kubelet", configuration=shim, goroutines=seen, owner=owner), GROUND)
     assert told["answer"].startswith("kubelet's CRI streaming server (dockershim); serves kubectl exec")
     assert why in told["answer"]
     assert "set it to" not in told["answer"]
     assert told["answer"].endswith(f"opened by {START}")
 
 
-def test_only_the_name_is_no_proof():
-    told = origin_words.tell(listener(), GROUND)
-    assert told["kind"] == "cri-streaming"
+SERVER = "github.com/containerd/containerd/pkg/cri/streaming.(*server).Start"
+STACK = stacks(goroutine(SERVER, "cri-streaming"), kind="cri-streaming")
+CUT = {**STACK, "truncated": True, "why": "the dump ends before its end"}
+STRANGE = stacks(goroutine("example.com/other.(*thing).Serve"), kind="cri-streaming")
+PINNED = {**CONTAINERD, "value": "37231", "port": 37231}
+NEW = {**PINNED, "modified": "2026-11-21T18:00:09+00:00"}  # OWNER was started at 18:00:00
+METRICS = {**NOT_FOUND, "kind": None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "certain", "words"),
+    [
+        ({}, False, "as far as its owner tells"),
+        ({"configuration": CONTAINERD}, False, "as far as its owner and configuration tell"),
+        ({"signature": NOT_FOUND}, False, "as far as its owner and signature tell"),
+        ({"configuration": CONTAINERD, "signature": METRICS}, False, "as far as its owner and configuration tell"),
+        ({"configuration": CONTAINERD, "signature": NOT_FOUND}, True, "; serves kubectl exec"),
+        ({"configuration": PINNED}, True, "; serves kubectl exec"),
+        ({"configuration": NEW}, False, "changed since the process was started"),
+        ({"configuration": {**NEW, "modified": None}}, True, "; serves kubectl exec"),
+        ({"goroutines": STACK}, True, f"opened by {SERVER}"),
+        ({"goroutines": CUT}, False, f"opened by {SERVER}, as far as its stacks were seen"),
+        ({"goroutines": STRANGE}, False, "its stacks show example.com/other.(*thing).Serve in its place"),
+    ],
+)
+def test_what_proves_it(fields, certain, words):
+    told = origin_words.tell(listener(owner=BUILT, **fields), GROUND)
+    assert (told["kind"], told["certain"]) == ("cri-streaming", certain)
+    assert words in told["answer"]
+    assert certain == ("as far as" not in told["answer"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"owner": run_by("containerd", None, exe="/usr/bin/python3.11")},
+            "its program is /usr/bin/python3.11, which was not built as containerd",
+        ),
+        ({"owner": run_by("containerd", "example.com/containerd")}, "which was not built as containerd"),
+        ({"owner": run_by("containerd", "github.com/containerd/containerdx")}, "which was not built as containerd"),
+        ({"owner": BUILT, "uid": 65534}, "it belongs to user 65534, and containerd to root"),
+        ({"owner": run_by("containerd", None, exe=None)}, "its program could not be seen"),
+        ({"owner": None}, "its program could not be seen"),
+    ],
+)
+def test_whoever_calls_himself_containerd_is_not_believed(fields, words):
+    seen = {"configuration": CONTAINERD, "signature": NOT_FOUND, "goroutines": STACK}
+    told = origin_words.tell(listener(**seen, **fields), GROUND)
     assert not told["certain"]
-    assert "as far as its owner tells" in told["answer"]
+    assert words in told["answer"].partition("; which may be wrong: ")[2]
+
+
+def test_of_several_that_share_a_socket_the_known_one_is_meant():
+    known = listener()
+    other = {**known["processes"][0], "pid": 17, "name": "zzz-owner", "unit": None}
+    told = origin_words.tell({**known, "processes": [other, *known["processes"]]}, GROUND)
+    assert told["answer"].startswith("containerd's CRI streaming server")
+    assert "held by containerd (pid 5854, containerd.service) and 1 more process" in saw(told, "owner")
+
+
+@pytest.mark.parametrize(
+    ("module", "exe"),
+    [
+        ("github.com/containerd/containerd/v2", "/usr/local/bin/containerd"),
+        ("github.com/k3s-io/k3s", "/var/lib/rancher/k3s/data/current/bin/k3s"),
+        (None, "/usr/bin/containerd"),  # stripped
+    ],
+)
+def test_builds_of_containerd(module, exe):
+    told = origin_words.tell(listener(owner=run_by("containerd", module, exe=exe), goroutines=STACK), GROUND)
+    assert told["certain"]
+
+
+def test_a_pods_process_of_that_name_is_not_believed():
+    inside = {**listener()["processes"][0], "pod_uid": "909a2aa1-bf6a-4a8c-a274-3180ea640fb1"}
+    told = origin_words.tell(listener(owner=BUILT, goroutines=STACK, processes=[inside]), GROUND)
+    assert "it runs in a pod, and containerd does not" in told["answer"]
 
 
 def test_a_program_that_nobody_knows_and_two_servers_that_may_be_it():
@@ -171,7 +256,7 @@ def test_a_program_that_nobody_knows_and_two_servers_that_may_be_it():
 
 def test_methods_that_contradict_each_other_are_told():
     seen = stacks(goroutine("containerd.serveMetrics", "containerd-metrics"), kind="cri-streaming")
-    told = origin_words.tell(listener(configuration=CONTAINERD, goroutines=seen), GROUND)
+    told = origin_words.tell(listener(configuration=CONTAINERD, goroutines=seen, owner=BUILT), GROUND)
     assert told["kind"] == "containerd-metrics"
     assert not told["certain"]
     assert told["contradict"] == ["configuration"]
@@ -212,6 +297,8 @@ def test_an_unread_range_is_said():
         ),
         ([earlier(37231, "18:00:01"), earlier(41023, "12:00:00")], "another one at each start"),
         ([earlier(37231, "12:00:00"), earlier(41023, "06:00:00")], "it has changed"),
+        ([earlier(37231, "18:00:01")], "the same, of a process that was not started anew since"),
+        ([earlier(37231, "18:00:01"), earlier(37231, "12:00:00")], "the same at each start"),
         ([earlier(41023, "18:00:00")], "it has changed"),
         ([earlier(41023, "no time at all")], "it has changed"),
     ],

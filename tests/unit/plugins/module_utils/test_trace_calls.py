@@ -60,7 +60,7 @@ def test_names_are_plain(printed, function):
 
 def test_a_table_is_bounded_and_says_how_much_more_there_was():
     calls = Calls(2)
-    rows = [calls.add("listen", "tcp", ":0", stack(*["f"] * 100)) for _ in range(5)]
+    rows = [calls.add("listen", "tcp", ":0", stack(*["f"] * 100)) for _call in range(5)]
     assert [row is None for row in rows] == [False, False, True, True, True]
     assert (len(calls.kept), calls.more, calls.full) == (2, 3, True)
     assert len(calls.kept[0]["stack"]) == trace_calls.DEEPEST

@@ -132,7 +132,7 @@ def test_in_check_mode_nobody_is_made_to_write(monkeypatch):
     monkeypatch.setattr(origin_stacks.signalled_dump, "ask", lambda *_arguments: signalled.append(1))
     node = Node(monkeypatch, check_mode=True, methods=["stack_dump"])
     node.answer()
-    runtime = {"processes": [{"pid": 700, "name": "containerd"}]}
+    runtime = {"known_as": None, "processes": [{"pid": 700, "name": "containerd"}]}
     assert "is not asked for its stacks in check mode" in node.stacks.of(runtime, [])["why"]
     assert signalled == []
 
