@@ -29,6 +29,9 @@ REFUSED = 'nodes "node-a" is forbidden: User "jane" cannot get resource "nodes/p
 SOCKETS = captured("node-a")["sections"]["listen_ports"]["listeners"]
 
 
+KUBELET = {"exe": "/usr/bin/kubelet", "module": "k8s.io/kubernetes"}
+
+
 def status(code, message):
     value = {"kind": "Status", "status": "Failure", "message": message, "code": code}
     return Answer(code, {"content-type": "application/json"}, json.dumps(value).encode())
@@ -71,7 +74,7 @@ def listener(port, accepting=(), why="", others=("kubelet-healthz",), **fields):
         "candidates": list(range(len(accepting))),
     }
     return {
-        **origin(socket),
+        **origin(socket, **(KUBELET if socket["processes"][0]["name"] == "kubelet" else {})),
         "endpoint": origin_words.endpoint(socket),
         "configuration": None,
         "goroutines": stacks,
