@@ -14,6 +14,9 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, por
 
 NAME = "expected_listeners"
 ANY = "any"
+NOBODY = (
+    "no process"  # as a process: what the kernel opened itself, such as NFS' callbacks; no process that calls itself so
+)
 KEYS = frozenset({"process", "port", "address", "protocol", "host", "reason"})
 _PROTOCOLS = ("tcp", "udp")
 _COMM = (
@@ -55,8 +58,19 @@ def _covers(entry: Expected, listener: Mapping[str, Any], host: Optional[str]) -
         and entry.protocol in (None, listener["protocol"])
         and (entry.ports is None or entry.ports[0] <= listener["port"] <= entry.ports[1])
         and _is_there(entry, listener["address"])
-        and (entry.process == "*" or any(_is_named(name, entry.process) for name in _names(listener)))
+        and _is_its_process(entry.process, listener)
     )
+
+
+def _is_its_process(pattern: str, listener: Mapping[str, Any]) -> bool:
+    if pattern == NOBODY:
+        return is_nobodys(listener)
+    return not pattern.strip("*") or any(_is_named(name, pattern) for name in _names(listener))
+
+
+def is_nobodys(listener: Mapping[str, Any]) -> bool:
+    """True for a socket that no process holds, where all processes could be seen."""
+    return not listener["processes"] and listener["cgroup"] in (None, "", "/") and listener["hidden"] is False
 
 
 def _names(listener: Mapping[str, Any]) -> list[str]:
@@ -106,9 +120,16 @@ def _entry(place: str, entry: Any) -> Expected:
         _pattern(place, given, "host"),
         str(given.get("reason", "")),
     )
-    if (read_entry.process, read_entry.ports, read_entry.network, read_entry.loopback) == ("*", None, None, False):
+    if _covers_all(read_entry):
         raise ValueError(f"{place}: it would cover everything: at least one of process, port and address is needed")
     return read_entry
+
+
+def _covers_all(entry: Expected) -> bool:
+    """True for an entry that names everything, also where it does so in other words than any and ``*``."""
+    anywhere = entry.network is None or entry.network.prefixlen == 0
+    any_port = entry.ports in (None, (1, port_ranges.HIGHEST))
+    return not entry.process.strip("*") and any_port and anywhere and not entry.loopback
 
 
 def _pattern(place: str, given: Mapping[str, Any], key: str) -> str:

@@ -28,8 +28,8 @@ options:
   expected_listeners:
     description:
       - Listeners that the operator knows and wants, so that no rule asks whose they are and the report does not tell of them. Each has
-        at least one of C(process), a pattern for the name of the process or of its unit, C(port), a number, V(LOW-HIGH) or V(any), and
-        C(address), an address, a network, V(loopback) or V(any).
+        at least one of C(process), a pattern for the name of the process or of its unit (V(no process) is what the kernel holds itself),
+        C(port), a number, V(LOW-HIGH) or V(any), and C(address), an address, a network, V(loopback) or V(any).
       - May have C(protocol) (V(tcp) or V(udp)), C(host), a pattern for the hosts on which it holds, and C(reason). Patterns may hold
         C(*) and C(?).
     type: list

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import reach
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import drift, section_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
 
 MOST = 10  # audits that are looked back at
@@ -59,17 +59,24 @@ class EarlierAudits:
 
     def of(self, host: str) -> Earlier:
         """What the last of them that a host answered has of it."""
-        found, asked = [], False
+        return next(self.all_of(host))
+
+    def all_of(self, host: str) -> Iterator[Earlier]:
+        """What all of them that a host answered have of it, the latest first; the last one says why there are no more."""
+        found, asked, told = [], False, False
         for name, audit, hosts in self._audits():
             if host not in hosts:
                 continue
             asked = True
             document = audit.node(host)
-            why = _unusable(document)
+            # Only the last of them is compared with.
+            why = _unusable(document) or ("" if told else drift.why_unreadable(document["snapshot"]["sections"]))
             if not why:
-                return Earlier(name, str(audit.audit.get("started")), document["snapshot"]["sections"], "", True)
-            found.append(f"{name}: {why}")
-        return Earlier(why=self._why(found), asked=asked)
+                told = True
+                yield Earlier(name, str(audit.audit.get("started")), document["snapshot"]["sections"], "", True)
+            else:
+                found.append(f"{name}: {why}")
+        yield Earlier(why=self._why(found), asked=asked)
 
     def _audits(self) -> list[tuple[str, _Audit, frozenset[str]]]:
         if self._opened is None:

@@ -71,7 +71,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     before, origins = EarlierAudits(bundle), Origins()
     on_nodes = [rule for rule in rules if rule.scope == "node"]
     for node in bundle.nodes():
-        view = NodeView(node["host"], node["snapshot"]["sections"], before.of) if node["answered"] else None
+        view = NodeView(node["host"], node["snapshot"]["sections"], before) if node["answered"] else None
         own = [finding for rule in on_nodes for finding in _on_node(rule, node, view, context, tally)]
         if view is not None:
             origins.learn(view, context, own)

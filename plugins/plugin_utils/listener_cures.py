@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import reach
+from ansible_collections.kubenode.doctor.plugins.module_utils import expected_listeners, reach
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import whose_port
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 _COMMANDS = 3
-_ENTRIES = 5
-_SPECIAL = re.compile(r"([*?[])")  # in a pattern of fnmatch
+_ENTRIES = 10
+# In a pattern of fnmatch, and what begins an expression of Ansible's: a process may call itself so.
+_SPECIAL = re.compile(r"([*?[{])")
 
 Socket = dict[str, Any]
 
@@ -34,8 +35,10 @@ def look(host: str, sockets: Iterable[Socket]) -> Remedy:
 def declare(sockets: Sequence[Socket], in_pod: bool) -> Remedy:
     """Say that they belong there, with the exact text of the setting."""
     where = "declare its ports in the pod (hostNetwork: containerPort), or add" if in_pod else "add"
+    found = entries(sockets)
+    more = f" and {len(found) - _ENTRIES} more of this form, for the other ports" if len(found) > _ENTRIES else ""
     return Remedy(
-        f"if it belongs there, {where} to the variable expected_listeners: {json.dumps(entries(sockets))}",
+        f"if it belongs there, {where} to the variable expected_listeners: {json.dumps(found[:_ENTRIES])}{more}",
         (),
         "entries without host hold on all hosts; those of a random port cover whatever else the program opens on such an address",
     )
@@ -48,7 +51,7 @@ def entries(sockets: Sequence[Socket]) -> list[dict[str, Any]]:
         entry = _entry(socket)
         if entry not in found:
             found.append(entry)
-    return found[:_ENTRIES]
+    return found
 
 
 def _entry(socket: Socket) -> dict[str, Any]:
@@ -56,6 +59,8 @@ def _entry(socket: Socket) -> dict[str, Any]:
     unit = next((process["unit"] for process in socket["processes"] if process["unit"]), None)
     program = name or unit
     entry: dict[str, Any] = {"process": _SPECIAL.sub(r"[\1]", program)} if program else {}
+    if expected_listeners.is_nobodys(socket):
+        entry = {"process": expected_listeners.NOBODY}
     if entry and socket["ephemeral"]:
         address = "loopback" if reach.of(socket["address"]) == reach.LOOPBACK else socket["address"]
         entry["address"] = address

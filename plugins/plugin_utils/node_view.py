@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import Earlier
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import drift
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.drift import Drift
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import Earlier, EarlierAudits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.kept_ports import KeptPorts
 
 
 class NodeView:
     """A host's name and the sections of its snapshot, by name: ``node["listen_ports"]["listeners"]``."""
 
-    def __init__(self, host: str, sections: dict[str, Any], look_back: Callable[[str], Earlier] | None = None) -> None:
+    def __init__(self, host: str, sections: dict[str, Any], before: EarlierAudits | None = None) -> None:
         self.host = host
         self.sections = sections
-        self._look_back = look_back
+        self._audits = iter((Earlier(why="nobody looked back"),)) if before is None else before.all_of(host)
 
     def __getitem__(self, section: str) -> Any:
         return self.sections[section]
@@ -26,4 +29,15 @@ class NodeView:
     @cached_property
     def earlier(self) -> Earlier:
         """What the last audit before this one had of the host; read when the first rule asks."""
-        return Earlier(why="nobody looked back") if self._look_back is None else self._look_back(self.host)
+        return next(self._audits)
+
+    @cached_property
+    def drift(self) -> Drift:
+        """What has changed of its listeners since then; only for a host of which ``earlier`` has something."""
+        return drift.between(self.earlier.sections, self.sections)
+
+    @cached_property
+    def kept_ports(self) -> KeptPorts:
+        """Which of its listeners come back on the same port; the audits before ``earlier`` are read when a listener needs them."""
+        first = (self.earlier,)
+        return KeptPorts(self.sections, (one.sections for one in chain(first, self._audits) if not one.why))

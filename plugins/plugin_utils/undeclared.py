@@ -25,6 +25,8 @@ _PORTS_SHOWN = 5
 _SOCKETS_SHOWN = 10
 _FACTS_SHOWN = 6
 
+Key = tuple[str, str, int, int]
+
 
 class Risk(enum.Enum):
     """Why a listener that nobody declared is more than a curiosity."""
@@ -35,32 +37,71 @@ class Risk(enum.Enum):
 
 
 class Undeclared(NamedTuple):
-    """A listener (of the section listener_origin), whose it is in words that stay the same, and its risks; ``unsure`` says what was not known."""
+    """A listener (of the section listener_origin), whose it is in words that stay the same, and its risks; ``unsure`` says what was not known.
+
+    ``kept`` is True for one whose port lies in the ephemeral range and was not drawn: its ``ephemeral`` is then False.
+    """
 
     socket: dict[str, Any]
     who: str
     risks: tuple[Risk, ...]
     unsure: str = ""
+    kept: bool = False
 
 
 def of(node: NodeView, context: Context) -> list[Undeclared]:
     """The listeners of a node for which nothing accounts; without those whose owner is hidden (``hidden``)."""
     found = []
-    for socket in node[SECTION]["listeners"]:
-        if _is_open(socket, node, context) and not is_hidden(socket):
+    for socket in _open(node, context):
+        if not is_hidden(socket):
             risks, unsure = _risks(socket, node, context)
-            found.append(Undeclared(socket, who(socket, context), risks, unsure))
+            kept = bool(risks and socket["ephemeral"]) and node.kept_ports.holds(socket)
+            told = _as_fixed(socket) if kept else socket
+            found.append(Undeclared(told, who(told, context), risks, unsure, kept))
     return found
+
+
+def _as_fixed(socket: dict[str, Any]) -> dict[str, Any]:
+    """The listener as earlier audits show it; the node, which knew only the range, took its port for a random one."""
+    clauses = str(socket.get("answer") or "").split("; ")
+    answer = "; ".join(clause for clause in clauses if "drawn at random" not in clause)
+    return {**socket, "ephemeral": False, "answer": answer}
 
 
 def hidden(node: NodeView, context: Context) -> list[dict[str, Any]]:
     """The listeners that no table knows and whose owner could not be seen, so that nothing can be said of them."""
-    return [socket for socket in node[SECTION]["listeners"] if _is_open(socket, node, context) and is_hidden(socket)]
+    return [socket for socket in _open(node, context) if is_hidden(socket)]
+
+
+def risky(node: NodeView, context: Context) -> frozenset[Key]:
+    """What listener-unexplained tells of as a risk; nothing where it cannot look."""
+    if section_gaps.gap(node.sections, SECTION):
+        return frozenset()
+    try:
+        return frozenset(key(one.socket) for one in of(node, context) if one.risks)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return frozenset()  # of another form: that rule says so
+
+
+def key(socket: dict[str, Any]) -> Key:
+    """The same in all sections of a snapshot that show a socket."""
+    return socket["protocol"], socket["address"], socket["port"], socket["inode"]
 
 
 def is_hidden(socket: dict[str, Any]) -> bool:
-    """True where a process may hold a socket that was not seen, and its cgroup does not tell whose it is either."""
-    return not socket["processes"] and not _has_cgroup(socket) and socket["hidden"] is not False
+    """True where a process may hold a socket that was not seen, or had ended by then, and no cgroup tells whose it is either."""
+    if socket["processes"]:
+        return not any(_is_seen(process) for process in socket["processes"])
+    return is_nobodys(socket) and socket["hidden"] is not False
+
+
+def _is_seen(process: dict[str, Any]) -> bool:
+    return any(process[part] is not None for part in ("name", "unit", "pod_uid", "container_id"))
+
+
+def is_nobodys(socket: dict[str, Any]) -> bool:
+    """True for a socket that no process holds, as far as anybody sees: the kernel's own, if all could be seen."""
+    return not socket["processes"] and not _has_cgroup(socket)
 
 
 def _has_cgroup(socket: dict[str, Any]) -> bool:
@@ -68,7 +109,29 @@ def _has_cgroup(socket: dict[str, Any]) -> bool:
     return socket["cgroup"] not in (None, "", "/")
 
 
-def _is_open(socket: dict[str, Any], node: NodeView, context: Context) -> bool:
+def _open(node: NodeView, context: Context) -> list[dict[str, Any]]:
+    found = [socket for socket in node[SECTION]["listeners"] if _is_unaccounted(socket, node, context)]
+    if not any(port_ranges.contains(context.numbers_in_use, socket["port"]) for socket in found):
+        return found
+    told = frozenset(_told_with_services(node, context))
+    return [socket for socket in found if key(socket) not in told]
+
+
+def _told_with_services(node: NodeView, context: Context) -> Iterator[Key]:
+    """Yield the sockets that meet a Service's NodePort: nodeport-shadows-listener and its kin tell what becomes of them."""
+    lost = any(section_gaps.gap(node.sections, name) for name in ("nodeport_conflict", "port_settings"))
+    if lost or encounters.no_ground(node, context):
+        return
+    # Of a stranger only nodeport-shadows-listener tells.
+    stranger = encounters.is_stranger(node, context)
+    harmed = {"listener", "unknown"} if stranger else {"listener", "service", "unknown"}
+    for health_checks in (False,) if stranger else (False, True):
+        for meeting in encounters.of(node, context, health_checks):
+            if not meeting.harmed.isdisjoint(harmed):
+                yield key(meeting.socket)
+
+
+def _is_unaccounted(socket: dict[str, Any], node: NodeView, context: Context) -> bool:
     return (
         socket["known_as"] is None
         and not is_expected(socket, node, context)
@@ -120,7 +183,7 @@ def _is_declared(socket: dict[str, Any], context: Context) -> bool:
 def _risks(socket: dict[str, Any], node: NodeView, context: Context) -> tuple[tuple[Risk, ...], str]:
     in_range, unsure = _in_range(socket, node, context)
     found = (
-        (Risk.NOBODY, not socket["processes"] and not _has_cgroup(socket)),
+        (Risk.NOBODY, is_nobodys(socket)),
         (Risk.REACHED, reach.of(socket["address"]) != reach.LOOPBACK),
         (Risk.IN_RANGE, in_range),
     )
@@ -155,12 +218,19 @@ def _is_drawable(socket: dict[str, Any], node: NodeView) -> bool:
 def who(socket: dict[str, Any], context: Context) -> str:
     """Whose a listener is, without pid and the random parts of names: ``java (web.service)``, ``agent (DaemonSet kube-system/agent)``."""
     names = sorted({process["name"] or "?" for process in socket["processes"]})
+    if is_hidden(socket):
+        return f"an unseen process, {place(socket)}"
     if not names:
         return _by_cgroup(socket) if _has_cgroup(socket) else f"no process, {place(socket)}"
-    whose = _pod(socket, context) or next((entry["unit"] for entry in socket["processes"] if entry["unit"]), None)
-    if not whose and any(process["container_id"] for process in socket["processes"]):
-        whose = "a container"
+    whose = whose_program(socket, context)
     return f"{names[0]} ({whose})" if whose else names[0]
+
+
+def whose_program(socket: dict[str, Any], context: Context) -> str:
+    """In what the program of a listener runs: its workload, unit or container; empty for none of them."""
+    units = [entry["unit"] for entry in socket["processes"] if entry["unit"]]
+    in_container = any(process["container_id"] for process in socket["processes"])
+    return _pod(socket, context) or next(iter(units), "a container" if in_container else "")
 
 
 def _pod(socket: dict[str, Any], context: Context) -> str:

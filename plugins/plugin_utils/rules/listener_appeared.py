@@ -11,12 +11,12 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges, reach
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     describe,
-    drift,
     listener_cures,
     section_gaps,
     undeclared,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.drift import Appeared, Change
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import Earlier
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -34,17 +34,20 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if before.why:
         yield Unknown(before.why) if before.asked else NotApplicable(before.why)
         return
-    found = drift.between(before.sections, node.sections)
+    found = node.drift
     for socket in found.unsure:
         if not undeclared.is_expected(socket, node, context):
             yield Unknown(_why_unsure(before, node))
             break
-    programs: dict[str, list[dict[str, Any]]] = {}
-    for socket in found.appeared:
-        if not undeclared.is_expected(socket, node, context) and not _is_service(socket, context):
-            programs.setdefault(_who(socket, context), []).append(socket)
-    for who, sockets in programs.items():
-        yield _fail(who, sockets, node, before)
+    programs: dict[str, list[Appeared]] = {}
+    told = undeclared.risky(node, context) if found.appeared else frozenset()
+    for one in found.appeared:
+        if undeclared.key(one.socket) in told or undeclared.is_expected(one.socket, node, context):
+            continue  # listener-unexplained tells of the first that they are new
+        if not _is_service(one.socket, context):
+            programs.setdefault(_who(one.socket, context), []).append(one)
+    for who, appeared in programs.items():
+        yield _fail(who, appeared, node, before)
     cut = missing(node["listen_ports"], "listeners", "sockets")
     if cut:
         yield Unknown(cut)
@@ -65,16 +68,20 @@ def _is_service(socket: dict[str, Any], context: Context) -> bool:
 
 
 def _who(socket: dict[str, Any], context: Context) -> str:
-    return describe.owner_name(socket) if socket["known_as"] else undeclared.who(socket, context)
+    if not socket["known_as"]:
+        return undeclared.who(socket, context)
+    whose = undeclared.whose_program(socket, context)
+    return f"{describe.owner_name(socket)}, {whose}" if whose else describe.owner_name(socket)
 
 
-def _fail(who: str, sockets: list[dict[str, Any]], node: NodeView, before: Earlier) -> Fail:
+def _fail(who: str, appeared: list[Appeared], node: NodeView, before: Earlier) -> Fail:
+    sockets = [one.socket for one in appeared]
     shown = undeclared.facts(_explained(sockets, node))
     shown += [f"the last audit that saw this host was {before.audit}, begun {before.started}"]
     shown += _changes(before.sections, node.sections)
     return Fail(
         subject=who,
-        title=f"{who} listens on {undeclared.places(sockets)}, and did not at the last audit",
+        title=_title(who, appeared),
         explanation=f"{_reach(sockets)} It is told once: the next audit compares with this one.",
         evidence=tuple(shown),
         remedies=(
@@ -86,16 +93,34 @@ def _fail(who: str, sockets: list[dict[str, Any]], node: NodeView, before: Earli
     )
 
 
+def _title(who: str, appeared: list[Appeared]) -> str:
+    """Told by what is new of the newest; each socket is in the evidence."""
+    change = next(change for change in Change if any(one.change is change for one in appeared))
+    sockets = [one.socket for one in appeared if one.change is change]
+    where = undeclared.places(sockets)
+    then = {
+        Change.OPENED: "was not at the last audit",
+        Change.MORE: "more of them are than at the last audit",
+        Change.WIDER: "on more addresses than at the last audit",
+    }[change]
+    known = sockets[0]["known_as"]
+    if not known and undeclared.is_hidden(sockets[0]):
+        return f"{where} is open, held by a process that could not be seen, and {then}"
+    if not known and undeclared.is_nobodys(sockets[0]):
+        return f"{where} is open, and {then}, and no process holds it"
+    return {
+        Change.OPENED: f"{who} listens on {where}, and did not at the last audit",
+        Change.MORE: f"{who} listens on more random ports than at the last audit",
+        Change.WIDER: f"{who} listens on {where} of more addresses than at the last audit",
+    }[change]
+
+
 def _explained(sockets: Iterable[dict[str, Any]], node: NodeView) -> Iterator[dict[str, Any]]:
     """Yield the listeners with what listener_origin knows of them, where it does."""
     gap = section_gaps.gap(node.sections, undeclared.SECTION)
-    origins = {_place(one): one for one in (() if gap else node[undeclared.SECTION]["listeners"])}
+    origins = {undeclared.key(one): one for one in (() if gap else node[undeclared.SECTION]["listeners"])}
     for socket in sockets:
-        yield {**origins.get(_place(socket), {}), **socket}
-
-
-def _place(socket: dict[str, Any]) -> tuple[Any, ...]:
-    return socket["protocol"], socket["address"], socket["port"], socket["inode"]
+        yield {**origins.get(undeclared.key(socket), {}), **socket}
 
 
 def _reach(sockets: Iterable[dict[str, Any]]) -> str:
@@ -117,11 +142,11 @@ RULE = Rule(
     id="listener-appeared",
     group="ports",
     severity="info",
-    claim="nothing listens that did not at the last audit of this host",
+    claim="nothing listens that did not at the last audit of this host (UDP sockets on ports of the ephemeral range are taken for clients)",
     why="a port that was opened since, by an update, a new program or a stranger, is seen by nobody who does not compare",
     sources=(
         "CIS Controls v8, 4.8 and 2.4: software and services that are not expected are found by comparing with what was there",
-        "Linux net/ipv4/inet_connection_sock.c: a random port is another one after each start, so it is not compared by number",
+        "Linux net/ipv4/inet_connection_sock.c: a random port is another one after each start, so such ports are counted, by program and unit",
     ),
     judge=_judge,
     needs=("host", "listen_ports"),

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import reach
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, listener_cures, undeclared
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, drift, listener_cures, undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -20,6 +21,12 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     missing,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.undeclared import Risk, Undeclared
+
+_SINCE = {
+    drift.Change.OPENED: "did not listen",
+    drift.Change.MORE: "had fewer random ports",
+    drift.Change.WIDER: "listened on fewer addresses",
+}
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -50,8 +57,13 @@ def _fail(who: str, found: list[Undeclared], node: NodeView, context: Context) -
     risky = [one for one in found if one.risks]
     risks = [risk for risk in Risk if any(risk in one.risks for one in risky)]
     shown = undeclared.facts(one.socket for one in (*risky, *found))
+    shown += _since([one.socket for one in risky], node)
     if Risk.IN_RANGE in risks:
         shown.append(f"NodePort range {context.nodeport_range} ({context.nodeport_range.source})")
+    if any(one.kept for one in risky):
+        shown.append(
+            "earlier audits saw the same port at an earlier start, so it is not drawn, although it lies in the ephemeral range"
+        )
     undeclarable = undeclared.why_undeclared((one.socket for one in risky), context)
     if undeclarable:
         shown.append(undeclarable)
@@ -63,6 +75,21 @@ def _fail(who: str, found: list[Undeclared], node: NodeView, context: Context) -
         remedies=tuple(_remedies(risky, risks, node, context)),
         severity=_severity(risky),
     )
+
+
+def _since(sockets: list[dict[str, Any]], node: NodeView) -> Iterator[str]:
+    """Yield which of them were not there at the last audit: listener-appeared leaves them to this rule."""
+    try:
+        appeared = (
+            {undeclared.key(one.socket): one.change for one in node.drift.appeared} if not node.earlier.why else {}
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return  # of another form: listener-appeared says so
+    for change in drift.Change:
+        new = [socket for socket in sockets if appeared.get(undeclared.key(socket)) is change]
+        if new:
+            where = "" if len(new) == len(sockets) or change is drift.Change.MORE else f"on {undeclared.places(new)} "
+            yield f"{where}it {_SINCE[change]} at the last audit that saw this host, {node.earlier.audit}"
 
 
 def _title(who: str, risky: list[Undeclared], risks: list[Risk], context: Context) -> str:
@@ -126,7 +153,10 @@ RULE = Rule(
     id="listener-unexplained",
     group="ports",
     severity="warning",
-    claim="nothing accounts for no listener that other machines reach, that nobody holds, or whose port a Service may get",
+    claim=(
+        "every listener that other machines reach, that no process holds, or whose port a Service may get is accounted for "
+        "(UDP sockets on ports of the ephemeral range are taken for clients)"
+    ),
     why="an open port that nobody knows of is nobody's to protect, and the one who opened it may not have meant to",
     sources=(
         "Linux net/ipv4/inet_connection_sock.c: a bind to port 0 is given a port of ip_local_port_range",

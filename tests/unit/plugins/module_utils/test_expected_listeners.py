@@ -20,6 +20,7 @@ LISTENER = {
     "port": 9100,
     "processes": [process("node_exporter", "node-exporter.service")],
     "cgroup": None,
+    "hidden": False,
 }
 
 
@@ -39,7 +40,8 @@ def covers(entry, host=None, **fields):
         {"address": "10.1.2.3"},
         {"address": "::ffff:10.1.2.3"},
         {"address": "10.0.0.0/8"},
-        {"address": "0.0.0.0/0"},
+        {"process": "node*", "address": "0.0.0.0/0"},
+        {"process": "**", "port": 9100},
         {"process": "node_exporter", "port": "any", "address": "any", "protocol": "TCP", "host": None, "reason": ""},
         {"process": "node_exporter", "port": 9100, "address": "10.1.2.3", "protocol": "tcp", "reason": "Prometheus"},
     ],
@@ -60,7 +62,7 @@ def test_what_is_covered(entry):
         {"port": "9101-9200"},
         {"address": "10.1.2.4"},
         {"address": "192.168.0.0/16"},
-        {"address": "::/0"},
+        {"process": "node*", "address": "::/0"},
         {"address": "0.0.0.0"},
     ],
 )
@@ -104,6 +106,12 @@ def test_addresses(address, wanted, expected):
         ({"processes": [], "cgroup": "/"}, "web.service", False),
         ({"processes": [process("java")], "cgroup": "/system.slice/web.service"}, "web.service", False),
         ({"processes": [process("a[1]")]}, "a[[]1]", True),
+        ({"processes": []}, "no process", True),
+        ({"processes": [], "cgroup": "/"}, "no process", True),
+        ({"processes": [], "hidden": True}, "no process", False),
+        ({"processes": [], "hidden": None}, "no process", False),
+        ({"processes": [], "cgroup": "/system.slice/web.service"}, "no process", False),
+        ({"processes": [process("no process")]}, "no process", False),
         ({"processes": [process("\udcff\n")]}, "\udcff\n", True),
     ],
 )
@@ -133,6 +141,10 @@ def test_any_entry_will_do_and_none_covers_nothing():
         ([{}], "it would cover everything: at least one of process, port and address is needed"),
         ([{"host": "a", "protocol": "tcp"}], "at least one of process, port and address is needed"),
         ([{"process": "*", "port": "any", "address": "any"}], "at least one of process, port and address is needed"),
+        ([{"process": "**"}], "at least one of process, port and address is needed"),
+        ([{"port": "1-65535"}], "at least one of process, port and address is needed"),
+        ([{"address": "0.0.0.0/0"}], "at least one of process, port and address is needed"),
+        ([{"address": "::/0", "port": "1-65535"}], "at least one of process, port and address is needed"),
         ([{"process": " ", "port": None}], "at least one of process, port and address is needed"),
         ([{"process": ["a"]}], "expected_listeners[0]: process ['a'] is no pattern such as node-*"),
         ([{"port": 0}], "port 0 is neither a port, a range like 8000-8100, nor any"),

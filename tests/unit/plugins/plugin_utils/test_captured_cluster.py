@@ -32,9 +32,8 @@ FAULTS = {
     ("nodeport-range-overlaps-ephemeral", "NodePort range and ephemeral range", "node-a"): "warning",
     # … from which containerd's CRI streaming server draws one whenever it starts (stream_server_port is not set).
     ("cri-stream-port-random", "containerd CRI streaming server", "node-a"): "warning",
-    # Two programs that no table knows, on all addresses. The stand-ins are no pods, so no pod declares their ports.
+    # A program that no table knows, for others to reach. The stand-in is no pod, so no pod declares its ports. What hostnet listens on is told above.
     ("listener-unexplained", "agent", "node-a"): "info",
-    ("listener-unexplained", "hostnet", "node-a"): "info",
 }
 # Services that are sound, or that nobody here can call sick.
 SOUND = {

@@ -27,6 +27,8 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
 NODE = captured("node-a")
 DRAWN = next(socket for socket in NODE["sections"]["listen_ports"]["listeners"] if socket["ephemeral"])
 
+BROKEN = changed(NODE, "listen_ports.listeners", [{"state": "listen", "protocol": "tcp", "ephemeral": True}])
+
 
 def store(folder, day, snapshot=NODE, asked=("node-a",), **about):
     """An audit of one day, in a folder of its own."""
@@ -103,7 +105,7 @@ def test_a_new_audit_notes_those_before_it(tmp_path):
 def test_from_folder_to_finding(tmp_path):
     """A bundle on disk, judged: what the last audit had is read from the folder beside it."""
     store(tmp_path, 1)
-    path = store(tmp_path, 2, with_socket(NODE, "java", port=9876), earlier=["20261101T080000Z"])
+    path = store(tmp_path, 2, with_socket(NODE, "java", port=9876, address="127.0.0.1"), earlier=["20261101T080000Z"])
     bundle.write(path / "cluster.json", kubernetes_136())
     document = judge.judge(Bundle(path), settings.read({}))
     (found,) = [finding for finding in document["findings"] if finding["rule"] == "listener-appeared"]
@@ -122,12 +124,45 @@ def test_the_earlier_answer_of_a_node_is_read_once_and_only_when_asked_for(tmp_p
     judge.judge(Bundle(path), settings.read({}))
     assert [file for file in read if file.is_relative_to(old)] == [old / "audit.json", old / "nodes" / "node-a.json"]
     read.clear()
-    view = NodeView("node-a", NODE["sections"], earlier_audits.EarlierAudits(Bundle(path)).of)
+    view = NodeView("node-a", NODE["sections"], earlier_audits.EarlierAudits(Bundle(path)))
     assert view.earlier is view.earlier
     assert len([file for file in read if file.is_relative_to(old)]) == 2
     read.clear()
     judge.judge(Bundle(path), settings.read({}), [])
     assert not [file for file in read if file.is_relative_to(old)]
+
+
+def test_audits_are_read_until_one_before_the_last_start_tells_the_port(tmp_path, monkeypatch):
+    def java(port, day):
+        return at(port, day and f"2026-11-{day:02}T07:00:00+00:00", "0.0.0.0", "java")
+
+    stored = [java(45000, 1), java(45001, 2), "No route to host", lost(java(45000, 4), "listener_origin", "x", "y")]
+    stored += [changed(java(45000, 4), "listener_origin.listeners", [{"port": 45000}]), java(45000, 6), java(45000, 7)]
+    for day, snapshot in enumerate(stored, 1):
+        store(tmp_path, day, snapshot)
+    names = [f"202611{day:02}T080000Z" for day in range(7, 0, -1)]
+    path = store(tmp_path, 8, java(45000, 7))
+    read, whole = [], bundle._read
+    monkeypatch.setattr(bundle, "_read", lambda file, limit: read.append(file.parent.parent.name) or whole(file, limit))
+
+    def kept(port, day, names=names):
+        now = Bundle(path)
+        now.audit["earlier"] = names
+        audits = earlier_audits.EarlierAudits(now)
+        (listener,) = java(port, day)["sections"]["listener_origin"]["listeners"]
+        read.clear()
+        return NodeView("node-a", java(port, day)["sections"], audits).kept_ports.holds(listener)
+
+    assert kept(45000, 7)  # as it had on 6 November, started then
+    assert [name for name in read if name in names] == names[:2]
+    assert not kept(45001, 7)
+    assert not kept(45000, 7, [names[0]])  # this very process
+    assert not kept(45000, 3, names[2:])  # another one at the last start, whatever it was before
+    assert kept(45001, 3, names[2:])  # what is silent, lost or broken is passed over
+    assert not kept(45000, 7, [names[0]] * 5 + [names[1]])  # five are enough
+    assert kept(45000, 7, [names[0]] * 4 + [names[1]])
+    assert not kept(45000, None)
+    assert not kept(45000, 7, None)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../../etc", "/etc", "a/b", "a\0b"])
@@ -155,6 +190,10 @@ def test_a_list_that_is_none_leads_nowhere(tmp_path, earlier):
         (
             lambda node: node.write_text('{"schema": 1, "answered": true, "snapshot": {"sections": {}}}'),
             "was not collected",
+        ),
+        (
+            lambda node: node.write_text(json.dumps({**json.loads(node.read_text()), "snapshot": BROKEN})),
+            "the section listen_ports is not of the form that node_snapshot returns (KeyError: 'processes')",
         ),
     ],
 )

@@ -56,7 +56,16 @@ def redrawn(port, snapshot=NODE):
     return with_socket(without_sockets(snapshot, DRAWN), "containerd", port=port, address="127.0.0.1")
 
 
-JAVA = with_socket(NODE, "java", port=9876)
+def java(snapshot=NODE, name="java", **fields):
+    """With a program that no table knows, which only this machine reaches: no risk, so it is this rule's to tell."""
+    return with_socket(snapshot, name, **{"port": 9876, "address": "127.0.0.1", **fields})
+
+
+def held(name="java", **fields):
+    return [{"pid": 4242, "name": name, "unit": None, "container_id": None, "pod_uid": None, **fields}]
+
+
+JAVA = java()
 
 CASES = [
     Case(
@@ -67,7 +76,7 @@ CASES = [
         "info",
         words=(
             "java listens on TCP port 9876, and did not at the last audit",
-            "Other machines reach it. It is told once",
+            "Only programs of this machine reach it. It is told once",
             "the last audit that saw this host was 20261120T080000Z, begun 2026-11-20T08:00:00+00:00",
             "it is a listener of java",
             '[{"process": "java", "port": 9876, "protocol": "tcp"}]',
@@ -85,34 +94,99 @@ CASES = [
         "node-a",
         "info",
         words=(
-            "kubelet read-only API listens on TCP port 10255",
+            "kubelet read-only API listens on TCP port 10255, and did not at the last audit",
+            "Other machines reach it.",
             "the kernel was 6.1.0-1-amd64 then and is 6.1.0-9-amd64 now",
         ),
     ),
     Case(
         "several sockets of one program, on loopback",
         "fail",
-        since(
-            NODE,
-            with_socket(
-                with_socket(NODE, "java", port=9876, address="127.0.0.1"), "java", port=45678, address="127.0.0.1"
-            ),
-        ),
+        since(NODE, java(JAVA, port=45678)),
         "node-a",
         "info",
         words=("java listens on TCP port 9876, a random TCP port, and", "Only programs of this machine reach it."),
     ),
+    Case("another program on the same port", "fail", since(java(name="nginx"), JAVA), "node-a", "info"),
     Case(
-        "another program on the same port", "fail", since(with_socket(NODE, "nginx", port=9876), JAVA), "node-a", "info"
+        "a program of the same name in another unit",
+        "fail",
+        since(java(processes=held(unit="web.service")), java(processes=held(unit="evil.service"))),
+        "node-a",
+        "info",
+        words=("java (evil.service) listens on TCP port 9876, and did not at the last audit",),
+    ),
+    Case(
+        "a known program's name in another unit",
+        "fail",
+        since(
+            with_socket(NODE, port=10255, processes=held("kubelet", unit="kubelet.service")),
+            with_socket(NODE, port=10255, processes=held("kubelet", unit="evil.service")),
+        ),
+        "node-a",
+        "info",
+        words=("kubelet read-only API, evil.service listens on TCP port 10255, and did not",),
+    ),
+    Case(
+        "a second random port of one program",
+        "fail",
+        since(java(port=45000), java(java(port=45000), port=45001)),
+        "node-a",
+        "info",
+        words=("java listens on more random ports than at the last audit", "socket 127.0.0.1:45001/tcp"),
+        absent=("45000",),
     ),
     Case(
         "from loopback to all addresses",
         "fail",
-        since(with_socket(NODE, "java", port=9876, address="127.0.0.1"), JAVA),
+        since(with_socket(NODE, "kubelet", port=10255, address="127.0.0.1"), with_socket(NODE, "kubelet", port=10255)),
         "node-a",
         "info",
-        words=("Other machines reach it.",),
+        words=(
+            "kubelet read-only API listens on TCP port 10255 of more addresses than at the last audit",
+            "Other machines reach it.",
+        ),
     ),
+    Case(
+        "hidden, on a port where nothing was",
+        "fail",
+        since(NODE, java(name=None, hidden=True)),
+        "node-a",
+        "info",
+        words=("TCP port 9876 is open, held by a process that could not be seen, and was not at the last audit",),
+        absent=("no process",),
+    ),
+    Case(
+        "hidden, and from loopback to all addresses",
+        "fail",
+        since(java(name=None, hidden=True), java(name=None, hidden=True, address="0.0.0.0")),
+        "node-a",
+        "info",
+        words=("held by a process that could not be seen, and on more addresses than at the last audit",),
+    ),
+    Case(
+        "the kernel's own, where no table can be asked for what accounts for it",
+        "fail",
+        since(NODE, lost(java(name=None, hidden=False), "listener_origin", "x", "y")),
+        "node-a",
+        "info",
+        words=("TCP port 9876 is open, and was not at the last audit, and no process holds it",),
+    ),
+    Case(
+        "a risk that listener-unexplained tells, where it cannot",
+        "fail",
+        since(NODE, lost(java(address="0.0.0.0"), "listener_origin", "x", "y")),
+        "node-a",
+        words=("java listens on TCP port 9876, and did not", "Other machines reach it."),
+    ),
+    Case("a risk that listener-unexplained tells", "pass", since(NODE, java(address="0.0.0.0")), "node-a"),
+    Case(
+        "from all addresses to one",
+        "pass",
+        since(with_socket(NODE, "kubelet", port=10255), with_socket(NODE, "kubelet", port=10255, address="192.0.2.2")),
+        "node-a",
+    ),
+    Case("from all addresses to loopback", "pass", since(java(address="0.0.0.0"), JAVA), "node-a"),
     Case(
         "the section listener_origin is not there",
         "fail",
@@ -127,6 +201,7 @@ CASES = [
                 YESTERDAY: audit("No route to host"),
                 "20261119T080000Z": None,
                 "20261118T080000Z": "it is damaged",
+                "20261117T200000Z": audit(changed(NODE, "listen_ports.listeners", [{"protocol": "tcp"}])),
                 "20261117T080000Z": audit(NODE, host="node-b"),
                 "20261116T080000Z": audit(NODE, started="2026-11-16T08:00:00+00:00"),
             },

@@ -13,7 +13,9 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     gap,
     kubernetes_136,
     live,
+    lost,
     no_cluster,
+    service,
     unknowns,
     with_socket,
     without_sockets,
@@ -37,6 +39,38 @@ def listening(name="java", **fields):
     return live(snapshot=node(name, **fields))
 
 
+def since(*snapshots):
+    """A node now, the last one, and what earlier audits had of it, on a day each until 20 November."""
+    *before, now = snapshots
+    earlier = {
+        f"202611{20 - number}T080000Z": Scene({"node-a": snapshot}, kubernetes_136())
+        for number, snapshot in enumerate(reversed(before))
+    }
+    return Scene({"node-a": now}, kubernetes_136(), earlier=earlier)
+
+
+def last_owner(snapshot, **fields):
+    snapshot["sections"]["listener_origin"]["listeners"][-1]["owner"].update(fields)
+    return snapshot
+
+
+def booted(snapshot, boot_id):
+    snapshot["sections"]["host"]["boot_id"] = boot_id
+    return snapshot
+
+
+def started(snapshot, day):
+    """The last listener's process was started on a day of November."""
+    return last_owner(snapshot, started=f"2026-11-{day}T07:00:00+00:00")
+
+
+def many(count):
+    snapshot = QUIET
+    for number in range(count):
+        snapshot = node(snapshot=snapshot, port=9000 + number)
+    return snapshot
+
+
 def in_pod(port, cluster=None, **fields):
     """The node with a listener of the captured hostNetwork pod shop/hostnet, which declares 31999/TCP."""
     snapshot = node(port=port, processes=process("httpd", pod_uid=HOSTNET, container_id="c" * 64), **fields)
@@ -46,11 +80,10 @@ def in_pod(port, cluster=None, **fields):
 OWN_NETWORK = service_scene.cluster()
 for entry in OWN_NETWORK["pods"]:
     entry["host_network"] = False
-
-
-def last_owner(snapshot, **fields):
-    snapshot["sections"]["listener_origin"]["listeners"][-1]["owner"].update(fields)
-    return snapshot
+# The Service shop/orphan has the very number that hostnet listens on, which nodeport-shadows-listener tells.
+UNHARMED = service_scene.cluster()
+for document in (OWN_NETWORK, UNHARMED):
+    service(document, "orphan")["ports"][0]["node_port"] = 31990
 
 
 CASES = [
@@ -136,7 +169,11 @@ CASES = [
         listening(None, hidden=False, address="127.0.0.1"),
         "node-a",
         "warning",
-        words=("TCP port 9876 is open, and no process holds it", "the kernel opened it itself", '[{"port": 9876, '),
+        words=(
+            "TCP port 9876 is open, and no process holds it",
+            "the kernel opened it itself",
+            '[{"process": "no process", "port": 9876, ',
+        ),
     ),
     Case(
         "a hostNetwork pod that declares another port",
@@ -171,7 +208,7 @@ CASES = [
         "fail",
         in_pod(31999, OWN_NETWORK),
         "node-a",
-        "info",
+        "warning",
         words=("httpd (pod shop/hostnet) listens",),
     ),
     Case(
@@ -226,7 +263,149 @@ CASES = [
         "node-a",
         "info",
     ),
-    Case("a hostNetwork pod that declares it", "pass", in_pod(31999), "node-a"),
+    Case("a hostNetwork pod that declares it", "pass", in_pod(31999, UNHARMED), "node-a"),
+    Case(
+        "a Service took its number, of which nodeport-shadows-listener tells",
+        "pass",
+        listening(port=32530),
+        "node-a",
+    ),
+    Case(
+        "a Service has its number, and nobody could see what becomes of it",
+        "fail",
+        live(snapshot=lost(node(port=32530), "nodeport_conflict", "x", "y")),
+        "node-a",
+        "info",
+        words=("java listens for other machines on TCP port 32530",),
+    ),
+    Case(
+        "a Service's number of the other protocol",
+        "fail",
+        listening(port=32530, protocol="udp", state="unconnected"),
+        "node-a",
+        "info",
+    ),
+    Case(
+        "a UDP socket of the ephemeral range is a client's",
+        "pass",
+        listening(port=45000, protocol="udp", state="unconnected"),
+        "node-a",
+    ),
+    Case(
+        "it did not listen before",
+        "fail",
+        since(QUIET, node()),
+        "node-a",
+        "info",
+        words=("\nit did not listen at the last audit that saw this host, 20261120T080000Z",),
+    ),
+    Case(
+        "it did so before on loopback",
+        "fail",
+        since(node(address="127.0.0.1"), node()),
+        "node-a",
+        "info",
+        words=("\nit listened on fewer addresses at the last audit that saw this host, 20261120T080000Z",),
+    ),
+    Case(
+        "one of its ports is new",
+        "fail",
+        since(node(), node(snapshot=node(), port=9877)),
+        "node-a",
+        "info",
+        words=("\non TCP port 9877 it did not listen at the last audit that saw this host, 20261120T080000Z",),
+    ),
+    Case(
+        "one more random port",
+        "fail",
+        since(node(port=45000), node(snapshot=node(port=45000), port=45001)),
+        "node-a",
+        "warning",
+        words=("\nit had fewer random ports at the last audit that saw this host, 20261120T080000Z",),
+    ),
+    Case(
+        "on a port of the ephemeral range that it had at an earlier start too",
+        "fail",
+        since(started(node(port=45678), 19), started(node(port=45678), 20), started(node(port=45678), 20)),
+        "node-a",
+        "info",
+        words=(
+            "java listens for other machines on TCP port 45678",
+            "earlier audits saw the same port at an earlier start",
+            '[{"process": "java", "port": 45678, "protocol": "tcp"}]',
+        ),
+        absent=("drawn at random",),
+    ),
+    Case(
+        "on another one at the start before, whatever it was on long ago",
+        "fail",
+        since(started(node(port=45678), 18), started(node(port=45679), 19), started(node(port=45678), 20)),
+        "node-a",
+        "warning",
+        words=("java listens for other machines on a random TCP port", "most likely drawn at random"),
+    ),
+    Case(
+        "not started since the first audit",
+        "fail",
+        since(started(node(port=45678), 20), started(node(port=45678), 20)),
+        "node-a",
+        "warning",
+        words=("on a random TCP port",),
+    ),
+    Case(
+        "the kernel's own, on the same port after a boot",
+        "fail",
+        since(
+            booted(node(None, port=45678, hidden=False), "7a2c"),
+            booted(node(None, port=45678, hidden=False), "91d0"),
+        ),
+        "node-a",
+        "warning",
+        words=("TCP port 45678 is open, and no process holds it", '[{"process": "no process", "port": 45678, '),
+    ),
+    Case(
+        "the kernel's own, and no boot in between",
+        "fail",
+        since(
+            booted(node(None, port=45678, hidden=False), "7a2c"),
+            booted(node(None, port=45678, hidden=False), "7a2c"),
+        ),
+        "node-a",
+        "warning",
+        words=("a random TCP port is open", '[{"process": "no process", "address": "0.0.0.0", "protocol": "tcp"}]'),
+    ),
+    Case(
+        "its process ended while it was looked at",
+        "unknown",
+        listening(processes=process(None)),
+        "node-a",
+        words=("who holds 0.0.0.0:9876/tcp could not be seen",),
+    ),
+    Case(
+        "a process that calls itself by an empty name",
+        "fail",
+        listening(processes=process("")),
+        "node-a",
+        "info",
+        words=("? listens for other machines on TCP port 9876",),
+    ),
+    Case(
+        "more ports than the report can propose entries for",
+        "fail",
+        live(snapshot=many(12)),
+        "node-a",
+        "info",
+        words=(', "port": 9009, "protocol": "tcp"}] and 2 more of this form, for the other ports',),
+    ),
+    Case("it did so before", "fail", since(node(), node()), "node-a", "info", absent=("the last audit",)),
+    Case(
+        "an earlier audit that cannot be read",
+        "fail",
+        since(changed(QUIET, "listen_ports.listeners", [{}]), node()),
+        "node-a",
+        "info",
+        absent=("the last audit",),
+    ),
     Case("on loopback", "pass", listening(address="127.0.0.1"), "node-a"),
     Case(
         "on loopback, on a port that was drawn", "pass", listening(port=45678, address="::1", family="ipv6"), "node-a"
