@@ -62,6 +62,7 @@ class Node:
             ("link", "set", "eth0", "up"),
         ):
             run("ip", "-n", self.namespace, *words)
+        self._bin = folder / f"bin-{name}"
         quiet = quiet_logs.over_this_machines(folder / f"quiet-{name}")
         self.interpreter = write_interpreter(folder / f"python-{name}", (*self.enter, *quiet))
 
@@ -75,8 +76,18 @@ class Node:
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a fake program, and wait until it listens."""
-        self._programs.append(start_program(self.enter, name, *arguments))
+        # kubelet's file has its name too: a program of another name is not believed to be kubelet.
+        python = self._named(name) if name == "kubelet" else (sys.executable,)
+        self._programs.append(start_program(self.enter, name, *arguments, python=python))
         return self._programs[-1]
+
+    def _named(self, name: str) -> tuple[str, ...]:
+        """Words that run a copy of Python under another name; it looks for its library beside its program."""
+        program = self._bin / name
+        if not program.exists():
+            self._bin.mkdir(exist_ok=True)
+            shutil.copy(Path(sys.executable).resolve(), program)
+        return ("env", f"PYTHONHOME={sys.base_prefix}", str(program))
 
     def stop(self) -> None:
         """Kill the node's programs and remove its namespace."""
@@ -140,9 +151,11 @@ def host_variables(interpreter: Path) -> dict[str, str]:
     return {"ansible_connection": "local", "ansible_python_interpreter": str(interpreter)}
 
 
-def start_program(enter: Sequence[str], name: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a fake program behind these words, and wait until it listens."""
-    words = [*enter, sys.executable, str(_PROGRAM), name, *arguments]
+def start_program(
+    enter: Sequence[str], name: str, *arguments: str, python: Sequence[str] = (sys.executable,)
+) -> subprocess.Popen[str]:
+    """Start a fake program behind these words, run by ``python``, and wait until it listens."""
+    words = [*enter, *python, str(_PROGRAM), name, *arguments]
     program = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     assert program.stdout.readline() == "ready\n", f"{name} did not start"
