@@ -266,6 +266,8 @@ WHATEVER_PORT: tuple[tuple[str, str, str, str], ...] = (
     ("rpc.statd", "rpc.statd", "NFS lock recovery, random port", "iana"),
 )
 
+RANDOM_PROGRAMS = frozenset({"rpc.statd"})  # those of them that are on another port after each start
+
 # Numbers that need no process: nothing else on a node uses them, or the kernel itself listens, which no process owns.
 UNMISTAKABLE: tuple[Row, ...] = (
     *(row for row in CORE if row.port in (10248, 10249, 10250, 10257, 10259, 2379, 2380, 6443)),

@@ -40,7 +40,6 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.origin_words impor
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 _QUIET = (OWNER, CONFIGURATION)  # what a diagnosis uses: it sends nothing to programs that it does not know
-_RANDOM_PROGRAMS = frozenset({"rpc.statd"})  # known, and on another port after each start
 _MOST = 200  # listeners that one answer explains
 
 
@@ -60,7 +59,7 @@ def needs_explanation(listener: dict[str, Any]) -> bool:
         return False  # nobody can connect to the first; the second are clients that wait for answers
     if known is None:
         return True
-    return known["component"] in _RANDOM_PROGRAMS or (
+    return known["component"] in known_ports.RANDOM_PROGRAMS or (
         known["role"] == known_ports.STREAMING and bool(listener["ephemeral"])
     )
 

@@ -244,6 +244,11 @@ def _changes(listener: dict[str, Any]) -> str:
     return "another one at each start" if starts and drawn and not fixed else "it has changed"
 
 
+def same_start(one: str, other: str) -> bool:
+    """Whether two looks at a process (owner's ``started``) saw the same start. Raises ValueError for what is no time."""
+    return abs(datetime.datetime.fromisoformat(one) - datetime.datetime.fromisoformat(other)) <= _SAME_START
+
+
 def _starts(seen: Sequence[dict[str, Any]]) -> list[tuple[datetime.datetime, int]]:
     """When the process was started and which port it had, the earliest first; empty where a start was not seen."""
     try:

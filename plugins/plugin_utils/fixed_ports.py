@@ -11,8 +11,6 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import local_range, reserved
 
-_RANDOM_PROGRAMS = frozenset({"rpc.statd"})  # ask for a random port, so nobody is lost when it changes
-
 
 def drawable(sections: dict[str, Any]) -> list[dict[str, Any]]:
     """One listener a port, by port, of known programs with fixed ports in the ephemeral range that are not reserved.
@@ -35,7 +33,7 @@ def drawable(sections: dict[str, Any]) -> list[dict[str, Any]]:
 def is_fixed(sections: dict[str, Any], socket: dict[str, Any]) -> bool:
     """True for a known program's listener that comes back on the same port."""
     known = socket["known_as"]
-    if not known or known["component"] in _RANDOM_PROGRAMS:
+    if not known or known["component"] in known_ports.RANDOM_PROGRAMS:
         return False
     return not is_streaming(socket) or _is_pinned(sections, known["component"], socket["port"])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import origin_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
 
 _SECTION = "listener_origin"
@@ -36,7 +37,7 @@ class KeptPorts:
         if not life:
             return False
         for ports in self._audits():
-            others = {port for port, other in ports.get(_program(socket), ()) if other != life}
+            others = {port for port, other in ports.get(_program(socket), ()) if not _is_same(other, life)}
             if others:
                 return socket["port"] in others
         return False
@@ -73,6 +74,15 @@ def _life(socket: Socket, boot: str) -> str:
     if not socket["processes"]:
         return boot if socket["hidden"] is False else ""
     return str((socket["owner"] or {}).get("started") or "")
+
+
+def _is_same(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return origin_words.same_start(one, other)
+    except (TypeError, ValueError):  # boots, and what is no time at all
+        return False
 
 
 def _boot(sections: Sections) -> str:

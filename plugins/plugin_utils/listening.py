@@ -21,7 +21,6 @@ class Key(NamedTuple):
 
 
 _DEFAULT_RANGE = (32768, 60999)  # net.ipv4.ip_local_port_range, net/ipv4/af_inet.c
-_RANDOM_PROGRAMS = frozenset({"rpc.statd"})  # known, and on another port after each start
 
 
 def as_socket(entry: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +50,9 @@ def has_fixed_port(socket: dict[str, Any]) -> bool:
     known = socket["known_as"]
     if not socket["ephemeral"]:
         return not known or known["role"] != known_ports.STREAMING or socket["port"] in known_ports.STREAMING_PORTS
-    return bool(known) and known["role"] != known_ports.STREAMING and known["component"] not in _RANDOM_PROGRAMS
+    return (
+        bool(known) and known["role"] != known_ports.STREAMING and known["component"] not in known_ports.RANDOM_PROGRAMS
+    )
 
 
 def program(socket: dict[str, Any]) -> str:

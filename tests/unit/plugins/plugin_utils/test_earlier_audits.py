@@ -165,6 +165,19 @@ def test_audits_are_read_until_one_before_the_last_start_tells_the_port(tmp_path
     assert not kept(45000, 7, None)
 
 
+def test_a_start_that_is_told_a_second_later_is_the_same_start(tmp_path):
+    def java(second):
+        return at(45000, f"2026-11-07T07:00:{second:02}+00:00", "0.0.0.0", "java")
+
+    store(tmp_path, 1, java(0))
+    for day, second, kept in ((2, 1, False), (3, 9, True)):
+        now = Bundle(store(tmp_path, day, java(second)))
+        now.audit["earlier"] = ["20261101T080000Z"]
+        (listener,) = java(second)["sections"]["listener_origin"]["listeners"]
+        view = NodeView("node-a", java(second)["sections"], earlier_audits.EarlierAudits(now))
+        assert view.kept_ports.holds(listener) is kept
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../../etc", "/etc", "a/b", "a\0b"])
 def test_only_a_folder_beside_it_is_looked_into(tmp_path, name):
     path = store(tmp_path / "audits", 2)
