@@ -43,7 +43,10 @@ def programs(tmp_path_factory):
     for name, flags in (("opener", []), ("stripped", ["-ldflags=-s -w"])):
         words = ["go", "build", "-buildvcs=false", *flags, "-o", str(folder / name), "."]
         subprocess.run(
-            words, cwd=SOURCE, check=True, env={**os.environ, "GOFLAGS": "", "GOCACHE": str(folder / "cache")}
+            words,
+            cwd=SOURCE,
+            check=True,
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOCACHE": str(folder / "cache")},
         )
     return folder
 
