@@ -120,7 +120,7 @@ def test_a_program_without_gos_net_is_stopped_and_left_to_strace(tools):
     tools.make("strace", shows("strace-python.txt"))
     begun = time.monotonic()
     assert tools.run()["tool"] == "strace"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_no_tool(tools):
@@ -195,7 +195,7 @@ def test_what_never_ends_is_ended_daemons_too(tools, tmp_path):
     tools.make("strace", f"echo '7 listen(3, 5) = 0'; {sys.executable} -ISc {shlex.quote(daemon)} & sleep 100")
     begun = time.monotonic()
     traced = tools.run("strace", 0.4)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     assert traced["ended"] == "it was ended after 0.4 s, as it was asked for"
     assert not lives(int(left.read_text()))
 
