@@ -123,7 +123,7 @@ def _living_thread(pid: int, proc: str) -> Optional[int]:
         return None
     for thread in threads:
         try:
-            fields = procfs.text(f"{proc}/{pid}/task/{thread}/stat").rpartition(")")[2].split()
+            fields = procfs.stat_fields(f"{proc}/{pid}/task/{thread}/stat")
         except OSError:
             continue
         if fields[:1] and fields[_STATE] not in _DEAD:

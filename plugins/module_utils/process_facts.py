@@ -22,7 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 
 _DELETED = " (deleted)"
 _IN_MEMORY = "/memfd:"
-# Fields of /proc/PID/stat, counted from 0 behind the name, which may hold anything, ")" too.
+# Of procfs.stat_fields.
 _STATE, _PARENT, _START = 0, 1, 19
 _DEAD = frozenset("ZXx")
 # /proc/stat has a line for each CPU and a number for each interrupt: 100 KiB and more on big machines.
@@ -84,7 +84,7 @@ def is_file(pid: int, path: str, proc: str = "/proc") -> bool:
 def _stat(pid: int, proc: str) -> _Stat:
     """Raises UnseenError."""
     try:
-        fields = procfs.text(f"{proc}/{pid}/stat").rpartition(")")[2].split()
+        fields = procfs.stat_fields(f"{proc}/{pid}/stat")
         return _Stat(fields[_STATE] in _DEAD, int(fields[_PARENT]), int(fields[_START]))
     except PermissionError:
         raise UnseenError(f"{proc}/{pid}/stat may not be read: {procfs.cure_for_refused()}") from None

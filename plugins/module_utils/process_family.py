@@ -84,8 +84,7 @@ class Family:
     def _look(self, pid: int) -> Optional[_Process]:
         """None for one that ended, also when nobody has waited for it yet (proc(5), /proc/PID/stat)."""
         try:
-            # The name is between parentheses and may hold anything.
-            fields = procfs.text(f"{self._proc}/{pid}/stat").rsplit(")", 1)[-1].split()
+            fields = procfs.stat_fields(f"{self._proc}/{pid}/stat")
             state, parent, session, start = fields[0], int(fields[1]), int(fields[3]), int(fields[19])
             tracer = procfs.text(f"{self._proc}/{pid}/status").partition("\nTracerPid:")[2].split("\n", 1)[0]
             parents = {parent, int(tracer)} - {0}

@@ -48,6 +48,14 @@ def comm(pid: int, proc: str = "/proc") -> Optional[str]:
         return None
 
 
+def stat_fields(path: str) -> list[str]:
+    """The fields of a stat file of /proc behind the name, which may hold anything, ")" too: 0 is the state, 19 the start (proc_pid_stat(5)).
+
+    Raises OSError.
+    """
+    return text(path).rpartition(")")[2].split()
+
+
 def cure_for_refused() -> str:
     """What to do when the open files and namespaces of some processes could not be read (ptrace(2), access mode checking)."""
     return "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"

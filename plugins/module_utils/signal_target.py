@@ -17,7 +17,7 @@ from typing import Dict, List, Optional, Type
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
-_STARTED = 19  # of the fields after the name, which may hold blanks and brackets: field 22, in clock ticks since boot
+_STARTED = 19  # of procfs.stat_fields: in clock ticks since boot
 _ARGUMENTS_LIMIT = 128 << 10
 _ENVIRONMENT_LIMIT = 2 << 20
 _BLOCK = 1 << 20
@@ -149,7 +149,7 @@ class SignalTarget:
         return int(self._fields()[_STARTED])
 
     def _fields(self) -> List[str]:
-        fields = procfs.text(f"{self.folder}/stat").rpartition(")")[2].split()
+        fields = procfs.stat_fields(f"{self.folder}/stat")
         if len(fields) <= _STARTED:
             raise ProcessLookupError
         return fields

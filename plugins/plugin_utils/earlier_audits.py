@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -124,27 +126,40 @@ def names(folder: Path, before: datetime.datetime | None = None) -> list[str]:
     return [name for _begun, name in sorted(found, reverse=True)[:MOST]]
 
 
-def history(
-    folder: Path, bundle_names: Sequence[str] | None, host: str, listener: Socket
-) -> list[dict[str, Any]] | None:
-    """Where a listener was in the audits of a folder: ``[{audit, port, started}]``, the latest first; None where its program was not seen.
+class History:
+    """What the audits of a folder saw of one host, each read once; without ``bundle_names`` all that it holds. What cannot be read is left out."""
 
-    Another audit's listener is the same when it is of the same program, reach and kind: a CRI streaming server, one that no table knows on a
-    port that was drawn, or any on this very port. ``audit`` is when that audit began, ``started`` when the owner was, None where it was not
-    seen. Without ``bundle_names`` all audits of the folder are looked at. What cannot be read is left out.
-    """
-    if _identity(listener) is None:
-        return None
-    found: list[dict[str, Any]] = []
-    for name in (names(folder) if bundle_names is None else bundle_names)[:MOST]:
-        try:
-            audit = Bundle(folder / name)
-            document = audit.node(host)
-            if not _unusable(document):
-                found += _same(str(audit.audit.get("started")), document["snapshot"]["sections"], listener)
-        except (BundleError, KeyError, TypeError, ValueError, AttributeError):
-            continue
-    return found
+    def __init__(self, folder: Path, host: str, bundle_names: Sequence[str] | None = None) -> None:
+        self._folder = folder
+        self._host = host
+        self._names = bundle_names
+
+    def of(self, listener: Socket) -> list[dict[str, Any]] | None:
+        """Where a listener was: ``[{audit, port, started}]``, the latest first; None where its program was not seen.
+
+        Another audit's listener is the same when it is of the same program, reach and kind: a CRI streaming server, one that no table knows on a
+        port that was drawn, or any on this very port. ``audit`` is when that audit began, ``started`` when the owner was, None where it was not
+        seen.
+        """
+        if _identity(listener) is None:
+            return None
+        found: list[dict[str, Any]] = []
+        for began, sections in self._seen:
+            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+                found += _same(began, sections, listener)
+        return found
+
+    @cached_property
+    def _seen(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """When each audit began, and the host's sections."""
+        seen = []
+        for name in (names(self._folder) if self._names is None else self._names)[:MOST]:
+            with contextlib.suppress(BundleError, KeyError, TypeError, ValueError, AttributeError):
+                audit = Bundle(self._folder / name)
+                document = audit.node(self._host)
+                if not _unusable(document):
+                    seen.append((str(audit.audit.get("started")), document["snapshot"]["sections"]))
+        return seen
 
 
 def _latest(folder: Path) -> list[str]:

@@ -34,8 +34,9 @@ def completed(
     if request.kubeconfig and GOROUTINES in request.methods:
         _add_stacks([listener for listener in found if _lacks_stacks(listener)], request, names)
     if audits is not None:
+        past = earlier_audits.History(audits, host)
         for listener in found:
-            listener["history"] = earlier_audits.history(audits, None, host, listener)
+            listener["history"] = past.of(listener)
     ephemeral = result["ephemeral_range"]
     ground = Ground(request.node_ports, (ephemeral[0], ephemeral[1]) if ephemeral else None)
     return {**result, "listeners": [{**listener, **origin_words.tell(listener, ground)} for listener in found]}

@@ -89,7 +89,7 @@ def test_an_audit_that_does_not_say_when_it_began_is_left_out(tmp_path, started)
 
 def test_there_may_be_no_folder(tmp_path):
     assert earlier_audits.names(tmp_path / "none") == []
-    assert earlier_audits.history(tmp_path / "none", None, "node-a", DRAWN) == []
+    assert earlier_audits.History(tmp_path / "none", "node-a").of(DRAWN) == []
 
 
 def test_a_new_audit_notes_those_before_it(tmp_path):
@@ -231,9 +231,9 @@ def test_history_tells_where_a_random_port_was(tmp_path):
         {"audit": "2026-11-04T08:00:00+00:00", "port": DRAWN["port"], "started": "2026-11-21T07:12:40+00:00"},
         {"audit": "2026-11-01T08:00:00+00:00", "port": 40001, "started": "2026-11-01T07:00:00+00:00"},
     ]
-    assert earlier_audits.history(tmp_path, None, "node-a", DRAWN) == expected
-    assert earlier_audits.history(tmp_path, ["20261105T080000Z", "gone"], "node-a", DRAWN) == expected[1:2]
-    assert earlier_audits.history(tmp_path, None, "node-b", DRAWN) == []
+    assert earlier_audits.History(tmp_path, "node-a").of(DRAWN) == expected
+    assert earlier_audits.History(tmp_path, "node-a", ["20261105T080000Z", "gone"]).of(DRAWN) == expected[1:2]
+    assert earlier_audits.History(tmp_path, "node-b").of(DRAWN) == []
 
 
 @pytest.mark.parametrize(
@@ -247,21 +247,21 @@ def test_history_tells_where_a_random_port_was(tmp_path):
 )
 def test_another_listener_is_not_its_history(tmp_path, other):
     store(tmp_path, 1, other)
-    assert earlier_audits.history(tmp_path, None, "node-a", DRAWN) == []
+    assert earlier_audits.History(tmp_path, "node-a").of(DRAWN) == []
 
 
 def test_an_unknown_random_listener_is_known_by_its_program_and_a_fixed_one_by_its_port_too(tmp_path):
     store(tmp_path, 1, with_socket(with_socket(NODE, "agent", port=45000), "agent", port=9000))
     today = with_socket(with_socket(NODE, "agent", port=46000), "agent", port=9000)
     drawn, fixed = today["sections"]["listen_ports"]["listeners"][-2:]
-    assert [one["port"] for one in earlier_audits.history(tmp_path, None, "node-a", drawn)] == [45000]
-    assert [one["port"] for one in earlier_audits.history(tmp_path, None, "node-a", fixed)] == [9000]
-    assert earlier_audits.history(tmp_path, None, "node-a", {**fixed, "port": 9001}) == []
-    assert earlier_audits.history(tmp_path, None, "node-a", {**fixed, "processes": []}) is None
+    assert [one["port"] for one in earlier_audits.History(tmp_path, "node-a").of(drawn)] == [45000]
+    assert [one["port"] for one in earlier_audits.History(tmp_path, "node-a").of(fixed)] == [9000]
+    assert earlier_audits.History(tmp_path, "node-a").of({**fixed, "port": 9001}) == []
+    assert earlier_audits.History(tmp_path, "node-a").of({**fixed, "processes": []}) is None
 
 
 @pytest.mark.parametrize("junk", [[], [{}], [7], None])
 def test_junk_in_an_earlier_audit_is_left_out(tmp_path, junk):
     store(tmp_path, 1, changed(NODE, "listener_origin", {"listeners": junk}))
     store(tmp_path, 2, changed(NODE, "listen_ports.listeners", junk or [None]))
-    assert len(earlier_audits.history(tmp_path, None, "node-a", DRAWN)) <= 1
+    assert len(earlier_audits.History(tmp_path, "node-a").of(DRAWN)) <= 1

@@ -187,15 +187,20 @@ def test_a_controller_without_the_library_says_what_to_install(monkeypatch, lack
 
 
 def test_earlier_audits_are_looked_at_for_each_listener(monkeypatch, tmp_path):
-    asked = []
+    opened, asked = [], []
 
-    def history(folder, names, host, given):
-        asked.append((folder, names, host, given["port"]))
-        return [{"audit": "2026-11-20T08:00:00+00:00", "port": 41000, "started": "2026-11-20T07:00:00+00:00"}]
+    class History:
+        def __init__(self, folder, host):
+            opened.append((folder, host))
 
-    monkeypatch.setattr(origin_here.earlier_audits, "history", history)
+        def of(self, given):
+            asked.append(given["port"])
+            return [{"audit": "2026-11-20T08:00:00+00:00", "port": 41000, "started": "2026-11-20T07:00:00+00:00"}]
+
+    monkeypatch.setattr(origin_here.earlier_audits, "History", History)
     drawn, api = completed(listener(DRAWN), listener(API), audits=tmp_path)
-    assert asked == [(tmp_path, None, "node-a", DRAWN), (tmp_path, None, "node-a", API)]
+    assert opened == [(tmp_path, "node-a")]
+    assert asked == [DRAWN, API]
     assert "41000 (2026-11-20T08:00:00+00:00): another one at each start" in saw(drawn, "history")
     assert api["history"]
 
