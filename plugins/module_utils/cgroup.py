@@ -62,6 +62,17 @@ def owner(path: str) -> Owner:
     )
 
 
+def tells(path: Optional[str]) -> bool:
+    """False where there is no path, and for the root's: those of the kernel's own sockets, and of all that nobody has sorted."""
+    return path not in (None, "", "/")
+
+
+def program(path: Optional[str]) -> Optional[str]:
+    """The program that the unit in a path runs, which is named after it: kubelet.service, containerd.service, crio.service."""
+    unit = owner(path).unit if path else None
+    return unit.rsplit(".", 1)[0] if unit else None
+
+
 def member(path: str) -> Member:
     """Which container of which pod a process at this path is in, as the Kubernetes of that pod knows them.
 

@@ -228,9 +228,7 @@ def _in_front(other: dict[str, Any], listener: dict[str, Any], address: str) -> 
 def _names(listener: dict[str, Any]) -> set[str]:
     """The names of its programs; where they are hidden, of the unit in which it was made."""
     names = {process["name"] for process in listener.get("processes") or () if process.get("name")}
-    path = listener.get("cgroup")
-    unit = cgroup.owner(path).unit if path and not names else None
-    return names or ({unit.rsplit(".", 1)[0]} if unit else set())
+    return names or set(filter(None, [cgroup.program(listener.get("cgroup"))]))
 
 
 def _connected(addresses: Sequence[str], port: int, deadline: Deadline) -> tuple[socket.socket, str]:

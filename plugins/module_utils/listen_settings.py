@@ -82,15 +82,9 @@ def _own(listener: dict[str, Any], settings: Sequence[dict[str, Any]]) -> list[d
     """The settings of the programs that hold a listener on TCP."""
     if listener["protocol"] != "tcp" or listener["state"] != "listen":
         return []
-    names = [process["name"] for process in listener["processes"]] or [_unit_name(listener["cgroup"])]
+    names = [process["name"] for process in listener["processes"]] or [cgroup.program(listener["cgroup"])]
     programs = {_PROGRAMS.get(name) for name in names}
     return [setting for setting in settings if setting["program"] in programs]
-
-
-def _unit_name(path: Optional[str]) -> Optional[str]:
-    # Where the processes are hidden: kubelet.service, containerd.service and crio.service run what they are named after.
-    unit = cgroup.owner(path).unit if path else None
-    return unit.rsplit(".", 1)[0] if unit else None
 
 
 def _is_drawn(listener: dict[str, Any]) -> bool:

@@ -83,7 +83,7 @@ def describe_owner(
     processes = owners.processes(entry) if owners else []
     path = owners.cgroup(entry) if owners else None
     in_range = None if ephemeral is None else ephemeral[0] <= entry.port <= ephemeral[1]
-    names = [process["name"] for process in processes if process["name"]] or _unit_names(path)
+    names = [process["name"] for process in processes if process["name"]] or list(filter(None, [cgroup.program(path)]))
     return {
         "ephemeral": in_range,
         "processes": processes,
@@ -91,12 +91,6 @@ def describe_owner(
         "cgroup": path,
         "known_as": known_ports.known_as(entry.protocol, entry.address, entry.port, names, in_range, pinned),
     }
-
-
-def _unit_names(path: Optional[str]) -> list[str]:
-    # A unit runs the program it is named after: kubelet.service, containerd.service, crio.service.
-    unit = cgroup.owner(path).unit if path else None
-    return [unit.rsplit(".", 1)[0]] if unit else []
 
 
 def _order(entry: Entry) -> tuple[str, int, str, str]:

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import origin_kinds, program_doubt, reach
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, origin_kinds, program_doubt, reach
 
 # In the order of trust: a stack is the code itself, a setting says what should be, an answer what it looks like, a name what it mostly is.
 _TRUST = ("goroutines", "configuration", "signature", "owner")
@@ -97,7 +97,7 @@ def _owner_saw(listener: dict[str, Any], ground: Ground) -> str:
 def _holder(listener: dict[str, Any]) -> str:
     first = origin_kinds.holder(listener)
     if first is None:
-        if (listener["cgroup"] or "/") != "/":
+        if cgroup.tells(listener["cgroup"]):
             return f"a process in {listener['cgroup']}"
         return (
             "a process that could not be seen"

@@ -11,16 +11,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import origin_kinds
+from ansible_collections.kubenode.doctor.plugins.module_utils import go_programs, origin_kinds
 
-_K3S = "github.com/k3s-io/k3s"
-_BUILT_FROM = {
-    "kubelet": ("k8s.io/kubernetes",),
-    "containerd": ("github.com/containerd/containerd", _K3S),
-    "crio": ("github.com/cri-o/cri-o", "github.com/kubernetes-sigs/cri-o"),
-    "cri-dockerd": ("github.com/Mirantis/cri-dockerd",),
-    "dockerd": ("github.com/docker/docker", "github.com/moby/moby"),
-}
+# The programs that run others' code from their own file.
+_ALSO_FROM = {"containerd": ("github.com/k3s-io/k3s",)}
 
 
 def why(listener: dict[str, Any]) -> str:
@@ -29,7 +23,7 @@ def why(listener: dict[str, Any]) -> str:
     if first is None:
         return "its process could not be seen" if listener["known_as"] else ""
     name = first["name"]
-    if name not in _BUILT_FROM:
+    if name not in go_programs.BUILT_FROM:
         return ""
     if first["pod_uid"]:
         return f"it runs in a pod, and {name} does not"
@@ -44,4 +38,4 @@ def _fits(name: str, owner: dict[str, Any]) -> bool:
     module = owner["module"]
     if module is None:  # no program of Go, or one without its build information
         return bool(os.path.basename(owner["exe"]) == name)
-    return any(module == one or module.startswith(f"{one}/") for one in _BUILT_FROM[name])
+    return go_programs.is_of(module, *go_programs.BUILT_FROM[name], *_ALSO_FROM.get(name, ()))

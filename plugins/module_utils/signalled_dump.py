@@ -28,6 +28,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     bounded_read,
     dump_folder,
     go_build,
+    go_programs,
     procfs,
     program_arguments,
     rooted_path,
@@ -49,10 +50,9 @@ _EXEC_ROOT = "/var/run/docker"  # moby cmd/dockerd/config_unix.go
 
 
 class Writer(NamedTuple):
-    """A program that writes such a file: what its executable is called, was built from and holds; where it writes, and under which name."""
+    """A program that writes such a file: what its executable is called and holds; where it writes, and under which name."""
 
     programs: Tuple[str, ...]
-    modules: Tuple[str, ...]
     mark: bytes
     folder: Callable[[SignalTarget], str]
     expected: Callable[[SignalTarget], Expected]
@@ -108,7 +108,7 @@ def _writer(target: SignalTarget, name: str, deadline: Deadline) -> Writer:
     if not target.catches(signal.SIGUSR1):
         raise DumpError("was not asked: it has no handler for SIGUSR1, and would die of it")
     module = _module(f"{target.folder}/exe")
-    if module and not any(module == known or module.startswith(f"{known}/") for known in writer.modules):
+    if module and not go_programs.is_of(module, *go_programs.BUILT_FROM[name]):
         raise DumpError(f"was not asked: its program was built from {plain(module, 100)}, which may die of SIGUSR1")
     if not target.program_holds(writer.mark, deadline):
         raise DumpError(
@@ -177,7 +177,6 @@ def _module(executable: str) -> Optional[str]:
 PROGRAMS = {
     "containerd": Writer(
         ("containerd",),
-        ("github.com/containerd/containerd",),
         b"containerd.%d.stacks.log",
         _containerd_folder,
         lambda target: Expected(name=f"containerd.{target.own_pid()}.stacks.log"),
@@ -186,7 +185,6 @@ PROGRAMS = {
     ),
     "dockerd": Writer(
         ("dockerd", "dockerd-ce"),
-        ("github.com/docker/docker", "github.com/moby/moby"),
         b"goroutine-stacks-%s.log",
         _exec_root,
         lambda _target: Expected(rf"goroutine-stacks-{_TIME}\.log"),
@@ -195,7 +193,6 @@ PROGRAMS = {
     ),
     "crio": Writer(
         ("crio",),
-        ("github.com/cri-o/cri-o", "github.com/kubernetes-sigs/cri-o"),
         b"crio-goroutine-stacks-%s.log",
         lambda _target: _TEMPORARY,
         lambda _target: Expected(rf"crio-goroutine-stacks-{_TIME}\.log"),

@@ -23,7 +23,6 @@ Socket = dict[str, Any]
 Sections = Mapping[str, Any]
 
 _WIDTH = {reach.LOOPBACK: 0, reach.ADDRESS: 1, reach.EVERYWHERE: 2}
-_ROOT = "/"  # the cgroup of the kernel's own sockets, and of all that nobody has sorted
 
 
 class Change(enum.Enum):
@@ -248,7 +247,7 @@ def _is_drawn(socket: Socket, sections: Sections) -> bool:
 
 def _owner(socket: Socket) -> _Owner:
     if not socket["processes"]:
-        if socket["cgroup"] not in (None, "", _ROOT):
+        if cgroup.tells(socket["cgroup"]):
             return _Owner(frozenset(), frozenset(filter(None, [_group(cgroup.owner(socket["cgroup"])._asdict())])))
         return _KERNEL if socket["hidden"] is False else _Owner(frozenset(), frozenset())
     component = (socket["known_as"] or {}).get("component")

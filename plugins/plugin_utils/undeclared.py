@@ -101,12 +101,7 @@ def _is_seen(process: dict[str, Any]) -> bool:
 
 def is_nobodys(socket: dict[str, Any]) -> bool:
     """True for a socket that no process holds, as far as anybody sees: the kernel's own, if all could be seen."""
-    return not socket["processes"] and not _has_cgroup(socket)
-
-
-def _has_cgroup(socket: dict[str, Any]) -> bool:
-    """True for a socket whose cgroup tells something: the root's is the kernel's, and that of all that nobody has sorted."""
-    return socket["cgroup"] not in (None, "", "/")
+    return not socket["processes"] and not cgroup.tells(socket["cgroup"])
 
 
 def _open(node: NodeView, context: Context) -> list[dict[str, Any]]:
@@ -221,7 +216,7 @@ def who(socket: dict[str, Any], context: Context) -> str:
     if is_hidden(socket):
         return f"an unseen process, {place(socket)}"
     if not names:
-        return _by_cgroup(socket) if _has_cgroup(socket) else f"no process, {place(socket)}"
+        return _by_cgroup(socket) if cgroup.tells(socket["cgroup"]) else f"no process, {place(socket)}"
     whose = whose_program(socket, context)
     return f"{names[0]} ({whose})" if whose else names[0]
 
