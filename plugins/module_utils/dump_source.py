@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Callable, Iterator, Optional, Type
+from typing import Callable, Iterable, Iterator, Optional, Type
 
 WHAT = "goroutines"
 # Go stops there: "Give up and use a truncated trace if 64 MB is not enough" (runtime/pprof/pprof.go writeGoroutineStacks).
@@ -14,6 +14,16 @@ GO_STOPS_AT = 64 << 20
 CUT_BY_GO = "the dump is cut off at 64 MiB, where Go stops: some goroutines are not in it"
 
 Blocks = Iterator[bytes]
+
+
+def as_pprof_gives(pieces: Iterable[bytes]) -> Blocks:
+    """The pieces of a dump of net/http/pprof. Raises DumpError after the last when Go has cut it off."""
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        yield piece
+    if count >= GO_STOPS_AT:
+        raise DumpError(CUT_BY_GO)
 
 
 class DumpError(Exception):

@@ -24,11 +24,11 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_htt
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline, shown
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.dump_source import (
-    CUT_BY_GO,
     GO_STOPS_AT,
     Blocks,
     Dumped,
     DumpError,
+    as_pprof_gives,
 )
 
 PATH = "/debug/pprof/goroutine"
@@ -116,15 +116,10 @@ def _context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 def _blocks(response: bounded_http.Response, source: str, deadline: Deadline) -> Blocks:
-    count = 0
     try:
-        for piece in response.pieces:
-            count += len(piece)
-            yield piece
+        yield from as_pprof_gives(response.pieces)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DumpError(f"{source}: {_said(error, deadline)}") from error
-    if count >= GO_STOPS_AT:
-        raise DumpError(CUT_BY_GO)
 
 
 def _refusal(response: bounded_http.Response, certificate: str) -> str:

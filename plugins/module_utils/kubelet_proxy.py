@@ -19,11 +19,9 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
 from ansible_collections.kubenode.doctor.plugins.module_utils.dump_source import (
-    CUT_BY_GO,
-    GO_STOPS_AT,
-    Blocks,
     Dumped,
     DumpError,
+    as_pprof_gives,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.kubelet_dump import HANDLERS_ARE_OFF, PATH, QUERY
 
@@ -61,7 +59,8 @@ def ask(fetch: Fetch, names: Sequence[str], deadline: Deadline, sleep: Callable[
         answer = fetch(f"/api/v1/nodes/{node}/proxy{PATH}", QUERY)
         if answer.status != 200:
             raise DumpError(_refusal(answer, node))
-        return Dumped(source, _blocks(answer.body))
+        pieces = (answer.body[start : start + _BLOCK] for start in range(0, len(answer.body), _BLOCK))
+        return Dumped(source, as_pprof_gives(pieces))
     except (DumpError, UnreachableError) as error:
         return Dumped(source, why=f"goroutines through {source}: {error}")
 
@@ -82,13 +81,6 @@ def _node(fetch: Fetch, names: Sequence[str], deadline: Deadline, sleep: Callabl
     raise DumpError(
         "no Node has one of its names as its name, host name, InternalIP or ExternalIP: is it of another cluster? Else set ansible_host to one"
     )
-
-
-def _blocks(body: bytes) -> Blocks:
-    for start in range(0, len(body), _BLOCK):
-        yield body[start : start + _BLOCK]
-    if len(body) >= GO_STOPS_AT:
-        raise DumpError(CUT_BY_GO)
 
 
 def _refusal(answer: Answer, node: str) -> str:

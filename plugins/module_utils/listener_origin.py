@@ -25,6 +25,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     origin_words,
     owner,
     reach,
+    socket_words,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.origin_request import (
@@ -142,7 +143,7 @@ class _Look:
         holder = origin_kinds.holder(listener) if OWNER in self._way.methods else None
         return {
             **self._configured(listener),
-            "endpoint": origin_words.endpoint(listener),
+            "endpoint": socket_words.endpoint(listener),
             "reach": reach.of(listener["address"]),
             "owner": self._describer.owner(holder) if holder else None,
             "signature": signature,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Tuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, origin_kinds, program_doubt, reach
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 
 # In the order of trust: a stack is the code itself, a setting says what should be, an answer what it looks like, a name what it mostly is.
 _TRUST = ("goroutines", "configuration", "signature", "owner")
@@ -77,12 +78,6 @@ def _steps(listener: dict[str, Any], ground: Ground) -> Iterator[dict[str, Any]]
 
 def _step(method: str, saw: str, kind: Optional[str]) -> dict[str, Any]:
     return {"method": method, "saw": saw, "kind": kind}
-
-
-def endpoint(listener: dict[str, Any]) -> str:
-    """``127.0.0.1:37231/tcp``, ``[::]:10250/tcp``."""
-    host = f"[{listener['address']}]" if listener["family"] == "ipv6" else listener["address"]
-    return f"{host}:{listener['port']}/{listener['protocol']}"
 
 
 def _owner_saw(listener: dict[str, Any], ground: Ground) -> str:

@@ -9,14 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 
 _STATE_WORDS = {"listen": "LISTEN", "bound": "bound, not listening", "unconnected": "UDP, not connected"}
-
-
-def endpoint(socket: dict[str, Any]) -> str:
-    """``127.0.0.1:36527/tcp`` or ``[::]:30080/tcp``."""
-    host = f"[{socket['address']}]" if socket["family"] == "ipv6" else socket["address"]
-    return f"{host}:{socket['port']}/{socket['protocol']}"
 
 
 def owner(socket: dict[str, Any]) -> str:

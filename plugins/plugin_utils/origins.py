@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps, undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.describe import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 
 _MOST = 50

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity, known_ports
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, encounters
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -50,7 +51,7 @@ def _judge_port(node: NodeView, port: int, sockets: list[dict[str, Any]]) -> Ite
     if any(socket["hidden"] or (socket["processes"] and not names) for socket in sockets):
         why = missing(node["listen_ports"], "processes") or "its process ended while it was looked at: run again"
         yield Unknown(
-            f"who holds {describe.endpoint(sockets[0])}, the port of {component}, could not be seen ({why})",
+            f"who holds {endpoint(sockets[0])}, the port of {component}, could not be seen ({why})",
             component,
         )
     elif names:
@@ -61,7 +62,7 @@ def _fail(node: NodeView, port: int, component: str, socket: dict[str, Any]) -> 
     needed = port in _EVERY_NODE or _has_control_plane(node)
     return Fail(
         subject=f"{component} port {port}",
-        title=f"{describe.owner_name(socket)} holds {describe.endpoint(socket)}, the port of {component}",
+        title=f"{describe.owner_name(socket)} holds {endpoint(socket)}, the port of {component}",
         explanation=f"{component} cannot open its port while another program has it, and keeps failing at its start.",
         evidence=(describe.line(socket),),
         remedies=(

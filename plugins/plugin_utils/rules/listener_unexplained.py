@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import reach
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, drift, listener_cures, undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -50,7 +51,7 @@ def _unseen(node: NodeView, context: Context) -> Iterator[Unknown]:
     hidden = undeclared.hidden(node, context)
     if hidden:
         why = next(filter(None, (missing(section, "processes") for section in sections)), "")
-        yield Unknown(why or f"who holds {describe.listed(list(map(describe.endpoint, hidden)), 5)} could not be seen")
+        yield Unknown(why or f"who holds {describe.listed(list(map(endpoint, hidden)), 5)} could not be seen")
 
 
 def _fail(who: str, found: list[Undeclared], node: NodeView, context: Context) -> Fail:

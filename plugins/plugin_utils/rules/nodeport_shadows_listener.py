@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import breaks_exec, dialled, is_streaming
+from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     cures,
     describe,
@@ -58,7 +59,7 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
 
 
 def _title(meeting: Encounter, streaming: bool) -> str:
-    where, who = describe.endpoint(meeting.socket), describe.owner_name(meeting.socket)
+    where, who = endpoint(meeting.socket), describe.owner_name(meeting.socket)
     service = describe.service(meeting.port)
     if streaming:
         fail = "fail" if meeting.verdict["certain"] else "may fail"

@@ -14,7 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     cluster_client,
     origin_request,
     origin_stacks,
-    origin_words,
+    socket_words,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer, UnreachableError
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_client import ConfigError
@@ -75,7 +75,7 @@ def listener(port, accepting=(), why="", others=("kubelet-healthz",), **fields):
     }
     return {
         **origin(socket, **(KUBELET if socket["processes"][0]["name"] == "kubelet" else {})),
-        "endpoint": origin_words.endpoint(socket),
+        "endpoint": socket_words.endpoint(socket),
         "configuration": None,
         "goroutines": stacks,
         "history": None,
