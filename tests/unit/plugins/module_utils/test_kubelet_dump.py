@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import kubelet_dump
+from ansible_collections.kubenode.doctor.plugins.module_utils import dump_source, kubelet_dump
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
     Scripted,
@@ -156,7 +156,7 @@ def test_a_dump_that_never_ends(monkeypatch):
 
 
 def test_a_dump_where_go_stops(monkeypatch):
-    monkeypatch.setattr(kubelet_dump, "GO_STOPS_AT", 1000)
+    monkeypatch.setattr(dump_source, "GO_STOPS_AT", 1000)
     for size, gaps in ((999, 0), (1000, 1)):
         with Kubelet(answer(200, DUMP[:size])) as kubelet:
             _source, body, why = asked(port_of(kubelet))

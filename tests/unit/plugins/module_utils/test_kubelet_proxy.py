@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import kubelet_proxy
+from ansible_collections.kubenode.doctor.plugins.module_utils import dump_source, kubelet_proxy
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer, UnreachableError
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
@@ -194,7 +194,7 @@ def test_what_it_says_is_short_and_harmless():
 
 
 def test_a_dump_where_go_stops(monkeypatch):
-    monkeypatch.setattr(kubelet_proxy, "GO_STOPS_AT", 1000)
+    monkeypatch.setattr(dump_source, "GO_STOPS_AT", 1000)
     for size, gaps in ((999, 0), (1000, 1)):
         _source, body, why = asked(Server(*WORKERS, proxied=plain(200, DUMP[:size])), "worker-1")
         assert (len(body), len(why)) == (size, gaps)
