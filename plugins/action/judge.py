@@ -5,29 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     bundle,
-    container_cures,
-    image_rollback,
+    fix_offers,
     judge,
     report_text,
     settings,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
-# Of a host and group of rules; the report tells all of them.
-_HEADLINES = 5
 _HOSTS = 10
 _CLUSTER = "the cluster"  # what stands where a host would
-# The rules that each fix is for: whether it is needed, and whether it helped, is what these say.
-_FIXES = {
-    container_cures.FIX: ("container-name-conflict",),
-    image_rollback.FIX: ("service-target-not-listening",),
-}
 
 
 class ActionModule(LocalAction):
@@ -65,8 +56,9 @@ class ActionModule(LocalAction):
             "counts": _counts(document),
             "failing": _failing(document),
             "told": _told(_own_failing(document), _cluster_failing(document)),
-            "cures": _cures(document),
-            "fix_findings": _fix_findings(document),
+            "cures": _of_hosts(fix_offers.cures(document)),
+            "fix_findings": _of_hosts(fix_offers.matters(document)),
+            "control_plane": document["control_plane"],
             "cluster": _cluster(document),
         }
 
@@ -111,7 +103,7 @@ def _by_group(document: dict[str, Any], findings: Iterable[dict[str, Any]]) -> d
     found: dict[str, list[str]] = {}
     for finding in findings:
         found.setdefault(document["rules"][finding["rule"]]["group"], []).append(report_text.headline(finding))
-    return {group: _bounded(lines) for group, lines in found.items()}
+    return {group: fix_offers.bounded(lines) for group, lines in found.items()}
 
 
 def _told(failing: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
@@ -122,92 +114,15 @@ def _told(failing: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     return told if more <= 0 else {**told, "and more": f"{more} more hosts: see the report"}
 
 
-def _cures(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """``{host: {fix: [target]}}`` of the fixes that hosts' findings offer; what is waived is to stay as it is."""
-    cures: dict[str, dict[str, list[str]]] = {}
-    for finding, remedy in _offers(document):
-        if finding["host"] is not judge.CLUSTER:
-            cures.setdefault(finding["host"], {}).setdefault(remedy["fix"], []).extend(remedy["targets"])
-    return cures
-
-
-def _offers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield ``(finding, remedy)`` for each fix that is offered."""
-    for finding in document["findings"]:
-        for remedy in () if finding["waived"] else finding["remedies"]:
-            if remedy["fix"]:
-                yield finding, remedy
-
-
-def _fix_findings(document: dict[str, Any]) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """``{host: {fix: {"open": [line], "waived": [line], "unknown": [line]}}}`` of the rules that the fixes are for."""
-    told: dict[str, dict[str, dict[str, list[str]]]] = {}
-    for fix, finding in _matters(document):
-        if finding["host"] is not judge.CLUSTER:
-            state, line = _state(finding)
-            states = told.setdefault(finding["host"], {}).setdefault(fix, {"open": [], "waived": [], "unknown": []})
-            states[state].append(line)
-    return {
-        host: {fix: {state: _bounded(lines) for state, lines in states.items()} for fix, states in fixes.items()}
-        for host, fixes in told.items()
-    }
-
-
-def _matters(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ``(fix, finding)`` for each finding of a rule that a fix is for."""
-    for finding in document["findings"]:
-        for fix, rules in _FIXES.items():
-            if finding["rule"] in rules:
-                yield fix, finding
-
-
 def _cluster(document: dict[str, Any]) -> dict[str, Any]:
     """What belongs to no single host. Fixes of it are carried out once, in the name of the first host that answered."""
     return {
         "carrier": min((host for host, state in document["hosts"].items() if state["answered"]), default=None),
         "failing": _cluster_failing(document),
-        "cures": _cluster_cures(document),
-        "fix_findings": _cluster_fix_findings(document),
+        "cures": fix_offers.cures(document).get(fix_offers.CLUSTER, {}),
+        "fix_findings": fix_offers.matters(document).get(fix_offers.CLUSTER, {}),
     }
 
 
-def _cluster_cures(document: dict[str, Any]) -> dict[str, list[str]]:
-    """``{fix: [target]}``; one that several findings name is there once."""
-    cures: dict[str, list[str]] = {}
-    for finding, remedy in _offers(document):
-        if finding["host"] is judge.CLUSTER:
-            targets = cures.setdefault(remedy["fix"], [])
-            targets += [target for target in remedy["targets"] if target not in targets]
-    return cures
-
-
-def _cluster_fix_findings(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """``{fix: {"offered": {object: line}, "open": {object: line}, "waived": [line], "unknown": [line]}}``.
-
-    A cluster has many objects and few cures: by object it can be told whether one that a cure was offered for is still at fault.
-    """
-    told: dict[str, dict[str, Any]] = {}
-    for fix, finding in _matters(document):
-        if finding["host"] is judge.CLUSTER:
-            state, line = _state(finding)
-            states = told.setdefault(fix, {"offered": {}, "open": {}, "waived": [], "unknown": []})
-            if state == "open":
-                states[state].setdefault(finding["object"], line)
-                if any(remedy["fix"] == fix for remedy in finding["remedies"]):
-                    states["offered"].setdefault(finding["object"], line)
-            else:
-                states[state].append(line)
-    for states in told.values():
-        states.update(waived=_bounded(states["waived"]), unknown=_bounded(states["unknown"]))
-    return told
-
-
-def _state(finding: dict[str, Any]) -> tuple[str, str]:
-    if finding["status"] == "unknown":
-        return "unknown", f"not known: {clean(finding['explanation'])} [{finding['rule']}]"
-    return "waived" if finding["waived"] else "open", report_text.headline(finding)
-
-
-def _bounded(lines: list[str]) -> list[str]:
-    more = len(lines) - _HEADLINES
-    return lines if more <= 0 else [*lines[:_HEADLINES], f"and {more} more: see the report"]
+def _of_hosts(found: dict[str | None, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {host: of_fixes for host, of_fixes in found.items() if host is not None}

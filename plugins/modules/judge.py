@@ -131,16 +131,33 @@ told:
 cures:
   description:
     - By host and name of a fix, what exactly it is to act on. Waived findings have none.
-    - For C(container-name-conflict), the full ids of the containers to remove, in this order.
-    - What concerns no single host is in RV(cluster).
+    - For C(container-name-conflict), the full ids of the containers to remove, in this order. For others, JSON texts as M(kubenode.doctor.node_fix)
+      takes them.
+    - What changes the cluster is in RV(cluster).
   returned: when O(bundle) is given
   type: dict
 fix_findings:
   description:
-    - By host and name of a fix, what the rules say that it is for, whatever the severity and whether or not the fix is offered.
-    - Lines in lists C(open), C(waived) and C(unknown), the last with the reasons; of more than five in one, how many more.
+    - By host and name of a fix, what the rules say that it is for, whatever the severity.
+    - In C(open), a line for each finding, by its fingerprint, and in C(offered) those of them that the fix is offered for. Lines in lists C(waived)
+      and C(unknown), the last with the reasons; of more than five in one, how many more.
   returned: when O(bundle) is given
   type: dict
+control_plane:
+  description: Who carries the control plane, of which fixes touch one host at a time.
+  returned: when O(bundle) is given
+  type: dict
+  contains:
+    hosts:
+      description: The hosts on which its programs run, or whose Node has its role.
+      type: list
+      elements: str
+      returned: always
+    unseen:
+      description: The names of such Nodes of which no host answered.
+      type: list
+      elements: str
+      returned: always
 cluster:
   description: What concerns no single host.
   returned: when O(bundle) is given
@@ -157,14 +174,12 @@ cluster:
     cures:
       description:
         - By name of a fix, what exactly it is to act on. Waived findings have none.
-        - For C(rollback-image), JSON texts as M(kubenode.doctor.rollback_plan) takes them.
+        - JSON texts, for C(rollback-image) as M(kubenode.doctor.rollback_plan) takes them.
       type: dict
       returned: always
     fix_findings:
       description:
-        - By name of a fix, what the rules say that it is for, whatever the severity.
-        - In C(open), a line for each object that is at fault, and in C(offered) those of them that the fix is offered for. Lines in lists C(waived)
-          and C(unknown), the last with the reasons; of more than five in one, how many more.
+        - By name of a fix that changes the cluster, what the rules say that it is for, on whatever host, in the form of RV(fix_findings).
       type: dict
       returned: always
 """

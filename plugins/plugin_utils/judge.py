@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     catalogue,
     cluster_gaps,
+    control_plane,
     section_gaps,
     survey_paths,
     tcp_words,
@@ -39,7 +40,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 
-SCHEMA = 5  # 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins
+SCHEMA = 6  # 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins, 5 no control_plane and no by_hand of remedies
 CLUSTER = None  # the host of findings that belong to no single node
 
 
@@ -47,7 +48,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     """Judge a bundle. Returns the document of findings.json::
 
         schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
-        hosts: {host: {answered, why, picture}}, cluster: {complete, missing, ...},
+        hosts: {host: {answered, why, picture}}, control_plane: {hosts, unseen}, cluster: {complete, missing, ...},
         rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding],
         origins: the listeners that nobody declared and that are no risk (Origins.document)
         survey: what the fleet comes to (Survey.document)
@@ -89,6 +90,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "fail_on": settings.fail_on,
         "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},
         "hosts": hosts,
+        "control_plane": control_plane.of(hosts, context),
         "cluster": _cluster_summary(context),
         "rules": tally,
         "findings": findings,

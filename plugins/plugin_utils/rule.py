@@ -17,7 +17,8 @@ class Remedy:
     """One cure: what it does, the exact commands, what can go wrong.
 
     ``fix`` names an automatic fix, where one exists, and ``targets`` what exactly it is to act on: for container-name-conflict,
-    the full ids of the containers to remove, in this order.
+    the full ids of the containers to remove, in this order, for others JSON texts. ``by_hand`` says of commands that change something, and
+    that no fix carries out, why they are left to a person.
     """
 
     summary: str
@@ -25,6 +26,7 @@ class Remedy:
     risk: str = ""
     fix: str = ""
     targets: tuple[str, ...] = ()
+    by_hand: str = ""
 
 
 @dataclass(frozen=True)

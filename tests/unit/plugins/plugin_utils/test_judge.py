@@ -533,4 +533,5 @@ def test_a_rule_id_is_given_once(monkeypatch):
 
 def test_remedies_are_plain_data():
     (finding,) = judged_by(made_up([fault("a", remedies=(Remedy("do", ("x",), "none"),))]))["findings"]
-    assert finding["remedies"] == [{"summary": "do", "commands": ["x"], "risk": "none", "fix": "", "targets": []}]
+    expected = {"summary": "do", "commands": ["x"], "risk": "none", "fix": "", "targets": [], "by_hand": ""}
+    assert finding["remedies"] == [expected]
