@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose fix whose_port judge demo venv test $(STAGES) bench changelog build clean
+.PHONY: help diagnose fix undo whose_port judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -29,8 +29,11 @@ help: ## Say what there is
 diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
 	@.venv/bin/ansible-playbook playbooks/diagnose.yml $(ARGS)
 
-fix: .venv/installed ## Cure what ARGS names, one host at a time: make fix ARGS='-e fix=container-name-conflict --check --diff'
+fix: .venv/installed ## Cure what ARGS names: make fix ARGS='-e fix=reserve-nodeports --check --diff'
 	@.venv/bin/ansible-playbook playbooks/fix.yml $(ARGS)
+
+undo: .venv/installed ## Undo a fix by its record: make undo ARGS='-e record=audits/.../undo-reserve-nodeports-localhost.json'
+	@.venv/bin/ansible-playbook playbooks/undo.yml $(ARGS)
 
 whose_port: .venv/installed ## Say who opened a port, and why: make whose_port ARGS='-e port=37231'
 	@.venv/bin/ansible-playbook playbooks/whose_port.yml $(ARGS)

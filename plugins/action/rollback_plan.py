@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import TargetError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, image_rollback
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction
 
@@ -26,7 +27,7 @@ class ActionModule(LocalAction):
         """Read the targets, and hold them against the Deployments where these are given."""
         try:
             targets, skipped = image_rollback.sort_out(image_rollback.read_targets(arguments["targets"]))
-        except image_rollback.TargetError as error:
+        except TargetError as error:
             raise AnsibleActionFail(str(error)) from None
         answers = {one["item"].get("host"): one for one in arguments["looked"] if isinstance(one.get("item"), dict)}
         rollbacks = [_rollback(target, arguments["deployments"], answers) for target in targets]
@@ -36,6 +37,7 @@ class ActionModule(LocalAction):
 def _rollback(
     target: image_rollback.Target, deployments: list[dict[str, Any]] | None, answers: dict[str, Any]
 ) -> dict[str, Any]:
+    change = image_rollback.change(target)
     rollback = {
         "target": target.text,
         "namespace": target.namespace,
@@ -44,13 +46,24 @@ def _rollback(
         "container": target.container,
         "from": target.image,
         "to": target.image_that_listened,
-        "undo": image_rollback.undo(target),
+        "undo": change.undo,
+        "object": change.place,
+        "subject": change.subject,
+        "about": f"{target.uid}-{target.container}",
         "hosts": deaf_pods.by_host(target.deaf),
     }
     if deployments is None:
         return rollback
     plan = image_rollback.plan(target, [one for one in deployments if _is_of(one, target)], answers)
-    return {**rollback, "state": plan.state, "why": plan.why, "plan": list(plan.told), "patch": list(plan.patch)}
+    record = (plan.change or change).record()
+    return {
+        **rollback,
+        "record": record,
+        "state": plan.state,
+        "why": plan.why,
+        "plan": list(plan.told),
+        "patch": list(plan.patch),
+    }
 
 
 def _is_of(deployment: dict[str, Any], target: image_rollback.Target) -> bool:

@@ -86,13 +86,21 @@ class Files:
         try:
             if _has_wildcard(folder):
                 raise OSError(errno.EINVAL, "a wildcard in a folder's name is not followed")
-            names = os.listdir(self._place(folder))
+            names = self.names_in(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             self._note(pattern, error)
             return []
         return [os.path.join(folder, found) for found in sorted(fnmatch.filter(names, name))]
+
+    def with_text(self, path: str, text: str) -> Files:
+        """The same files as they would be if the one at ``path`` held ``text``, with gaps of their own."""
+        return _Amended(self._root, path, text)
+
+    def names_in(self, folder: str) -> list[str]:
+        """The names in a folder. Raises OSError."""
+        return os.listdir(self._place(folder))
 
     def _place(self, path: str) -> str:
         return os.path.join(self._root, path.lstrip("/"))
@@ -103,3 +111,29 @@ class Files:
 
 def _has_wildcard(text: str) -> bool:
     return any(sign in text for sign in "*?[")
+
+
+class _Amended(Files):
+    def __init__(self, root: str, path: str, text: str) -> None:
+        super().__init__(root, [])
+        self._path = path
+        self._text = text
+
+    def text(self, path: str) -> str | None:
+        return self._text if path == self._path else super().text(path)
+
+    def may_be_there(self, path: str) -> bool:
+        return path == self._path or super().may_be_there(path)
+
+    def with_text(self, path: str, text: str) -> Files:
+        """The same files as they would be if the one at ``path`` held ``text``, with gaps of their own."""
+        return _Amended(self._root, path, text)
+
+    def names_in(self, folder: str) -> list[str]:
+        here, name = os.path.split(self._path)
+        if folder != here:
+            return super().names_in(folder)
+        try:
+            return sorted({*super().names_in(folder), name})
+        except (FileNotFoundError, NotADirectoryError):
+            return [name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 
@@ -36,6 +36,7 @@ _STA_UNSYNC = 0x0040
 _STA_NANO = 0x2000
 _TIME_ERROR = 5
 _READINGS = 5
+_START = 19  # of procfs.stat_fields
 
 
 class ClockError(Exception):
@@ -84,6 +85,25 @@ def realtime_ahead() -> int:
 def keepers(proc: str = "/proc") -> list[str]:
     """Names among KEEPERS that run on this machine, sorted."""
     return sorted({procfs.comm(pid, proc) or "" for pid in procfs.pids(proc)} & KEEPERS)
+
+
+def kept_seconds(proc: str = "/proc") -> Optional[float]:
+    """For how long the last of KEEPERS to be started has run; None where none runs, or that cannot be seen."""
+    ages = (_runs_seconds(pid, proc) for pid in procfs.pids(proc))
+    found = [age for age in ages if age is not None]
+    return round(min(found), 1) if found else None
+
+
+def _runs_seconds(pid: int, proc: str) -> Optional[float]:
+    """The age of one of KEEPERS (proc_pid_stat(5), proc_uptime(5)); None for any other process."""
+    if procfs.comm(pid, proc) not in KEEPERS:
+        return None
+    try:
+        ticks = int(procfs.stat_fields(f"{proc}/{pid}/stat")[_START])
+        up = float(procfs.text(f"{proc}/uptime").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return max(up - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
 
 
 def _reading() -> tuple[int, int]:

@@ -7,7 +7,8 @@ The CRI plugin "cri", called "io.containerd.grpc.v1.cri" since configuration ver
 docs/cri/config.md), has ``stream_server_port`` and ``stream_server_address``. [metrics] address, [debug] address and
 [grpc] tcp_address (docs/man/containerd-config.toml.5.md) open no port unless they are set; version 4 of the configuration has
 plugins in their place, "io.containerd.server.v1.metrics" and so on (serviceMigrate). A file may import others, which
-override it. All of that is in cmd/containerd/server/config/config.go.
+override it. All of that is in cmd/containerd/server/config/config.go. A configuration of version 3 is containerd 2's, which merges
+what is imported key by key; since 2.2 its own imports /etc/containerd/conf.d/*.toml (containerd pull 12323).
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ PROGRAM = "containerd"
 PORT_KEY = "stream_server_port"
 ADDRESS_KEY = "stream_server_address"
 
+# What sets a port by itself, where such a file is read; the name comes after the distributions' own, since the last file wins.
+DROP_IN = "99-stream-port.toml"
+
 _MOST_FILES = 64  # that one configuration may import
 # Where configurations are when no running process tells: upstream, k3s, rke2, MicroK8s, k0s.
 _DEFAULT = "/etc/containerd/config.toml"
@@ -41,6 +45,8 @@ _ELSEWHERE = (
     "/var/snap/microk8s/current/args/containerd.toml",
     "/etc/k0s/containerd.toml",
 )
+# The administrator's; folders elsewhere (/etc/k0s, /var/lib/rancher) are the distributions', which write what is in them.
+_DROP_INS_BELOW = "/etc/containerd/"
 _MAY_BE_CONTAINERD_1 = frozenset({"1", "2"})  # versions of the configuration; 3 came with containerd 2
 _CRI_NAMES = frozenset({"cri", "io.containerd.grpc.v1.cri"})
 _CRI_SECTION = {"1": "[plugins.cri]"}  # by version of containerd's configuration
@@ -77,7 +83,7 @@ def collect(
 
     ``server_gaps`` get what is wrong with the settings of the servers, ``files.gaps`` all else.
     """
-    told = [program_arguments.flag(argv, "--config", "-c") or _DEFAULT for comm, argv in running if comm == PROGRAM]
+    told = [path_of(argv) for comm, argv in running if comm == PROGRAM]
     present = [path for path in (_DEFAULT, *_ELSEWHERE) if files.may_be_there(path)]
     for path in sorted(set(told)) or present:
         if not path.startswith("/"):
@@ -89,17 +95,25 @@ def collect(
             yield found
 
 
+def path_of(argv: Sequence[str]) -> str:
+    """The configuration that a containerd with this command line reads first."""
+    return program_arguments.flag(argv, "--config", "-c") or _DEFAULT
+
+
 def _read(first: str, files: Files, server_gaps: list[dict[str, str]]) -> Containerd | None:
     """What a configuration and its imports say; None when the first file cannot be read: nothing is known then.
 
-    The file to edit is the last one with the CRI plugin's section, which containerd 1 and 2 both let win, else the first.
+    The file to edit is a drop-in of ours where such a file is read, and read last; else the last one with the CRI plugin's section, which
+    containerd 1 and 2 both let win, else the first.
     """
     if not files.may_be_there(first):
         return Containerd(Setting(edit=Edit(first, _CRI_SECTION_SINCE_2, new=True)), ())
     streaming: Setting | None = None
     disabled: set[str] = set()
     servers: dict[str, tuple[str, Edit]] = {}
+    patterns: Sequence[str] = ()
     for path, values, version in _layers(first, files):
+        patterns = _patterns(values, version) if path == first else patterns
         disabled.update(_list(values.get(("disabled_plugins",))))
         streaming = _imported(streaming or Setting(), values, path, version, files.gaps)
         if path == first or _cri_name(values):
@@ -107,6 +121,10 @@ def _read(first: str, files: Files, server_gaps: list[dict[str, str]]) -> Contai
         servers.update(_servers(values, path))
     if streaming is None:
         return None
+    drop_in = _drop_in(first, patterns, files)
+    if drop_in:
+        edit = Edit(drop_in, _CRI_SECTION_SINCE_2, new=not files.may_be_there(drop_in))
+        streaming = streaming._replace(edit=edit)
     listening = [_configuration(server, *servers[server.kind], server_gaps) for server in _listening(servers, disabled)]
     return Containerd(
         None if disabled & _CRI_NAMES else streaming,
@@ -135,6 +153,43 @@ def _layers(first: str, files: Files) -> Iterator[tuple[str, Values, str]]:
         yield path, values, version
         for pattern in _list(values.get(("imports",))):
             pending += _import(path, pattern, version, files)
+
+
+def new_file(path: str) -> str:
+    """How a file begins that sets a port and is not there yet: with a version that both containerds read, or with a drop-in's.
+
+    That must not be higher than the first file's (LoadConfig, drop-in config version).
+    """
+    return f"version = {3 if os.path.basename(path) == DROP_IN else 2}"
+
+
+def section_in(text: str, header: str) -> tuple[toml_lines.Path, str]:
+    """The CRI plugin's section as a file has it, its path and header; that of ``header`` where the file has none."""
+    name = _cri_name(toml_lines.read(text))
+    if name is None:
+        return next(toml_lines.lines(header)).path, header
+    return ("plugins", name), f"[plugins.{name}]" if name == "cri" else _CRI_SECTION_SINCE_2
+
+
+def _drop_in(first: str, patterns: Sequence[str], files: Files) -> str | None:
+    """A file of our own that would be read after all others that set the port; None where there is none."""
+    for pattern in patterns:
+        path = os.path.join(os.path.dirname(pattern), DROP_IN)
+        if not path.startswith(_DROP_INS_BELOW):
+            continue
+        amended = files.with_text(path, f'{new_file(path)}\n{_CRI_SECTION_SINCE_2}\n{PORT_KEY} = "0"\n')
+        setting = [layer for layer, values, _version in _layers(first, amended) if _cri_name(values)]
+        if setting[-1:] == [path]:
+            return path
+    return None
+
+
+def _patterns(values: Values, version: str) -> Sequence[str]:
+    """The absolute patterns with wildcards that the first file of a containerd 2 imports."""
+    if version in _MAY_BE_CONTAINERD_1:
+        return ()
+    imports = (os.path.normpath(pattern) for pattern in _list(values.get(("imports",))))
+    return [pattern for pattern in imports if pattern.startswith("/") and "*" in os.path.basename(pattern)]
 
 
 def _cri_name(values: Values) -> str | None:

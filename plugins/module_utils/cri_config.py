@@ -92,7 +92,7 @@ def find(running: Sequence[tuple[str, list[str]]], files: Files, server_gaps: li
         [
             *((CONTAINERD, containerd.streaming) for containerd in containerds if containerd.streaming),
             *([(CRIO, crio.streaming)] if crio else []),
-            *((CRI_DOCKERD, _bind_address(argv)) for comm, argv in running if comm == CRI_DOCKERD.name),
+            *((CRI_DOCKERD, bind_address(argv)) for comm, argv in running if comm == CRI_DOCKERD.name),
         ],
         [
             *(server for containerd in containerds for server in containerd.servers),
@@ -140,7 +140,7 @@ def _entry(runtime: Runtime, found: Setting) -> dict[str, Any]:
     }
 
 
-def _bind_address(argv: Sequence[str]) -> Setting:
+def bind_address(argv: Sequence[str]) -> Setting:
     """cri-dockerd's "127.0.0.1:10010", ":0" or "[::1]:10010"; an address without a port draws one."""
     text = program_arguments.flag(argv, CRI_DOCKERD.key)
     if not text:

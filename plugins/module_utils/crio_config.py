@@ -63,6 +63,7 @@ def collect(running: Sequence[tuple[str, list[str]]], files: Files, metrics_gaps
         streaming = streaming.overridden(values, _STREAMING, PORT_KEY, ADDRESS_KEY, path)
         metrics = metrics.overridden(values, _METRICS, "metrics_port", "metrics_host", path)
         enabled = scalar(values.get((*_METRICS, "enable_metrics"))) or enabled
+    streaming = _last(streaming, folder, files)
     streaming = _flagged(streaming, flag(argv, "--stream-port"), flag(argv, "--stream-address"))
     metrics = _flagged(metrics, flag(argv, "--metrics-port"), flag(argv, "--metrics-host"))
     enabled = switch(argv, "--enable-metrics") or enabled
@@ -71,6 +72,14 @@ def collect(running: Sequence[tuple[str, list[str]]], files: Files, metrics_gaps
 
 def _unset(drop_in: str, section: str, files: Files) -> Setting:
     return Setting(edit=Edit(drop_in, section, new=not files.may_be_there(drop_in)))
+
+
+def _last(streaming: Setting, folder: str, files: Files) -> Setting:
+    """The file to edit is the drop-in of our own, unless a later one sets the port or the address."""
+    drop_in = os.path.join(folder, _DROP_IN)
+    if os.path.dirname(streaming.edit.file or "") == folder and str(streaming.edit.file) > drop_in:
+        return streaming
+    return streaming._replace(edit=_unset(drop_in, "[crio.api]", files).edit)
 
 
 def _flagged(found: Setting, port: str | None, address: str | None) -> Setting:

@@ -23,15 +23,18 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Optional
 from urllib.parse import urlencode, urlsplit
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_http
+from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_http, docker_log
 from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_http import Answer
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline, shown
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_log import Log
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import is_id
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Bytes of one answer. The list of 1,000 containers has about 2 MB; annotations of pods, which cri-dockerd makes labels of, may
 # have 256 KiB a pod (kubernetes/kubernetes apimachinery/pkg/api/validation/objectmeta.go TotalAnnotationSizeLimitB).
 _LARGEST_ANSWER = 32 << 20
+# Bytes of a log's end. An engine keeps lines in pieces of 16 KiB (moby daemon/logger/copier.go defaultBufSize).
+_LARGEST_LOG = 256 << 20
 _PLAIN_PORT = 2375  # https://docs.docker.com/reference/cli/dockerd/#daemon-socket-option
 _TLS_PORT = 2376
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
@@ -123,6 +126,28 @@ class Engine:
             raise EngineError(f"{self.host} answered {what} with something else than that container")
         return told
 
+    def log(self, container_id: str, framed: bool, entries: int, most: int) -> Optional[Log]:
+        """The last ``entries`` of a container's log, each with its time, in ``most`` bytes; None when there is no such container.
+
+        Raises EngineError, with a status when the engine cannot read it (501: its driver sends it elsewhere), and LogFormError.
+        """
+        what = f"GET /containers/{_checked(container_id)}/logs"
+        # One more, so that it shows whether there are more.
+        query = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(entries + 1)}
+        target = self._target(f"/containers/{container_id}/logs", query)
+        try:
+            with self._connect(self._deadline) as connection:
+                begun = bounded_http.begin(connection, self._deadline, _LARGEST_LOG, "GET", target, "*/*")
+                if begun.status == http.client.OK:
+                    return docker_log.end(begun.pieces, framed, entries, most)
+                answer = Answer(begun.status, begun.headers, b"".join(begun.pieces))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise EngineError(self._in_words(error, _LARGEST_LOG)) from error
+        if answer.status == http.client.NOT_FOUND:
+            return None
+        self._refuse_failure(answer, what)
+        raise EngineError(f"{self.host} answered {what} with HTTP status {answer.status}", answer.status)
+
     def remove(self, container_id: str) -> bool:
         """DELETE a container that does not run; its volumes stay. False when there is no such container.
 
@@ -137,7 +162,10 @@ class Engine:
         return True
 
     def _call(self, method: str, path: str, query: Optional[dict[str, str]] = None) -> Answer:
-        return self._ask(method, f"/v{self.api_version}{path}{'?' + urlencode(query) if query else ''}")
+        return self._ask(method, self._target(path, query))
+
+    def _target(self, path: str, query: Optional[dict[str, str]] = None) -> str:
+        return f"/v{self.api_version}{path}{'?' + urlencode(query) if query else ''}"
 
     def _ask(self, method: str, target: str) -> Answer:
         try:
@@ -146,12 +174,12 @@ class Engine:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EngineError(self._in_words(error)) from error
 
-    def _in_words(self, error: BaseException) -> str:
+    def _in_words(self, error: BaseException, limit: Optional[int] = None) -> str:
         """What happened, and what to do about it."""
         template = next(template for kinds, template in _IN_WORDS if isinstance(error, kinds))
         happened = template.format(
             seconds=shown(self._deadline.seconds),
-            limit=_LARGEST_ANSWER >> 20,
+            limit=(limit or _LARGEST_ANSWER) >> 20,
             refused=_why_refused(self._path),
             said=plain(getattr(error, "strerror", None) or str(error)),
         )

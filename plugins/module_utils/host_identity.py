@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The section ``host``: which machine answered, its addresses, and which Kubernetes programs run in its network."""
+"""The section ``host``: which machine answered, its addresses, which Kubernetes programs run in its network, and what fixes changed here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import platform
 import socket
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import addresses, netlink, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    addresses,
+    change_store,
+    kernel_files,
+    netlink,
+    procfs,
+)
 
 # Programs (comm, at most 15 bytes) whose presence makes a machine a node, or one with a control plane.
 COMPONENTS = frozenset(
@@ -42,13 +48,14 @@ COMPONENTS = frozenset(
 CONTROL_PLANE = frozenset({"etcd", "k3s-server", "kube-apiserver", "kube-controller", "kube-scheduler", "microshift"})
 
 
-def collect(proc: str = "/proc") -> dict[str, Any]:
-    """Return ``{hostname, kernel, boot_id, python, root, host_pid_namespace, addresses, components, complete, missing}``.
+def collect(proc: str = "/proc", root: str = "/") -> dict[str, Any]:
+    """Return ``{hostname, kernel, boot_id, python, root, host_pid_namespace, addresses, components, changes, complete, missing}``.
 
     ``boot_id`` is another one after each boot, None where the kernel does not tell it.
     ``addresses`` is ``[{interface, address}]`` or None, ``components`` the names found among COMPONENTS.
     ``host_pid_namespace`` is False in a container with its own pid namespace: all that is visible may not be all that
-    runs in this network. Sockets whose processes are not visible then tell.
+    runs in this network. Sockets whose processes are not visible then tell. ``changes`` are those of fixes that can be undone, are under way, or
+    were interrupted, ``[{id, fix, state, at, why}]`` (change_store.changes), or None.
     """
     missing = []
     local = None
@@ -59,6 +66,11 @@ def collect(proc: str = "/proc") -> dict[str, Any]:
     why = procfs.why_hidden(procfs.unreadable(proc), proc)
     if why:  # "no kubelet runs here" could not be told from "no kubelet is shown"
         missing.append({"what": "processes", "why": why})
+    changes = None
+    try:
+        changes = change_store.changes(root)
+    except OSError as error:
+        missing.append({"what": "changes", "why": kernel_files.why_refused(error)})
     return {
         "hostname": socket.gethostname(),
         "kernel": os.uname().release,
@@ -68,6 +80,7 @@ def collect(proc: str = "/proc") -> dict[str, Any]:
         "host_pid_namespace": procfs.in_host_pid_namespace(proc),
         "addresses": local,
         "components": components(proc),
+        "changes": changes,
         "complete": not missing,
         "missing": missing,
     }

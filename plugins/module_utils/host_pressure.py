@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     kernel_gauges,
     procfs,
     tcp_limits,
+    time_services,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files import (
@@ -148,6 +149,8 @@ class Pressure:
             "max_error_seconds": told.max_error_seconds if told else None,
             "step_seconds": round(step / 1e9, 3) + 0.0,  # -0.0 would look like a step back
             "keepers": self._keepers(),
+            "kept_seconds": self._kept_seconds(),
+            "services": self._time_services(),
             "from_future": from_future,
         }
 
@@ -157,6 +160,20 @@ class Pressure:
         except clock.ClockError as error:
             self._files.note("clock synchronisation", str(error))
             return None
+
+    def _kept_seconds(self) -> Optional[float]:
+        try:
+            return clock.kept_seconds(self._proc)
+        except OSError:  # which the look for who keeps it tells
+            return None
+
+    def _time_services(self) -> Optional[list[str]]:
+        found = time_services.installed(self._root)
+        if found is None:
+            self._files.note(
+                "time services", "the folders of systemd's units may not be looked into: run with become (-b)"
+            )
+        return found
 
     def _keepers(self) -> list[str]:
         """Who keeps the clock; that nobody is seen to do so means something only where everybody is seen."""

@@ -90,9 +90,7 @@ def union(*sets: Iterable[Interval]) -> Intervals:
 
 def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
     """The ports that are in both."""
-    others = union(other)
-    common = ((max(a, c), min(b, d)) for a, b in union(one) for c, d in others)
-    return union((low, high) for low, high in common if low <= high)
+    return union(_common(union(one), union(other)))
 
 
 def subtract(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
@@ -175,6 +173,19 @@ def _block(first: int, last: int, blocked: Intervals) -> Interval:
     start = next(low for low, high in blocked if low <= first <= high)
     end = next(high for low, high in blocked if low <= last <= high)
     return start, end
+
+
+def _common(one: Intervals, other: Intervals) -> Iterator[Interval]:
+    """Side by side: a list may hold every second port."""
+    here = there = 0
+    while here < len(one) and there < len(other):
+        (a, b), (c, d) = one[here], other[there]
+        if max(a, c) <= min(b, d):
+            yield max(a, c), min(b, d)
+        if b <= d:
+            here += 1
+        else:
+            there += 1
 
 
 def _complement(intervals: Intervals) -> Intervals:

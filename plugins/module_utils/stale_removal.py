@@ -3,22 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Removes the containers that end a name conflict, and nothing else, from a Docker Engine that goes on working meanwhile.
 
-Before each removal the verdict is found anew, and the container and the living one that kubelet is to adopt are inspected once more.
-What is not what it was stays, and so does all that was to be removed after it for the same conflict: in another order kubelet could
-find a name free, and start a second copy beside the living one (see stale_names).
+Before each removal the verdict is found anew, what the container was is kept where that is asked for, and then the container and the
+living one that kubelet is to adopt are inspected once more. What is not what it was stays, and so does all that was to be removed after
+it for the same conflict: in another order kubelet could find a name free, and start a second copy beside the living one (see stale_names).
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 from collections.abc import Collection, Sequence
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import docker_containers
+from ansible_collections.kubenode.doctor.plugins.module_utils import docker_containers, removal_keep
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_containers import Details, Listing
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError, plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.removal_keep import Keeper, KeepError, Kept
 from ansible_collections.kubenode.doctor.plugins.module_utils.stale_names import SETTLED, verdict
 
 _PART_OF_ID = re.compile(r"[0-9a-f]{4,63}")
@@ -30,7 +32,7 @@ _CHANGES = (
 )
 
 Conflict = Dict[str, Any]
-Told = Dict[str, Any]  # {id, name, why}
+Told = Dict[str, Any]  # {id, name, why}; of what is removed also the fields of Kept
 
 
 class ChoiceError(Exception):
@@ -38,7 +40,7 @@ class ChoiceError(Exception):
 
 
 class RemovalError(Exception):
-    """The engine failed half-way; ``outcome`` is what had happened by then."""
+    """The engine failed half-way, or nothing could be kept; ``outcome`` is what had happened by then."""
 
     def __init__(self, text: str, outcome: Outcome) -> None:
         super().__init__(text)
@@ -93,16 +95,33 @@ def not_found(view: View, names: Sequence[str]) -> list[str]:
     return [given for given in names if _bare(given) not in there]
 
 
-def remove(engine: Engine, deadline: Deadline, min_age: float, view: View, chosen: Collection[str]) -> Outcome:
-    """Remove what was chosen from a view, as far as it is still what it was. Raises RemovalError when the engine fails."""
-    run = _Run(engine, deadline, min_age, view)
+def planned(view: View, chosen: Collection[str]) -> Outcome:
+    """What would become of what was chosen."""
+    return Outcome([_removed(one, Kept()) for one in view.removable if one["id"] in chosen], [])
+
+
+def remove(
+    engine: Engine, deadline: Deadline, min_age: float, view: View, chosen: Collection[str], keep: Optional[str] = None
+) -> Outcome:
+    """Remove what was chosen from a view, as far as it is still what it was; what it was is kept in the folder ``keep`` first.
+
+    Raises RemovalError when the engine fails, and when nothing can be kept.
+    """
+    outcome = Outcome([], [])
     try:
-        for conflict in view.conflicts:
-            run.end(conflict, [id_ for id_ in conflict["remove"] if id_ in chosen])
-        run.verify()
-    except EngineError as error:
-        raise RemovalError(str(error), run.outcome) from error
-    return run.outcome
+        with contextlib.ExitStack() as stack:
+            keeper = stack.enter_context(removal_keep.opened(keep)) if keep and chosen else None
+            run = _Run(engine, deadline, min_age, view, outcome, keeper)
+            if keeper:
+                keeper.begin([one["id"] for one in view.removable if one["id"] in chosen])
+            for conflict in view.conflicts:
+                run.end(conflict, [id_ for id_ in conflict["remove"] if id_ in chosen])
+            run.verify()
+            if keeper:
+                keeper.end()
+    except (EngineError, KeepError) as error:
+        raise RemovalError(str(error), outcome) from error
+    return outcome
 
 
 def _named(view: View, given: str) -> list[str]:
@@ -140,8 +159,12 @@ def _refuse_gaps(conflict: Conflict, chosen: Collection[str]) -> None:
 class _Run:
     """The removals of one call."""
 
-    def __init__(self, engine: Engine, deadline: Deadline, min_age: float, view: View) -> None:
-        self.outcome = Outcome([], [])
+    def __init__(
+        self, engine: Engine, deadline: Deadline, min_age: float, view: View, outcome: Outcome, keeper: Optional[Keeper]
+    ) -> None:
+        self._outcome = outcome
+        self._keeper = keeper
+        self._kept: Dict[str, Kept] = {}
         self._engine = engine
         self._deadline = deadline
         self._min_age = min_age
@@ -149,10 +172,10 @@ class _Run:
         self._planned = {one["id"]: one for one in view.removable}
 
     def end(self, conflict: Conflict, todo: Sequence[str]) -> None:
-        """Remove these containers one after the other, up to the first that has to be left alone. Raises EngineError."""
+        """Remove these containers one after the other, up to the first that has to be left alone. Raises EngineError, KeepError."""
         waiting = list(conflict["remove"])
         for number, id_ in enumerate(todo):
-            why = self._why_not(conflict, id_, waiting) or self._remove(id_)
+            why = self._why_not(conflict, id_, waiting) or self._keep_and_remove(conflict, id_)
             waiting.remove(id_)
             if why:
                 self._leave(id_, why)
@@ -163,10 +186,22 @@ class _Run:
 
     def verify(self) -> None:
         """Look whether what was removed is gone. Raises EngineError."""
-        there = {entry["Id"] for entry in self._engine.containers()} if self.outcome.removed else set()
-        left = [one["id"] for one in self.outcome.removed if one["id"] in there]
+        there = {entry["Id"] for entry in self._engine.containers()} if self._outcome.removed else set()
+        left = [one["id"] for one in self._outcome.removed if one["id"] in there]
         if left:
             raise EngineError(f"{self._engine.host} said that it removed {', '.join(left)}, and still lists it")
+
+    def _keep_and_remove(self, conflict: Conflict, id_: str) -> str:
+        """Returns why it stays, empty when it does not. Raises EngineError, KeepError."""
+        if self._keeper:
+            try:
+                self._kept[id_] = self._keeper.keep(self._engine, id_)
+            except KeepError as error:
+                raise KeepError(f"{error}: {id_} was not removed, since what it was is to be kept before") from error
+        # The list is older than the inspections, and these took their time: the last look is at the two that matter.
+        return self._why_changed(
+            conflict, id_, lambda one: docker_containers.inspect(self._engine, one)
+        ) or self._remove(id_)
 
     def _remove(self, id_: str) -> str:
         """Remove one. Returns why it stays, empty when it does not. Raises EngineError."""
@@ -177,11 +212,13 @@ class _Run:
             if error.status == http.client.CONFLICT:
                 return str(error)
             raise EngineError(f"{error} (whether {id_} was removed is not known)", error.status) from error
-        self.outcome.removed.append(self._planned[id_])
+        self._outcome.removed.append(_removed(self._planned[id_], self._kept.get(id_, Kept())))
         return ""
 
     def _leave(self, id_: str, why: str) -> None:
-        self.outcome.left_alone.append({**self._planned[id_], "why": why})
+        if self._keeper and why != _GONE:
+            self._keeper.forget(id_)
+        self._outcome.left_alone.append({**self._planned[id_], "why": why})
 
     def _why_not(self, conflict: Conflict, id_: str, waiting: Sequence[str]) -> str:
         """Why a container has to be left alone now; empty when everything is as it was. Raises EngineError."""
@@ -192,12 +229,9 @@ class _Run:
         if any(one["name"] == id_ for one in view.all()):
             return "another container has this id for its name: were this one gone, the engine would remove that one"
         seen = view.listing.inspected
-        return (
-            self._why_changed(conflict, id_, lambda one: seen.get(one) or docker_containers.inspect(self._engine, one))
-            or _why_judged_otherwise(conflict, view, [one for one in waiting if one in there])
-            # The list is older than the inspections, and these took their time: the last look is at the two that matter.
-            or self._why_changed(conflict, id_, lambda one: docker_containers.inspect(self._engine, one))
-        )
+        return self._why_changed(
+            conflict, id_, lambda one: seen.get(one) or docker_containers.inspect(self._engine, one)
+        ) or _why_judged_otherwise(conflict, view, [one for one in waiting if one in there])
 
     def _why_changed(self, conflict: Conflict, id_: str, now: Callable[[str], Optional[Details]]) -> str:
         """What happened since the first look to the living one, for whose sake it is done, or to the container itself."""
@@ -206,6 +240,10 @@ class _Run:
         if change:
             return f"{living['id']}, the living one that kubelet was to adopt, is not what it was: {change}"
         return _change(self._before.get(id_), now(id_))
+
+
+def _removed(told: Told, kept: Kept) -> Told:
+    return {**told, **kept._asdict()}
 
 
 def _change(before: Optional[Details], after: Optional[Details]) -> str:

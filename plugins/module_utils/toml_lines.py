@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import List, Tuple, Union
+from typing import List, NamedTuple, Tuple, Union
 
 Path = Tuple[str, ...]
 Value = Union[str, List[str]]
@@ -20,6 +20,7 @@ _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
 _MULTILINE = r'"""(?:[^\\]|\\.)*?"""(?:"{1,2})?|' + r"'''.*?'''(?:'{1,2})?"
 _BARE = r"[^\s,\]\[{}#\"'=]+"
 _SCALAR = rf"{_MULTILINE}|{_BASIC}|{_LITERAL}|{_BARE}"
+SCALAR = re.compile(_SCALAR, re.DOTALL)
 _COMMENT = r"#[^\n]*"
 
 _OPEN = ('"""', "'''")
@@ -36,6 +37,25 @@ _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
 _SURROGATES = range(0xD800, 0xE000)
 
 
+class Line(NamedTuple):
+    """Where one line of a text is, or several that make one value.
+
+    ``kind`` is HEADER, ASSIGNMENT or OTHER (no TOML that is understood); ``path`` is that of the header's table, or the full one of what is
+    assigned, ``section`` the table that the line is in, its own for a header. The line's first sign is at ``start``, what follows the
+    header or the "=" at ``rest``, its newline, or the text's end, at ``end``.
+    """
+
+    kind: str
+    path: Path
+    section: Path
+    start: int
+    rest: int
+    end: int
+
+
+HEADER, ASSIGNMENT, OTHER = "header", "assignment", "other"
+
+
 def read(text: str) -> dict[Path, Value]:
     """Every value by its full path: {("crio", "api", "stream_port"): "0"}.
 
@@ -45,21 +65,45 @@ def read(text: str) -> dict[Path, Value]:
     """
     text = text.replace("\0", "\ufffd")
     found: dict[Path, Value] = {}
+    for line in lines(text):
+        if line.kind == ASSIGNMENT:
+            found.update(_assigned(line.path, text[line.rest : line.end]))
+    return found
+
+
+def lines(text: str) -> Iterator[Line]:
+    """The lines of a text, without those that are empty or a comment."""
     section: Path = ()
     position = 0
     while position < len(text):
-        line_end = text.find("\n", position)
-        line_end = len(text) if line_end < 0 else line_end
-        position = _skip_blanks(text, position, line_end)
-        header = _HEADER.match(text, position, line_end)
-        assignment = _ASSIGNMENT.match(text, position, line_end)
+        end = text.find("\n", position)
+        end = len(text) if end < 0 else end
+        start = _skip_blanks(text, position, end)
+        header = _HEADER.match(text, start, end)
+        assignment = _ASSIGNMENT.match(text, start, end)
         if header:
             section = _path(header[1])
+            yield Line(HEADER, section, section, start, header.end(), end)
         elif assignment:
-            line_end = _value_end(text, assignment.end())
-            found.update(_assigned((*section, *_path(assignment[1])), text[assignment.end() : line_end]))
-        position = line_end + 1
-    return found
+            end = _value_end(text, assignment.end())
+            yield Line(ASSIGNMENT, (*section, *_path(assignment[1])), section, start, assignment.end(), end)
+        elif text[start:end].strip() and text[start] != "#":
+            yield Line(OTHER, (), section, start, start, end)
+        position = end + 1
+
+
+def is_whole(value: str) -> bool:
+    """Whether what is assigned is one value that is understood, with nothing left open."""
+    depth, position, values = 0, 0, 0
+    while position < len(value):
+        token = _TOKEN.match(value, position)
+        if token is None and (not depth or value[position] != "="):  # as in {a = 1}
+            return False
+        whole = token[0] if token else "="
+        values += depth == 0 and not whole.isspace() and not whole.startswith("#")
+        depth += (whole in ("[", "{")) - (whole in ("]", "}"))
+        position += len(whole)
+    return depth == 0 and values == 1
 
 
 def _skip_blanks(text: str, position: int, end: int) -> int:

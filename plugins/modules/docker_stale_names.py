@@ -21,6 +21,7 @@ description:
   - Removes nothing but what RV(removable) says, by its full id, never by force, and keeps volumes. Before each removal everything is
     looked at again. What began to run, was renamed, was replaced or is gone by then is left alone, and told in RV(left_alone).
   - Sweeps nothing up. Dead containers that are in nobody's way are for kubelet's garbage collection.
+  - Nothing brings a removed container back. With O(keep), what it was stays on the node.
 extends_documentation_fragment:
   - kubenode.doctor.attributes
 attributes:
@@ -45,6 +46,17 @@ options:
       - TLS and SSH are not supported. Run the module on the node itself, where the engine has a Unix socket.
     type: str
     default: unix:///var/run/docker.sock
+  keep:
+    description:
+      - A folder of the node in which it is kept what is removed. Before a container is removed, what C(docker inspect) shows of it is written to
+        C(removed-ID.inspect.json), and its log, with the time of each line, to C(removed-ID.log), where C(ID) has the first twelve digits of its id.
+        Of a log the last 10000 lines are kept, and of these the last 4 MiB.
+      - The folder is made with mode 0700 where it is not there; one into which others get, or that is a symbolic link, is refused. The files have mode
+        0600, since environment variables and logs may hold secrets. None of it is returned.
+      - A container of which this cannot be written, as when the disk is full, is not removed, and the module fails. One whose log the engine cannot
+        read, because its log driver sends it elsewhere, is removed all the same, and RV(removed) says so.
+      - Left out, nothing is kept.
+    type: path
   min_age:
     description:
       - Seconds. A container that was created, was started or ended less than that long ago is never removable. kubelet looks at
@@ -262,17 +274,60 @@ kept:
   elements: dict
   contains: *told
 removed:
-  description: What was removed, in this order. Empty with O(state=query).
+  description: What was removed, in this order, also when the module fails afterwards. Empty with O(state=query).
   returned: always
   type: list
   elements: dict
-  contains: *told
+  contains:
+    <<: *told
+    kept_in:
+      description: The file on the node that has what the engine told of it. Null without O(keep), and in check mode.
+      returned: always
+      type: str
+      sample: /var/lib/kubenode.doctor/removed-8470235abd66.inspect.json
+    log_kept_in:
+      description: The file on the node that has the end of its log. Null without O(keep), in check mode, and where the engine cannot read the log.
+      returned: always
+      type: str
+      sample: /var/lib/kubenode.doctor/removed-8470235abd66.log
+    log_gap:
+      description: What of its log is not kept, and why. Null where all of it is, and where nothing was to be kept.
+      returned: always
+      type: str
+      sample: "its beginning is not kept: only 10000 lines, and 4 MiB, are"
 left_alone:
   description: What was to be removed and was not, because it was not what it had been when its turn came, or was gone.
   returned: always
   type: list
   elements: dict
   contains: *told
+interrupted:
+  description:
+    - What became of the containers that an earlier run with the same O(keep) was about to remove, when it was interrupted before it could tell. Empty
+      when it was not. The next run that removes something takes its place.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The full id of the container.
+      returned: always
+      type: str
+      sample: 8470235abd66ab0aa5dd3a1b6c3f3a4bb2e6f5a7c1e0b9f3b5f1d9d1a4c0f2e7
+    at:
+      description: When that run began, in UTC.
+      returned: always
+      type: str
+      sample: "2026-11-21T18:00:00+00:00"
+    removed:
+      description: Whether it is gone. If not, it is as it was.
+      returned: always
+      type: bool
+    kept_in:
+      description: The file on the node that has what the engine told of it. Null where the run did not get that far.
+      returned: always
+      type: str
+      sample: /var/lib/kubenode.doctor/removed-8470235abd66.inspect.json
 not_found:
   description: Those of O(names) that no container has, such as one that was removed before. A name that was mistyped is among them.
   returned: always
@@ -320,16 +375,18 @@ missing:
       type: str
 """
 
+import os
 from typing import Any, Collection, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import stale_removal
+from ansible_collections.kubenode.doctor.plugins.module_utils import removal_keep, stale_removal
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import DEFAULT_HOST, Engine, EngineError
 from ansible_collections.kubenode.doctor.plugins.module_utils.stale_removal import Outcome, View
 
 _MOST_SECONDS = 600
+_NOTHING = Outcome([], [])
 
 
 def main() -> None:
@@ -337,6 +394,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["query", "absent"], "default": "query"},
             "docker_host": {"type": "str", "default": DEFAULT_HOST},
+            "keep": {"type": "path"},
             "min_age": {"type": "float", "default": 60},
             "names": {"type": "list", "elements": "str"},
             "timeout": {"type": "float", "default": 30},
@@ -353,7 +411,7 @@ def main() -> None:
         outcome = error.outcome
         module.fail_json(msg=str(error), changed=bool(outcome.removed), **outcome._asdict())
     except (EngineError, stale_removal.ChoiceError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **_NOTHING._asdict())
 
 
 def _wrong(params: dict[str, Any]) -> Optional[str]:
@@ -361,9 +419,15 @@ def _wrong(params: dict[str, Any]) -> Optional[str]:
         return f"timeout: {params['timeout']:g}: more than 0 and at most {_MOST_SECONDS} expected"
     if not 0 <= params["min_age"] < float("inf"):
         return f"min_age: {params['min_age']:g}: 0 or more expected"
+    if params["keep"] is not None and not _is_folder_of_its_own(params["keep"]):
+        return f"keep: {params['keep']}: the absolute path of a folder is expected, such as /var/lib/kubenode.doctor"
     if params["names"] is not None and params["state"] != "absent":
         return "names: only with state=absent"
     return None
+
+
+def _is_folder_of_its_own(path: str) -> bool:
+    return os.path.isabs(path) and os.path.basename(path.rstrip("/")) not in ("", ".", "..")
 
 
 def _run(params: dict[str, Any], check_mode: bool) -> tuple[dict[str, Any], Optional[dict[str, str]]]:
@@ -372,29 +436,37 @@ def _run(params: dict[str, Any], check_mode: bool) -> tuple[dict[str, Any], Opti
     engine = Engine(params["docker_host"], deadline)
     engine.begin()
     view = stale_removal.look(engine, deadline, params["min_age"])
-    result = _told(engine, view, params["names"] or ())
+    result = _told(engine, view, params["names"] or (), params["keep"])
     if params["state"] != "absent":
-        return {"changed": False, **result, **Outcome([], [])._asdict()}, None
+        return {"changed": False, **result, **_NOTHING._asdict()}, None
     chosen = stale_removal.choose(view, params["names"])
-    if check_mode:
-        outcome = Outcome([one for one in view.removable if one["id"] in chosen], [])
-    else:
-        outcome = stale_removal.remove(engine, deadline, params["min_age"], view, chosen)
+    outcome = (
+        stale_removal.planned(view, chosen)
+        if check_mode
+        else stale_removal.remove(engine, deadline, params["min_age"], view, chosen, params["keep"])
+    )
     gone = {one["id"] for one in outcome.removed}
     diff = {"before": _lines(view, ()), "after": _lines(view, gone)}
     return {"changed": bool(gone), **result, **outcome._asdict()}, diff
 
 
-def _told(engine: Engine, view: View, names: Sequence[str]) -> dict[str, Any]:
+def _told(engine: Engine, view: View, names: Sequence[str], keep: Optional[str]) -> dict[str, Any]:
+    missing = list(view.listing.missing)
+    interrupted = []
+    try:
+        interrupted = removal_keep.interrupted(keep, [one["id"] for one in view.all()]) if keep else []
+    except removal_keep.KeepError as error:
+        missing.append({"what": "keep", "why": f"whether a removal was interrupted is not known: {error}"})
     return {
         "groups": view.listing.groups,
         "conflicts": view.conflicts,
         "removable": view.removable,
         "kept": view.kept,
         "engine": {"host": engine.host, "version": engine.version, "api_version": engine.api_version},
-        "complete": not view.listing.missing,
-        "missing": view.listing.missing,
+        "complete": not missing,
+        "missing": missing,
         "not_found": stale_removal.not_found(view, names),
+        "interrupted": interrupted,
     }
 
 

@@ -284,6 +284,17 @@ clock:
       elements: str
       returned: always
       sample: [chronyd]
+    kept_seconds:
+      description: For how long the last of them to be started has run. Null where none runs, or that could not be seen.
+      type: float
+      returned: always
+      sample: 86400.1
+    services:
+      description: Units of systemd that would keep the clock and are installed, whether they run or not. Null where that could not be seen.
+      type: list
+      elements: str
+      returned: always
+      sample: [chrony.service]
     from_future:
       description:
         - Files that were written at a later time than it is now.

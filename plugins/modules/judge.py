@@ -180,6 +180,7 @@ cluster:
     fix_findings:
       description:
         - By name of a fix that changes the cluster, what the rules say that it is for, on whatever host, in the form of RV(fix_findings).
+        - Also C(by_object), the fingerprints by the object that would be changed.
       type: dict
       returned: always
 """

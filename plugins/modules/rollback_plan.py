@@ -100,6 +100,35 @@ rollbacks:
       description: The command that brings back the image that it has.
       type: str
       returned: always
+    subject:
+      description: The Deployment in words.
+      type: str
+      returned: always
+    object:
+      description: The Deployment, as the modules of kubernetes.core want it.
+      type: dict
+      returned: always
+      contains:
+        api_version:
+          description: Its version.
+          type: str
+          returned: always
+        kind:
+          description: Its kind.
+          type: str
+          returned: always
+        namespace:
+          description: Its namespace.
+          type: str
+          returned: always
+        name:
+          description: Its name.
+          type: str
+          returned: always
+    about:
+      description: What the name of the file that keeps how it is undone tells it apart by.
+      type: str
+      returned: always
     hosts:
       description: Whom to ask just before the image goes back whether the pods still do not listen.
       type: list
@@ -122,7 +151,7 @@ rollbacks:
       type: str
       returned: when O(deployments) is given
     why:
-      description: Why it is V(stopped). Empty otherwise.
+      description: Why it is V(stopped) or V(done). Empty otherwise.
       type: str
       returned: when O(deployments) is given
     plan:
@@ -148,4 +177,8 @@ rollbacks:
           description: What has to be there, or is put there.
           type: str
           returned: always
+    record:
+      description: What is kept of it, to undo it by. Empty unless V(needed).
+      type: dict
+      returned: when O(deployments) is given
 """

@@ -9,9 +9,11 @@ __sys_listen). Go programs ask for what somaxconn is when they begin to listen (
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import host_identity
+from ansible_collections.kubenode.doctor.plugins.module_utils import fix_raise_backlog, host_identity, restart_limits
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
@@ -47,19 +49,52 @@ def origin(socket: dict[str, Any], somaxconn: int | None) -> str:
     return f"net.core.somaxconn is {somaxconn}, so the program asked for less, or began to listen before somaxconn was raised"
 
 
-def restart(socket: dict[str, Any], why: str) -> Remedy:
-    """Restart the program, which makes it listen anew."""
+def restart(socket: dict[str, Any], why: str, somaxconn: int | None = None) -> Remedy:
+    """Restart the program, which makes it listen anew.
+
+    ``somaxconn`` is given where that alone is wanting: where it leaves room for more than the program has, and the program asks for all of it.
+    """
     risk = "its connections are cut, also those that wait in the queue"
-    return restarts.remedy(_process(socket), socket["processes"], why, risk, socket["netns"] != listening.HOST)
+    remedy = restarts.remedy(_process(socket), socket["processes"], why, risk, socket["netns"] != listening.HOST)
+    if somaxconn is None or socket["backlog"] >= somaxconn or not (_is_go(socket) and remedy.commands):
+        return remedy
+    if restart_limits.why_not(
+        [process["name"] for process in socket["processes"]], restarts.own_unit(socket["processes"])
+    ):
+        return remedy
+    targets = _targets([socket], somaxconn, somaxconn)
+    return dataclasses.replace(remedy, fix=fix_raise_backlog.FIX, targets=targets, by_hand="")
 
 
-def raise_somaxconn(value: int) -> Remedy:
-    """Set net.core.somaxconn; then its programs have to be restarted."""
+def raise_somaxconn(value: int, sockets: Sequence[dict[str, Any]], somaxconn: int) -> Remedy:
+    """Set net.core.somaxconn, which is ``somaxconn`` today; then the programs of these listeners have to be restarted."""
     return Remedy(
         f"let somaxconn be {value}, then restart the program: {RESTART}",
-        sysctl.commands("net.core.somaxconn", value, SOMAXCONN_FILE),
+        sysctl.commands(fix_raise_backlog.KEY, value, SOMAXCONN_FILE),
         "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own",
+        fix_raise_backlog.FIX,
+        _targets(sockets, value, somaxconn),
     )
+
+
+def _targets(sockets: Sequence[dict[str, Any]], value: int, somaxconn: int) -> tuple[str, ...]:
+    return tuple(
+        fix_raise_backlog.target(
+            value=value,
+            somaxconn=somaxconn,
+            unit=(unit := restarts.own_unit(socket["processes"])),
+            program=_in_unit(socket, unit) or _process(socket),
+            address=socket["address"],
+            port=socket["port"],
+            backlog=socket["backlog"],
+        )
+        for socket in sockets
+    )
+
+
+def _in_unit(socket: dict[str, Any], unit: str | None) -> str | None:
+    """The name of the process that a unit restarts."""
+    return next((process["name"] for process in socket["processes"] if unit and process["unit"] == unit), None)
 
 
 def _process(socket: dict[str, Any]) -> str:

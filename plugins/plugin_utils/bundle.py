@@ -64,6 +64,11 @@ def write_text(path: Path, text: str) -> None:
         raise BundleError(f"{path} could not be written: {error.strerror}") from error
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A small document. Raises BundleError."""
+    return _read(path, _NODE_BYTES)
+
+
 def node_file(folder: Path, host: str) -> Path:
     """The file of one host, whatever characters its name in the inventory has."""
     # An inventory may hold bytes that are no UTF-8; Ansible hands them on as surrogates.

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import fix_restart_leaker, restart_limits, static_pod
+from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_now import Owner
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import listening, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
@@ -90,12 +93,13 @@ def remedies(gathered: Gathered, node: NodeView) -> Iterator[Remedy]:
             ("kubectl version",),
             "the usual ones of an upgrade",
         )
-        yield Remedy(
+        restart = Remedy(
             "restart the API servers one after the other, each only while the others and etcd's quorum are healthy: a static pod's by moving its "
             "manifest away and back",
-            ("kubectl get --raw='/readyz?verbose'",),
+            ("kubectl get --raw '/readyz?verbose'",),
             "watches and exec sessions through it are cut; with a single API server the API is away meanwhile",
         )
+        yield _offered(restart, gathered, node)
     elif is_opener(gathered):
         yield Remedy(
             "restart kube-proxy, which closes them, and upgrade it: since 1.24 (and 1.23.7, 1.22.10, 1.21.13) it holds no NodePorts",
@@ -110,13 +114,47 @@ def remedies(gathered: Gathered, node: NodeView) -> Iterator[Remedy]:
 
 def _restart(gathered: Gathered, node: NodeView) -> Remedy:
     lasting = "correct or upgrade the program, which must close what the other side has closed"
-    return restarts.remedy(
+    restart = restarts.remedy(
         gathered.process or "the program",
         _processes(gathered, node),
         f"which frees them until they come back; {lasting}",
         "all of its connections are cut",
         gathered.in_pod,
     )
+    return _offered(restart, gathered, node)
+
+
+def _offered(restart: Remedy, gathered: Gathered, node: NodeView) -> Remedy:
+    """The remedy as what the fix does, or with the reason why none does it."""
+    owners = list(dict.fromkeys(map(_owner, _processes(gathered, node))))
+    why = _why_not(gathered, owners)
+    if why:
+        return replace(restart, by_hand=why)
+    target = fix_restart_leaker.target(owners[0], gathered.port, gathered.came_in, gathered.count)
+    return replace(restart, fix=fix_restart_leaker.FIX, targets=(target,), by_hand="")
+
+
+def _owner(process: dict[str, Any]) -> Owner:
+    uid = process["pod_uid"]
+    return Owner(process["name"] or "", None if uid else restarts.own_unit([process]), uid)
+
+
+def _why_not(gathered: Gathered, owners: Sequence[Owner]) -> str:
+    """Why no fix restarts who holds the connections; empty where one does."""
+    if gathered.in_pod:
+        return "of a pod with a network of its own, who made it knows how it is restarted, and what waits for it"
+    if not owners:
+        return "in which unit or static pod the program runs was not seen, because none of its listeners were"
+    if len(owners) > 1:
+        return (
+            "the connections are of several programs or units: which of them is to be restarted is for a person to say"
+        )
+    (owner,) = owners
+    if owner.pod_uid and not static_pod.is_static(owner.pod_uid):
+        return "the program is in a pod that the API server knows: who made it knows how it is restarted, and what waits for it"
+    if not owner.pod_uid and not owner.unit:
+        return "the program is neither in a unit of this machine's systemd nor in a static pod"
+    return restart_limits.why_not([owner.program], owner.unit)
 
 
 def _processes(gathered: Gathered, node: NodeView) -> Iterator[dict[str, Any]]:
@@ -135,4 +173,5 @@ def _kill(gathered: Gathered) -> Remedy:
         "as a last resort, let the kernel abort them",
         (f"ss -K -t state close-wait {end} = :{gathered.port}",),
         "aborts streams, and those of other programs on this port too; frees the kernel's memory and not the descriptor that the program has leaked",
+        by_hand="it aborts what other programs have on this port as well, and leaves the leak where it is",
     )

@@ -27,6 +27,8 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 FIX = "container-name-conflict"  # the fix of the role containers; it knows Docker only
 
 _FOLDER = "/root"  # what an inspection shows is not for everybody's eyes
+_BY_HAND_DOCKER = "the fix removes what hides a living instance, and nothing else: that this one is not needed has to be seen by a person"
+_BY_HAND_CRI = "a runtime that is told to remove a container stops it first (RemoveContainer): only crictl's own refusal keeps one that came to life meanwhile"
 _ENDPOINT = re.compile(r"(unix://)?(/[A-Za-z0-9._/-]+)")
 # Units of the packages that own these sockets; of k3s, RKE2 and the like the runtime is a part, and has no unit.
 _UNITS = {
@@ -41,7 +43,7 @@ def remove(runtime: str, endpoint: str | None, ids: Sequence[str], sandbox: bool
     if not all(map(is_id, ids)):
         return Remedy(f"{summary}: their ids are not of the usual form, so look at them by hand", (), risk)
     commands = (command for id_ in ids for command in _removal(runtime, endpoint, id_, sandbox))
-    return Remedy(summary, tuple(commands), risk)
+    return Remedy(summary, tuple(commands), risk, by_hand=_BY_HAND_DOCKER if runtime == DOCKER else _BY_HAND_CRI)
 
 
 def _removal(runtime: str, endpoint: str | None, id_: str, sandbox: bool) -> Iterator[str]:
@@ -116,7 +118,8 @@ def restart_runtime(runtime: str, endpoint: str | None, why: str) -> Remedy:
         )
     if unit is None:
         return Remedy(f"restart {name}, or the program that it is a part of (k3s, rke2-server, …), {why}", (), risk)
-    return Remedy(f"restart {unit}, {why}", (shlex.join(("systemctl", "restart", unit)),), risk)
+    by_hand = "it frees a name only if the runtime keeps it for nothing, which a person has to see first"
+    return Remedy(f"restart {unit}, {why}", (shlex.join(("systemctl", "restart", unit)),), risk, by_hand=by_hand)
 
 
 def restart_kubelet(node: NodeView, why: str) -> Remedy:
@@ -124,7 +127,14 @@ def restart_kubelet(node: NodeView, why: str) -> Remedy:
     risk = "pods keep running; the node may be NotReady for up to 40 s"
     if "kubelet" not in ((node.sections.get("host") or {}).get("components") or ("kubelet",)):
         return Remedy(f"restart the program that kubelet is a part of (k3s, rke2-server, …), {why}", (), risk)
-    return Remedy(f"restart kubelet, {why}", ("systemctl restart kubelet",), risk)
+    by_hand = "most refusals are over by themselves at kubelet's next sync: only one that goes on is worth a restart"
+    return Remedy(f"restart kubelet, {why}", ("systemctl restart kubelet",), risk, by_hand=by_hand)
+
+
+def start_kubelet(summary: str) -> Remedy:
+    """Start kubelet, which does not run."""
+    by_hand = "why kubelet does not run is not known: who stopped it for a repair does not want it back yet"
+    return Remedy(summary, ("systemctl start kubelet",), "none", by_hand=by_hand)
 
 
 def clock_first(node: NodeView, context: Context) -> Remedy | None:

@@ -129,7 +129,7 @@ class Context:
 
     def learn_silence(self, host: str, why: str) -> None:
         """Remember that a host did not answer: what only it could show is unknown."""
-        match = self._find_node(host, {})
+        match = self.find_node(host, {})
         self.pods.learn_silence(match["name"] if match else None, f"{host} did not answer: {why}")
 
     def learn(self, host: str, sections: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ class Context:
 
         Raises KeyError, TypeError, ValueError or AttributeError for a snapshot of another form.
         """
-        match = self._find_node(host, sections.get("host") or {})
+        match = self.find_node(host, sections.get("host") or {})
         if match is not None:
             self._node_objects[host] = match
         self.pods.learn(host, match["name"] if match else None, sections)
@@ -160,7 +160,8 @@ class Context:
         """The cluster's Node for a host, by name, host name or InternalIP; None when there is none or none could be read."""
         return self._node_objects.get(host)
 
-    def _find_node(self, host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
+    def find_node(self, host: str, identity: dict[str, Any]) -> dict[str, Any] | None:
+        """The same for a host that was not learned, by what it told of itself (the section ``host``)."""
         # Names first: virtual machines behind NAT may all have one and the same InternalIP. Addresses of lo tell nobody
         # from another.
         found = [self._nodes_by_name.get(name) for name in (host, identity.get("hostname")) if name]

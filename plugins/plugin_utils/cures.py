@@ -7,11 +7,26 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
+from dataclasses import replace
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, fixed_ports, kubectl, restarts, sysctl
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    fix_redraw_random_port,
+    fix_reserve_nodeports,
+    known_ports,
+    nodeport_verdict,
+    port_ranges,
+    restart_limits,
+)
+from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import TargetError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    describe,
+    fixed_ports,
+    kubectl,
+    nodeport_move,
+    restarts,
+    sysctl,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     Context,
     drawable,
@@ -19,35 +34,49 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import (
     reserved,
     unseen_ports,
 )
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.nodeport_move import Meeting
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
 SYSCTL_FILE = "/etc/sysctl.d/60-nodeports.conf"
 RANGE_FILE = "/etc/sysctl.d/60-port-range.conf"
 # What is left of an ephemeral range must still serve outgoing connections: half of the kernel's default 28232 ports.
 LEAST_PORTS = 14116
+# Why no fix reserves ports that nobody uses.
+_NO_BLOCK = {
+    "by_hand": "a block of ports that no Service has yet is not worth its price by itself: where one has, fix=reserve-nodeports with reserve=overlap takes all"
+}
 
 
-def move_node_port(port: dict[str, Any], context: Context) -> Remedy:
-    """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing."""
-    target = _target(port, context)
-    index = _port_index(port, context)
-    if target is None or index is None or not kubectl.is_name(port["namespace"], port["service"]):
+def move_node_port(port: dict[str, Any], context: Context, meeting: Meeting | None = None) -> Remedy:
+    """Give the Service an explicit free NodePort of the static band. Removing the field changes nothing.
+
+    ``meeting`` is the socket that the NodePort meets; None on a host that may belong to another cluster, where no fix is offered.
+    """
+    target, service = _target(port, context), _service(port, context)
+    if target is None or service is None or not kubectl.is_name(port["namespace"], port["service"]):
         return Remedy(
             "give the Service another, explicitly chosen NodePort", (), "clients that use the old number must follow"
         )
+    number = port["node_port"]
+    # A number that it has for several protocols moves as a whole (nodeport_move).
+    paths = [f"/spec/ports/{at}/nodePort" for at, entry in enumerate(service["ports"]) if entry["node_port"] == number]
     # "test" makes the API server refuse the patch when the Service has changed since it was read.
-    path = f"/spec/ports/{index}/nodePort"
     patch = json.dumps(
         [
-            {"op": "test", "path": path, "value": port["node_port"]},
-            {"op": "replace", "path": path, "value": target},
+            *({"op": "test", "path": path, "value": number} for path in paths),
+            *({"op": "replace", "path": path, "value": target} for path in paths),
         ]
     )
     words = ("patch", "service", port["service"], "--type=json", "-p", patch)
+    whole = ", for all protocols that it has it for" if len(paths) > 1 else ""
+    targets = _move_targets(service, number, target, meeting)
     return Remedy(
-        f"move the Service from NodePort {port['node_port']} to {target}, a free number of the range's static band",
+        f"move the Service from NodePort {number} to {target}, a free number of the range's static band{whole}",
         (kubectl.command(port["namespace"], *words),),
-        f"clients, firewalls and load balancers that use {port['node_port']} must follow",
+        f"clients, firewalls and load balancers that use {number} must follow",
+        fix=nodeport_move.FIX if targets else "",
+        targets=targets,
+        by_hand="" if targets else "whether the Service is one of this host's cluster is not known",
     )
 
 
@@ -73,6 +102,7 @@ def remove_service(port: dict[str, Any], context: Context) -> Remedy | None:
             kubectl.command(port["namespace"], "delete", "service", port["service"]),
         ),
         "its name, cluster IP and NodePorts are gone for good; a Service whose pods are only scaled to zero is not stale",
+        by_hand="whether nobody needs the Service any more, nothing in the cluster tells, and what is deleted has other addresses when it comes back",
     )
 
 
@@ -100,9 +130,20 @@ def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Inter
     return Remedy(
         f"reserve {' and '.join(what)}, so that the kernel never draws them again (the list includes what this node "
         f"reserves already){_what_stays_open(sections, context, in_use, wanted)}",
-        sysctl.commands("net.ipv4.ip_local_reserved_ports", port_ranges.format_ports(wanted), SYSCTL_FILE),
+        sysctl.commands(fix_reserve_nodeports.KEY, port_ranges.format_ports(wanted), SYSCTL_FILE),
         "sockets that have such a port keep it until they are closed; another sysctl.d file that sets the same key overwrites this one",
+        **(_NO_BLOCK if ports else _fix_of_reserve(sections, context)),
     )
+
+
+def _fix_of_reserve(sections: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The fix of what is worth it by itself. It is told the NodePort range, too, for who asks for all of that."""
+    local, span = local_range(sections), context.nodeport_range
+    ports = port_ranges.subtract(to_reserve(sections, context), reserved(sections))
+    if local is None:
+        return {}
+    target = fix_reserve_nodeports.target(ports, None if span.open_ended else span[:2], local)
+    return {"fix": fix_reserve_nodeports.FIX, "targets": (target,)}
 
 
 def let_ephemeral_range_be(low: int, high: int, why: str) -> Remedy:
@@ -111,6 +152,7 @@ def let_ephemeral_range_be(low: int, high: int, why: str) -> Remedy:
         f"let the ephemeral range be {low} to {high}, {why}",
         sysctl.commands("net.ipv4.ip_local_port_range", f"{low} {high}", RANGE_FILE),
         f"{high - low + 1} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
+        by_hand="how many ports the machine's own connections need, and which ones firewalls expect them to come from, its owner knows",
     )
 
 
@@ -126,29 +168,70 @@ def is_skewed(local: port_ranges.Interval, kept: port_ranges.Intervals, context:
     return worst is not None and worst["share"] >= context.settings.skew_share
 
 
-def restart_owner(socket: dict[str, Any]) -> Remedy | None:
+def restart_owner(socket: dict[str, Any], sections: dict[str, Any], context: Context) -> Remedy | None:
     """Make the owner draw another port by restarting its unit; None when its unit is not known or its port is fixed."""
-    if not (socket["ephemeral"] or nodeport_verdict.is_streaming(socket)):
+    if fixed_ports.is_fixed(sections, socket) or not (socket["ephemeral"] or nodeport_verdict.is_streaming(socket)):
         return None
     why, names = "so that it draws another port", {process["name"] for process in socket["processes"]}
     unit = restarts.own_unit(socket["processes"])
     if "kubelet" in names:
         unit = unit or "kubelet.service"
         risk = "the new port is random again; the node may be NotReady for up to 40 s, exec sessions end, pods keep running"
-        return Remedy(f"restart {unit}, {why}", (shlex.join(("systemctl", "restart", unit)),), risk)
-    if unit is None:
+        remedy = Remedy(f"restart {unit}, {why}", (restarts.command(unit),), risk)
+    elif unit is None:
         return None
-    risk = "the new port is random again; its clients are cut off while it restarts"
-    return restarts.remedy(describe.owner_name(socket), socket["processes"], why, risk)
+    else:
+        risk = "the new port is random again; its clients are cut off while it restarts"
+        remedy = restarts.remedy(describe.owner_name(socket), socket["processes"], why, risk)
+    if not remedy.commands:
+        return remedy
+    by_hand = _why_not_redrawn(socket)
+    if by_hand:
+        return replace(remedy, by_hand=by_hand)
+    return replace(
+        remedy, fix=fix_redraw_random_port.FIX, targets=(_redraw(socket, unit, sections, context),), by_hand=""
+    )
 
 
-def _port_index(port: dict[str, Any], context: Context) -> int | None:
+def _why_not_redrawn(socket: dict[str, Any]) -> str:
+    """Why no fix restarts the owner of a port; empty where one does."""
+    names = [process["name"] for process in socket["processes"]]
+    unit = restarts.own_unit(socket["processes"])
+    if unit is None:
+        return "in which unit the program runs was not seen"
+    component = (socket["known_as"] or {}).get("component")
+    if socket["state"] != "listen" or not (
+        nodeport_verdict.is_streaming(socket) or component in known_ports.RANDOM_PROGRAMS
+    ):
+        return "whether the kernel draws the port of this program, or it was told its number, is not known for certain"
+    return restart_limits.why_not(names, unit)
+
+
+def _redraw(socket: dict[str, Any], unit: str, sections: dict[str, Any], context: Context) -> str:
+    program = next(process["name"] for process in socket["processes"] if process["unit"] == unit)
+    node_ports = port_ranges.format_ports(_drawable_in_use(sections, context))
+    return fix_redraw_random_port.target(str(program), unit, socket["address"], socket["port"], node_ports)
+
+
+def _service(port: dict[str, Any], context: Context) -> dict[str, Any] | None:
+    """The Service of a NodePort, as long as it has that."""
     for service in context.cluster["services"] or ():
         if (service["namespace"], service["name"]) == (port["namespace"], port["service"]):
-            for index, entry in enumerate(service["ports"]):
-                if entry["node_port"] == port["node_port"] and entry["protocol"] == port["protocol"]:
-                    return index
+            numbers = {(entry["protocol"], entry["node_port"]) for entry in service["ports"]}
+            return service if (port["protocol"], port["node_port"]) in numbers else None
     return None
+
+
+def _move_targets(service: dict[str, Any], number: int, target: int, meeting: Meeting | None) -> tuple[str, ...]:
+    """What the automatic fix is to act on; nothing where it would refuse that, as for a Service without a uid."""
+    if meeting is None:
+        return ()
+    targets = (nodeport_move.target_text(service, number, target, meeting),)
+    try:
+        nodeport_move.read_targets(targets)
+    except TargetError:
+        return ()
+    return targets
 
 
 def _drawable_in_use(sections: dict[str, Any], context: Context) -> port_ranges.Intervals:

@@ -18,6 +18,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy impo
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.nodeport_move import Meeting
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import NotApplicable, Unknown, missing
 
 NO_NODE = "this host is none of the cluster's Nodes, and no kubelet, service proxy or control plane runs on it"
@@ -94,6 +95,13 @@ def is_stranger(node: NodeView, context: Context) -> bool:
 def stranger(node: NodeView, context: Context) -> Unknown | None:
     """Why a stranger is not judged by these Services; None for the cluster's own nodes."""
     return Unknown(STRANGER) if is_stranger(node, context) else None
+
+
+def meeting_at(meeting: Encounter, node: NodeView, context: Context) -> Meeting | None:
+    """What the fix move-nodeport is told of a meeting; None on a stranger, whose Services may be another cluster's."""
+    if is_stranger(node, context):
+        return None
+    return Meeting(node.host, meeting.socket["protocol"], meeting.socket["address"])
 
 
 def is_node(node: NodeView, context: Context) -> bool:

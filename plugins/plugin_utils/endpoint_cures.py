@@ -53,6 +53,7 @@ def scale(deployment: Object) -> Remedy:
         f"if it is needed again, scale Deployment {namespace}/{name}",
         about(namespace, "scale", f"deployment/{name}", "--replicas=1", names=(name,)),
         "its pods start",
+        by_hand="somebody scaled it to 0, and only who did knows whether it is still wanted so",
     )
 
 

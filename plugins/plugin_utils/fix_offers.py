@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,29 +14,25 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import 
 
 HEADLINES = 5  # of a host and group of rules, or a host and fix; the report tells all of them
 CLUSTER = None  # the host of what belongs to no single node
-# The rules that each fix is for: whether it is needed, and whether it helped, is what these say.
+_INTERRUPTED = "change-interrupted"
+# The rules that are to be silent after each fix. What it only keeps from coming back stays open, and is not asked.
 RULES = {
     "container-name-conflict": ("container-name-conflict",),
     "move-nodeport": ("nodeport-shadows-listener", "nodeport-cannot-open", "nodeport-hijacks-connection"),
     "pin-stream-port": (
+        _INTERRUPTED,
         "cri-stream-port-exposed",
         "cri-stream-port-random",
         "fixed-port-in-nodeport-range",
         "nodeport-shadows-listener",
     ),
-    "raise-backlog": ("accept-queue-overflow", "backlog-differs"),
-    "raise-conntrack": ("conntrack-near-limit",),
-    "redraw-random-port": ("health-check-nodeport-cannot-open", "nodeport-shadows-listener"),
-    "reserve-nodeports": (
-        "component-port-in-ephemeral-range",
-        "health-check-nodeport-cannot-open",
-        "nodeport-hijacks-connection",
-        "nodeport-range-overlaps-ephemeral",
-        "nodeport-shadows-listener",
-    ),
-    "restart-leaker": ("close-wait-leak",),
+    "raise-backlog": (_INTERRUPTED, "accept-queue-overflow", "backlog-differs"),
+    "raise-conntrack": (_INTERRUPTED, "conntrack-near-limit"),
+    "redraw-random-port": (_INTERRUPTED, "health-check-nodeport-cannot-open", "nodeport-shadows-listener"),
+    "reserve-nodeports": (_INTERRUPTED, "component-port-in-ephemeral-range", "nodeport-range-overlaps-ephemeral"),
+    "restart-leaker": (_INTERRUPTED, "close-wait-leak"),
     "rollback-image": ("service-target-not-listening",),
-    "sync-clock": ("clock-unsynchronized",),
+    "sync-clock": (_INTERRUPTED, "clock-unsynchronized"),
 }
 # These change an object of the cluster, whatever host a finding is of.
 OF_CLUSTER = frozenset({"move-nodeport", "rollback-image"})
@@ -55,10 +52,11 @@ def cures(document: Document) -> dict[str | None, dict[str, list[str]]]:
 
 
 def matters(document: Document) -> dict[str | None, dict[str, Matter]]:
-    """``{host: {fix: matter}}``: what the rules of a fix say of a host, or of the cluster.
+    """``{host: {fix: matter}}``: what is said of a host, or of the cluster, in the matter of a fix.
 
-    A matter has lines: ``open`` and ``offered`` (those of them that the fix is offered for) by the findings' fingerprints, by which it can be
-    told whether what a cure was offered for is still at fault; ``waived`` and ``unknown``, of many the first few.
+    A matter of the cluster also has ``by_object``: the fingerprints of what it is offered for by the object that it would change ("shop/front").
+    It has lines: by the findings' fingerprints, ``offered`` of those that the fix is offered for, and ``open`` of its rules' unwaived ones,
+    so that it can be told whether what a cure was offered for is still at fault; ``waived`` and ``unknown`` of its rules', of many the first few.
     """
     found: dict[str | None, dict[str, Matter]] = {}
     for fix, finding in _told(document):
@@ -66,10 +64,17 @@ def matters(document: Document) -> dict[str | None, dict[str, Matter]]:
             fix, {"offered": {}, "open": {}, "waived": [], "unknown": []}
         )
         state, line = _state(finding)
+        offers = [remedy for remedy in _offered(finding) if remedy["fix"] == fix]
+        if offers:
+            matter["offered"][finding["fingerprint"]] = line
+        if fix in OF_CLUSTER:
+            by_object = matter.setdefault("by_object", {})
+            for target in {target for remedy in offers for target in remedy["targets"]}:
+                by_object.setdefault(_object(target), []).append(finding["fingerprint"])
+        if finding["rule"] not in RULES[fix]:
+            continue
         if state == "open":
             matter["open"][finding["fingerprint"]] = line
-            if any(remedy["fix"] == fix for remedy in _offered(finding)):
-                matter["offered"][finding["fingerprint"]] = line
         elif line not in matter[state]:
             matter[state].append(line)
     for matter in (matter for fixes in found.values() for matter in fixes.values()):
@@ -90,7 +95,14 @@ def _offered(finding: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _told(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     for finding in document["findings"]:
-        yield from ((fix, finding) for fix, rules in RULES.items() if finding["rule"] in rules)
+        offered = {remedy["fix"] for remedy in _offered(finding)}
+        yield from ((fix, finding) for fix, rules in RULES.items() if finding["rule"] in rules or fix in offered)
+
+
+def _object(target: str) -> str:
+    """What a target of a fix of the cluster would change: a Deployment, or a Service."""
+    names = json.loads(target)
+    return f"{names['namespace']}/{names['name']}"
 
 
 def _place(fix: str, finding: dict[str, Any]) -> str | None:

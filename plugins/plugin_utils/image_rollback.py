@@ -12,44 +12,22 @@ A target is the JSON text of one container of one Deployment, as rules write it 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, kubectl
+from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import AGAIN, DONE, STOPPED, TargetError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, object_change, object_owners
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import UID, DeafPod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import NAME
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.object_change import IMAGE, Change, Field, Plan
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.object_owners import mapping
 
 FIX = "rollback-image"
-NEEDED, DONE, STOPPED = "needed", "done", "stopped"
-_AGAIN = "Diagnose again"
 
-# What github.com/distribution/reference lets a reference hold: [2001:db8::1]:5000/team/app:tag@sha256:...
-_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]{0,1023}")
-_PATTERNS = {"namespace": NAME, "name": NAME, "uid": UID, "container": NAME, "from": _IMAGE, "to": _IMAGE}
+_PATTERNS = {"namespace": NAME, "name": NAME, "uid": UID, "container": NAME, "from": IMAGE, "to": IMAGE}
 _FIELDS = {"from": "image", "to": "image_that_listened"}
-
-# Who writes these labels, annotations and managed fields owns the image too, and brings its own back.
-# argoproj/argo-cd common/common.go, fluxcd/kustomize-controller and helm-controller (owner labels, field owners), helm pkg/action/validate.go.
-_KEYS = {
-    "argocd.argoproj.io/": "Argo CD",
-    "helm.toolkit.fluxcd.io/": "Flux",
-    "kustomize.toolkit.fluxcd.io/": "Flux",
-    "meta.helm.sh/": "Helm",
-}
-_MANAGERS = {
-    "argocd-application-controller": "Argo CD",
-    "argocd-controller": "Argo CD",
-    "helm": "Helm",
-    "helm-controller": "Flux",
-    "kustomize-controller": "Flux",
-}
-
-
-class TargetError(Exception):
-    """A target that cannot be acted on; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +48,6 @@ class Target:
     def place(self) -> tuple[str, str]:
         """What two targets must not share."""
         return self.uid, self.container
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be done. ``state`` is NEEDED, DONE (the image is there already) or STOPPED, for which ``why`` has the reason."""
-
-    state: str
-    why: str = ""
-    told: tuple[str, ...] = ()
-    patch: tuple[dict[str, str], ...] = ()
 
 
 def target_text(deployment: dict[str, Any], container: str, to: str, deaf: Sequence[DeafPod]) -> str:
@@ -132,10 +100,11 @@ def _read(text: str) -> Target:
     return Target(text=text, **names, generation=generation, deaf=deaf)
 
 
-def undo(target: Target) -> str:
-    """The command that puts the image of before back."""
-    words = ("set", "image", f"deployment/{target.name}", f"{target.container}={target.image}")
-    return kubectl.command(target.namespace, *words)
+def change(target: Target, index: int = 0) -> Change:
+    """What is changed: the image of the Deployment's container of this number, as it stands in its list."""
+    container = f"/spec/template/spec/containers/{index}"
+    image = Field(f"{container}/image", target.image, target.image_that_listened)
+    return Change(FIX, target.namespace, target.name, target.uid, {f"{container}/name": target.container}, (image,))
 
 
 def plan(target: Target, found: Sequence[dict[str, Any]], answers: Mapping[str, Any]) -> Plan:
@@ -145,98 +114,64 @@ def plan(target: Target, found: Sequence[dict[str, Any]], answers: Mapping[str, 
     """
     if not found:
         return Plan(STOPPED, "there is no such Deployment any more")
-    metadata, spec = _mapping(found[0].get("metadata")), _mapping(found[0].get("spec"))
+    metadata, spec = mapping(found[0].get("metadata")), mapping(found[0].get("spec"))
     containers = _containers(spec)
     index = next((number for number, one in enumerate(containers) if one.get("name") == target.container), None)
     image = None if index is None else containers[index].get("image")
     if metadata.get("uid") == target.uid and image == target.image_that_listened:
-        return Plan(DONE)
+        return Plan(DONE, "the image is there already")
     why = _changed(metadata, spec, target, image)
     listening = deaf_pods.changed(target.deaf, answers)
     if not why and listening:
-        why = f"changed since it was diagnosed: {listening}. {_AGAIN}"
+        why = object_change.diagnosed_anew(listening)
     if why:
         return Plan(STOPPED, why)
-    return Plan(NEEDED, "", tuple(_told(metadata, spec, target)), _patch(metadata, target, index or 0))
+    wanted = change(target, index or 0)
+    return object_change.needed(wanted, tuple(_told(metadata, spec, target, wanted)), metadata)
 
 
 def _changed(metadata: dict[str, Any], spec: dict[str, Any], target: Target, image: Any) -> str:
     """Why it is not what was diagnosed any more, or cannot be rolled back now; empty when it can."""
     resume = f"kubectl -n {target.namespace} rollout resume deployment/{target.name}"
     against = (
-        (metadata.get("uid") != target.uid, f"it was deleted and made anew since it was diagnosed. {_AGAIN}"),
+        (metadata.get("uid") != target.uid, f"it was deleted and made anew since it was diagnosed. {AGAIN}"),
         (metadata.get("deletionTimestamp"), "it is being deleted"),
-        (image is None, f"changed since it was diagnosed: it has no container {target.container} any more. {_AGAIN}"),
+        (image is None, object_change.diagnosed_anew(f"it has no container {target.container} any more")),
         (
             image != target.image,
-            f"changed since it was diagnosed: its container {target.container} has another image by now, {image}. {_AGAIN}",
+            object_change.diagnosed_anew(f"its container {target.container} has another image by now, {image}"),
         ),
         (spec.get("paused"), f"it is paused, so nothing would be rolled out: {resume}"),
         (spec.get("replicas") == 0, "it was scaled to no pods, so whether the other image listens would not show"),
         (
             metadata.get("generation") != target.generation,
-            f"changed since it was diagnosed: it is at generation {metadata.get('generation')} and was at {target.generation}. {_AGAIN}",
+            object_change.diagnosed_anew(
+                f"it is at generation {metadata.get('generation')} and was at {target.generation}"
+            ),
         ),
     )
     return next((why for holds, why in against if holds), "")
 
 
-def _patch(metadata: dict[str, Any], target: Target, index: int) -> tuple[dict[str, str], ...]:
-    """A JSON patch that the API server refuses as a whole when anything has changed since the Deployment was read."""
-    container = f"/spec/template/spec/containers/{index}"
-    tests = {
-        "/metadata/uid": target.uid,
-        "/metadata/resourceVersion": str(metadata.get("resourceVersion")),
-        f"{container}/name": target.container,
-        f"{container}/image": target.image,
-    }
-    return (
-        *({"op": "test", "path": path, "value": value} for path, value in tests.items()),
-        {"op": "replace", "path": f"{container}/image", "value": target.image_that_listened},
-    )
-
-
-def _told(metadata: dict[str, Any], spec: dict[str, Any], target: Target) -> Iterator[str]:
+def _told(metadata: dict[str, Any], spec: dict[str, Any], target: Target, wanted: Change) -> Iterator[str]:
     yield f"container {target.container} gets the image {target.image_that_listened}, which was seen listening, in place of {target.image}"
     yield _blast_radius(spec)
     yield "nothing but the image goes back: what else has changed in the pods' template stays as it is"
-    yield from _owners(metadata)
-    yield f"undo: {undo(target)}"
+    yield from object_owners.told(metadata, "the other image")
+    yield f"undo: {wanted.undo}"
 
 
 def _blast_radius(spec: dict[str, Any]) -> str:
     count = spec.get("replicas", 1)
     pods = "its only pod is" if count == 1 else f"its {count} pods are"
-    strategy = _mapping(spec.get("strategy"))
+    strategy = mapping(spec.get("strategy"))
     if strategy.get("type") == "Recreate":
         return f"{pods} stopped before a new one starts (strategy Recreate): nobody answers meanwhile"
-    rolling = _mapping(strategy.get("rollingUpdate"))
+    rolling = mapping(strategy.get("rollingUpdate"))
     most, more = rolling.get("maxUnavailable", "25%"), rolling.get("maxSurge", "25%")
     return f"{pods} replaced step by step (maxUnavailable {most}, maxSurge {more}): connections to them end"
 
 
-def _owners(metadata: dict[str, Any]) -> Iterator[str]:
-    """Who may bring the other image back: a rollback that is undone by a machine is none."""
-    keys = (*_mapping(metadata.get("labels")), *_mapping(metadata.get("annotations")))
-    known = {owner for prefix, owner in _KEYS.items() for key in keys if str(key).startswith(prefix)}
-    fields = metadata.get("managedFields")
-    writers = [_mapping(field).get("manager") for field in fields] if isinstance(fields, list) else []
-    known |= {owner for manager, owner in _MANAGERS.items() if manager in writers}
-    if known:
-        yield (
-            f"{' and '.join(sorted(known))} installed it and will put the other image back, at once or with the next "
-            "release: change it at its source too"
-        )
-    owners = metadata.get("ownerReferences")
-    for owner in map(_mapping, owners if isinstance(owners, list) else ()):
-        if owner.get("controller"):
-            yield f"it belongs to {owner.get('kind')} {owner.get('name')}, whose controller may put the other image back: change it there"
-
-
 def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    containers = _mapping(_mapping(spec.get("template")).get("spec")).get("containers")
-    return [_mapping(one) for one in containers] if isinstance(containers, list) else []
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    containers = mapping(mapping(spec.get("template")).get("spec")).get("containers")
+    return [mapping(one) for one in containers] if isinstance(containers, list) else []

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import tcp_words, thresholds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 
+BY_HAND = "a larger limit is the second choice: whoever fills this one fills the next, and how much memory the machine can spare is a choice"
+
 
 class Use(NamedTuple):
     """``used`` of ``limit``; a limit of zero that is used at all is more than full."""

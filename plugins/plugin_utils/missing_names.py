@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+_CHOICE = "whether the Service or the pods have the wrong name, only who wrote them knows, and one of the two has to be changed where it is written"
 _BACK = "a manifest or chart that holds the old value brings it back"
 
 
@@ -154,13 +155,17 @@ def _another_name(service: Object, one: Nameless) -> Iterator[Remedy]:
     chosen = near[0] if near else names[0] if len(names) == 1 else None
     if chosen is not None:
         summary = f"let the Service want {chosen}, the name that these pods have, in place of {one.wanted}"
-        yield Remedy(summary, _patch(service, one, chosen), _BACK)
+        yield _let_service_want(summary, _patch(service, one, chosen))
 
 
 def _by_number(service: Object, one: Nameless, number: int | None) -> Iterator[Remedy]:
     if number is not None:
         summary = f"let the Service want the number: these pods have {number}/{one.entry.port['protocol']}"
-        yield Remedy(summary, _patch(service, one, number), _BACK)
+        yield _let_service_want(summary, _patch(service, one, number))
+
+
+def _let_service_want(summary: str, commands: tuple[str, ...]) -> Remedy:
+    return Remedy(summary, commands, _BACK, by_hand=_CHOICE if commands else "")
 
 
 def _patch(service: Object, one: Nameless, value: str | int) -> tuple[str, ...]:
@@ -187,6 +192,7 @@ def _give_name(one: Nameless, number: int | None, workloads: Workloads) -> Remed
         f"give {which} of {whose} the name {one.wanted} in the pod template",
         command,
         "the pods are replaced one after the other; a port has one name, so what else wants the old one must follow",
+        by_hand=_CHOICE if command else "",
     )
 
 

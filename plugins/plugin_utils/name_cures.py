@@ -98,7 +98,7 @@ def _verdict(case: _Case, then: str) -> Iterator[Remedy]:
     names = _named(gone[0]) if len(ids) == 1 and gone else f"these {len(ids)} containers that do not run, in this order"
     made = case.remove(ids, f"remove {names}, and nothing else; {then}")
     if case.runtime == DOCKER and made.commands:
-        made = replace(made, fix=container_cures.FIX, targets=tuple(ids))
+        made = replace(made, fix=container_cures.FIX, targets=tuple(ids), by_hand="")
     yield replace(made, commands=made.commands + case.listing())
 
 
@@ -118,6 +118,7 @@ def _stranger(case: _Case) -> Iterator[Remedy]:
             "give it another name, which frees this one and stops nothing",
             container_cures.rename(id_),
             "whoever finds it by its name no longer does",
+            by_hand="it is not kubelet's: whose it is, and who looks for it by its name, the node does not tell",
         )
 
 

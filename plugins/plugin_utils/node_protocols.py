@@ -26,7 +26,9 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 class Protocol(NamedTuple):
     """``speaks`` names it; ``why`` says how a dead peer stays in the program's list; ``look`` shows it there, ``cures`` take it out.
 
-    ``routers``: it is spoken with configured routers too. ``outlives``: its list of nodes may hold some that are gone.
+    ``routers``: it is spoken with configured routers too. ``outlives``: its list of nodes may hold some that are gone. ``removes``: a
+    cure takes single peers out of the list, which has to be proved right first (forget_peers); ``since`` are what shows for how
+    long a peer has been away, in words, and its commands.
     """
 
     names: frozenset[str]
@@ -37,6 +39,8 @@ class Protocol(NamedTuple):
     cures: tuple[Remedy, ...]
     routers: bool = False
     outlives: bool = True
+    removes: bool = False
+    since: tuple[str, ...] = ()
 
     def meaning(self, many: bool) -> str:
         """What peers that no Node names are; ``many`` where they are more than a node has routers."""
@@ -51,10 +55,8 @@ class Protocol(NamedTuple):
         return f"{both} These may be routers that are down or restart, or nodes that are gone. {other}"
 
 
-_TWO_SOURCES = (
-    "only for a node of which two sources say that it is gone: no Node object has its name or its address, and the machine itself (cloud, "
-    "hypervisor) no longer exists or has been unreachable for a day"
-)
+_TWO_SOURCES = "only what two sources say is gone, and for a day (as above), and whose machine (cloud, hypervisor) no longer exists"
+_BY_HAND = "that a machine is gone for good, and not just off or cut off for a while, no audit can see"
 
 _COMPARE = Remedy("compare the addresses with the list of nodes", ("kubectl get nodes -o wide",), "none")
 
@@ -71,12 +73,15 @@ _BGP = Protocol(
     ),
     (
         Remedy(
-            f"delete what Calico still lists, one at a time: calicoctl delete node NAME, {_TWO_SOURCES}",
+            f"delete what Calico still lists, one node at a time (calicoctl delete node, with the name that its list has for the address), {_TWO_SOURCES}",
             (),
             "deleting a living node cuts its routes, and removes its addresses and endpoints; it registers again when its calico-node restarts",
+            by_hand=_BY_HAND,
         ),
     ),
     routers=True,
+    removes=True,
+    since=("as the column SINCE shows, on this host", "calicoctl node status"),
 )
 
 _GOSSIP = Protocol(
@@ -90,12 +95,13 @@ _GOSSIP = Protocol(
             "restart protokube on all nodes at the same time, which empties the list",
             ("systemctl restart protokube",),
             "names of the cluster are not updated while it restarts; what is in /etc/hosts stays",
+            by_hand="it helps only on all nodes at once, and nodes are changed one after the other here",
         ),
         Remedy("upgrade kops, which has no gossip any more since 1.37", (), "a rolling update of the nodes"),
     ),
 )
 
-_WEAVE = Protocol(
+WEAVE = Protocol(
     frozenset({"weaver"}),
     frozenset({6783}),
     "Weave's control connections",
@@ -103,30 +109,34 @@ _WEAVE = Protocol(
     _COMPARE,
     (
         Remedy(
-            f"let every peer forget the address: weave forget ADDRESS, {_TWO_SOURCES}",
+            f"let Weave forget the addresses, on every node, since each passes them on, {_TWO_SOURCES}",
             (),
             "a living peer that is forgotten is not dialled until Weave restarts",
+            by_hand=_BY_HAND,
         ),
     ),
+    removes=True,
 )
 
-_ETCD = Protocol(
+ETCD = Protocol(
     frozenset({"etcd", "microshift-etcd"}) | known_ports.ALL_IN_ONE,
     frozenset({2380}),
     "etcd's peer protocol",
     "etcd dials every member of its list, and a member whose machine is gone stays in it until it is removed.",
     Remedy(
-        "compare etcd's list of members (etcdctl member list, with etcd's certificates) with the machines that run it",
+        "compare etcd's list of members with the machines that run it (the paths are kubeadm's)",
         ("kubectl -n kube-system get pods -l component=etcd -o wide",),
         "none",
     ),
     (
         Remedy(
-            f"remove the dead member: etcdctl member remove ID, {_TWO_SOURCES}",
+            f"remove the dead member (etcdctl member remove, with the ID that the list has for the address), {_TWO_SOURCES}",
             (),
             "without a majority of living members the removal hangs, and a wrong one costs the quorum: take a snapshot first",
+            by_hand=_BY_HAND,
         ),
     ),
+    removes=True,
 )
 
 
@@ -142,8 +152,8 @@ def _memberlist(names: frozenset[str], port: int, speaks: str, why: str) -> Prot
 PROTOCOLS = (
     _BGP,
     _GOSSIP,
-    _WEAVE,
-    _ETCD,
+    WEAVE,
+    ETCD,
     _memberlist(
         frozenset({"cilium-agent"}),
         4240,
@@ -184,7 +194,7 @@ PROTOCOLS = (
 )
 _BY_DIALLER = {(name, port): protocol for protocol in PROTOCOLS for name in protocol.names for port in protocol.ports}
 # Who dials when the program could not be seen: on ports that hardly anything else uses.
-_BY_PORT = {179: _BGP, 2380: _ETCD, 3999: _GOSSIP, 6783: _WEAVE}
+_BY_PORT = {179: _BGP, 2380: ETCD, 3999: _GOSSIP, 6783: WEAVE}
 
 
 def of(process: str | None, port: int) -> Protocol | None:

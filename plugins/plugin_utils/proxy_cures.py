@@ -21,6 +21,7 @@ _NAMESPACE, _LABEL = "kube-system", "k8s-app=kube-proxy"  # as kubeadm, kops and
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _WHY = "so that it writes all of its rules anew"
 _RISK = "connections that are open stay; changes of Services are not followed for the seconds that it takes"
+_BY_HAND = "its log says first why the rules are not there: a restart that fails for the same reason leaves the node without kube-proxy"
 _LINES = 20  # of the log
 
 
@@ -43,7 +44,8 @@ def remedies(node: NodeView, context: Context) -> Iterator[Remedy]:
     if unit or program != "kube-proxy":
         yield restarts.remedy(program, processes, _WHY, _RISK)
     else:
-        yield Remedy(f"restart its pod, {_WHY}", _delete_pod(pod, name), _RISK)
+        commands = _delete_pod(pod, name)
+        yield Remedy(f"restart its pod, {_WHY}", commands, _RISK, by_hand=_BY_HAND if commands else "")
 
 
 def _processes(node: NodeView, program: str | None) -> list[dict[str, Any]]:

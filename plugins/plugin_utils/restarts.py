@@ -13,12 +13,11 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import known_ports
+from ansible_collections.kubenode.doctor.plugins.module_utils import restart_limits, unit_state
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
-_SERVICE = ".service"
 _INIT = "systemd"  # holds the sockets of socket units
-_QUORUM = frozenset({"etcd", "microshift-etcd", "kube-apiserver"}) | known_ports.ALL_IN_ONE
+_QUORUM = restart_limits.ETCD | {restart_limits.API_SERVER}
 _QUORUM_RISK = (
     "one control-plane node after the other, each only while the API servers and etcd's members on all others are healthy: without a "
     "majority of etcd's members the API is away"
@@ -27,13 +26,14 @@ _DOCKER_RISK = (
     "without live-restore every container of the machine stops with dockerd: look first (docker info, Live Restore Enabled), and drain the "
     "node where it is off"
 )
+_BY_HAND = "when the program may be away, and whether its restart helps for long, is for those to say who run it"
 
 
 def own_unit(processes: Iterable[dict[str, Any]]) -> str | None:
     """The unit of the host's systemd that restarts one of these processes; None for a container's, a pod's and a session's."""
     for process in processes:
         unit = process["unit"]
-        if unit and unit.endswith(_SERVICE) and not (process["pod_uid"] or process["container_id"]):
+        if unit and unit_state.is_service(unit) and not (process["pod_uid"] or process["container_id"]):
             return str(unit)
     return None
 
@@ -58,8 +58,13 @@ def remedy(name: str, processes: Iterable[dict[str, Any]], why: str, risk: str, 
         risk = f"{risk}; {_QUORUM_RISK}"
     if unit is None:
         return Remedy(f"restart {_what(name, processes, in_pod)}, {why}", (), risk)
-    words = ("systemctl", "restart", "--", unit) if unit.startswith("-") else ("systemctl", "restart", unit)
-    return Remedy(f"restart {unit}, {why}", (shlex.join(words),), risk)
+    by_hand = restart_limits.why_not(names, unit) or _BY_HAND
+    return Remedy(f"restart {unit}, {why}", (command(unit),), risk, by_hand=by_hand)
+
+
+def command(unit: str) -> str:
+    """Restart a unit (``own_unit``)."""
+    return shlex.join(("systemctl", "restart", unit))
 
 
 def _what(name: str, processes: Iterable[dict[str, Any]], in_pod: bool) -> str:

@@ -1,18 +1,24 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cure of a CRI streaming server's port: which number, in which file and section, and what to restart."""
+"""The cure of a CRI streaming server's port: which number, in which file and section, what to restart, and whether a fix does all that."""
 
 from __future__ import annotations
 
 import ipaddress
-import shlex
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    containerd_config,
+    fix_pin_stream_port,
+    port_ranges,
+    restart_limits,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports, restarts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, drawable, unseen_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Remedy
 
@@ -76,11 +82,50 @@ def pin(socket: dict[str, Any], sections: dict[str, Any], context: Context) -> R
         )
     edit = (setting or {}).get("edit") or {}
     told = _already_set(socket, setting, port)
-    return Remedy(
+    remedy = Remedy(
         told or f"{_instruction(component, setting, edit, port)}, then restart {_restarted(socket, component)}",
         _commands(socket, component, (setting or {}).get("file") or edit.get("file") or "", port),
         "running kubectl exec, attach and port-forward sessions on this node end; pods keep running",
     )
+    by_hand = _why_by_hand(socket, setting, edit, told != "")
+    if by_hand:
+        return replace(remedy, by_hand=by_hand if remedy.commands else "")
+    return replace(remedy, fix=fix_pin_stream_port.FIX, targets=(_target(socket, edit, port, context),))
+
+
+def _why_by_hand(socket: dict[str, Any], setting: dict[str, Any] | None, edit: dict[str, Any], is_set: bool) -> str:
+    """Why the fix is not offered; empty where all is known that it needs."""
+    component, unit = socket["known_as"]["component"], restarts.own_unit(socket["processes"])
+    if unit is None:
+        return "the unit that the server belongs to is not known"
+    limit = restart_limits.why_not([process["name"] for process in socket["processes"]], unit)
+    if limit:
+        return limit
+    if setting is None or not edit:
+        return f"which file {component} is configured by is not known, or there are several"
+    if is_set or component == "cri-dockerd":
+        return ""
+    if edit["file"] is None:
+        return f"{component} has its port from its command line, and each distribution writes that in another place"
+    template = _generated(edit["file"])
+    return f"the file is generated from a template: {template}" if template else ""
+
+
+def _target(socket: dict[str, Any], edit: dict[str, Any], port: int, context: Context) -> str:
+    return fix_pin_stream_port.target(
+        socket["known_as"]["component"],
+        socket["address"],
+        socket["port"],
+        port,
+        edit["file"],
+        restarts.own_unit(socket["processes"]) or "",
+        _node_ports(context),
+    )
+
+
+def _node_ports(context: Context) -> port_ranges.Intervals:
+    """What is a NodePort, and what may become one."""
+    return port_ranges.union([context.nodeport_range[:2]], context.numbers_in_use)
 
 
 def _free_port(
@@ -90,12 +135,21 @@ def _free_port(
     settings = sections.get("port_settings") or {}
     if "kernel" not in settings or unseen_ports(sections):
         return None
-    unfit = port_ranges.union([context.nodeport_range[:2]], context.numbers_in_use, drawable(sections))
+    unfit = port_ranges.union(_node_ports(context), drawable(sections))
     listeners = (sections.get("listen_ports") or {}).get("listeners", ())
     mine = socket["known_as"]["component"]
-    taken = {other["port"] for other in listeners if not is_streaming(other) or other["known_as"]["component"] != mine}
-    candidates = (*_set_port(setting), socket["port"], *_CHOICES)
-    return next((port for port in candidates if port not in taken and not port_ranges.contains(unfit, port)), None)
+    others = [other for other in listeners if not is_streaming(other) or other["known_as"]["component"] != mine]
+    taken = {other["port"] for other in others}
+
+    def fit(ports: Iterable[int]) -> Iterator[int]:
+        return (port for port in ports if port not in taken and not port_ranges.contains(unfit, port))
+
+    # Each of several runtimes has a choice of its own: they are to be cured at once.
+    before = {other["known_as"]["component"] for other in others if is_streaming(other)}
+    rank = sum(1 for name in _RUNTIMES if name in before and name < mine)
+    return next(
+        itertools.chain(fit((*_set_port(setting), socket["port"])), itertools.islice(fit(_CHOICES), rank, None)), None
+    )
 
 
 def _set_port(setting: dict[str, Any] | None) -> Iterator[int]:
@@ -135,7 +189,7 @@ def _instruction(component: str, setting: dict[str, Any] | None, edit: dict[str,
     if template:
         return f"{edit['file']} is generated: in {template}, set {lines} in {edit['section']}"
     if edit["new"]:
-        first = "the line version = 2, then " if component == "containerd" else ""
+        first = f"the line {containerd_config.new_file(edit['file'])}, then " if component == "containerd" else ""
         return f"write the file {edit['file']}: {first}the section {edit['section']} with {lines}"
     return f"in {edit['file']}, section {edit['section']}, set {lines}"
 
@@ -144,18 +198,13 @@ def _generated(file: str) -> str:
     return next((template for folder, template in _GENERATED.items() if file.startswith(folder)), "")
 
 
-def _unit(socket: dict[str, Any]) -> str | None:
-    return next((process["unit"] for process in socket["processes"] if process["unit"]), None)
-
-
 def _restarted(socket: dict[str, Any], component: str) -> str:
-    return _unit(socket) or component
+    return restarts.own_unit(socket["processes"]) or component
 
 
 def _commands(socket: dict[str, Any], component: str, file: str, port: int) -> tuple[str, ...]:
     """Restart the server's own unit and look; of a distribution with a unit of its own, the usual unit does not exist."""
-    unit = _unit(socket) or ("" if _generated(file) else _RUNTIMES[component].unit)
+    unit = restarts.own_unit(socket["processes"]) or ("" if _generated(file) else _RUNTIMES[component].unit)
     if not unit:
         return ()
-    words = ("systemctl", "restart", *(("--",) if unit.startswith("-") else ()), unit)
-    return shlex.join(words), f"ss -tlnp sport = :{port}"
+    return restarts.command(unit), f"ss -tlnp sport = :{port}"

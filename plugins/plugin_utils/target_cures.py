@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
+from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import TargetError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     image_rollback,
     kubectl,
@@ -70,6 +71,7 @@ class Cures:
             f"{questions}; pods of {workload.words} with {known[1]} answer",
             (kubectl.command(workload.namespace, *words),),
             _ROLLOUT_RISK,
+            by_hand="what the image is to be, is written where it is deployed from: there it has to be corrected first",
         )
 
     def roll_back(self) -> Remedy | None:
@@ -104,6 +106,7 @@ class Cures:
             f"roll {workload.words} back to revision {other['revision']}, the last one with another image ({images}); {doubt}",
             _undo(workload, other["revision"]),
             _ROLLOUT_RISK,
+            by_hand="no pod of that revision was seen to answer, so only a person who knows the image can choose it",
         )
 
     def _roll_back_to(self, workload: Workload, replica_set: Object, witness: Target) -> Remedy:
@@ -119,6 +122,9 @@ class Cures:
             _ROLLOUT_RISK,
             image_rollback.FIX if targets else "",
             targets,
+            ""
+            if targets
+            else "the fix asks for one changed image, and for endpoints of the newest revision that were all seen and are all deaf",
         )
 
     def _newest_endpoints(self, workload: Workload) -> list[tuple[str, Target]]:
@@ -191,10 +197,14 @@ class Cures:
         return [
             Remedy(
                 f"if it is the right program and listens where it should: let the Service want {number} in place of {port.entry.port['target_port']}",
-                kubectl.service_patch(self.fault.service, port.place, "targetPort", number or 0),
+                commands,
                 _CLIENTS_RISK,
+                by_hand="whether the program on the other port is the one that the Service is for, its log tells a person"
+                if commands
+                else "",
             )
             for port, number in zip(self.fault.ports, numbers, strict=True)
+            for commands in (kubectl.service_patch(self.fault.service, port.place, "targetPort", number or 0),)
         ]
 
     def _other_port(self, port: FaultyPort) -> int | None:
@@ -236,10 +246,14 @@ class Cures:
         if self._is_probed(container):
             return Remedy(f"{again} let the readinessProbe of container {container} ask port {number}: {what}")
         whose = f"container {container}" if container else "the container that is to answer"
+        commands = self._probe_command(container, number)
         return Remedy(
             f"{again} give {whose} a readinessProbe on port {number}: {what}",
-            self._probe_command(container, number),
+            commands,
             "the pods are replaced, and those that still do not answer become not ready: correct the fault first",
+            by_hand="a probe belongs to the program: how long it takes to start, and which path tells that it works, its authors know"
+            if commands
+            else "",
         )
 
     def _probe_command(self, container: str | None, number: int) -> tuple[str, ...]:
@@ -300,7 +314,7 @@ def _fix_targets(workload: Workload, replica_set: Object, deaf: list[tuple[str, 
     targets = (image_rollback.target_text(workload.deployment, *change, pods),)
     try:
         image_rollback.read_targets(targets)
-    except image_rollback.TargetError:
+    except TargetError:
         return ()
     return targets
 

@@ -52,6 +52,13 @@ THRESHOLDS = (
         "node-exporter's mixin, NodeClockNotSynchronising; Linux lets the error grow to 16 s (NTP_PHASE_LIMIT) while nobody corrects the clock",
     ),
     Threshold(
+        "clock_settle_seconds",
+        180,
+        "seconds",
+        "a time daemon that has run for less than this need not have found the right time yet",
+        "our choice: for so long chrony's examples/chrony-wait.service lets the start of a machine wait for the right time",
+    ),
+    Threshold(
         "clock_step_seconds",
         1,
         "seconds",

@@ -48,7 +48,12 @@ def _cluster_snapshot(scene: Scene) -> list[Arguments]:
 
 
 def _docker_stale_names(scene: Scene) -> list[Arguments]:
-    return [{"docker_host": scene.docker_host}, {"docker_host": scene.docker_host, "state": "absent"}]
+    keep = scene.directory / "kept"
+    keep.mkdir(mode=0o700)
+    begun = {"schema": 1, "at": "2026-11-21T18:00:00+00:00", "ids": [f"{23:064x}"]}
+    (keep / "removal.json").write_text(json.dumps(begun))
+    engine = {"docker_host": scene.docker_host}
+    return [engine, {**engine, "state": "absent"}, {**engine, "state": "absent", "keep": str(keep)}]
 
 
 def _listen_ports(_scene: Scene) -> list[Arguments]:
@@ -105,6 +110,41 @@ def _rollback_plan(_scene: Scene) -> list[Arguments]:
     ]
 
 
+def _move_plan(scene: Scene) -> list[Arguments]:
+    names = {"namespace": "shop", "name": "front", "uid": "1-2", "from": 30080, "to": 30000, "ports": [["TCP", 80]]}
+    target = {**names, "host": "node-a", "protocol": "tcp", "address": "127.0.0.1"}
+    others = [{**target, "uid": "x", "name": "cart", "to": number} for number in (30001, 30002)]
+    targets = [json.dumps(one) for one in (target, {**target, "uid": "y", "name": "dns", "to": 30003}, *others)]
+    port = {"protocol": "TCP", "port": 80, "nodePort": 30080}
+    metadata = {"namespace": "shop", "name": "front", "uid": "1-2", "resourceVersion": "7"}
+    held = {"protocol": "tcp", "address": "127.0.0.1", "port": 30080}
+    looked = [{"item": {"host": "node-a"}, "sockets": [held], "missing": []}]
+    asked = {"hosts": ["node-a"], "others": ["node-b"]}
+    common = {"targets": targets, "services": ["shop/front", "shop/none"], "asked": asked}
+    return [
+        {"targets": targets, "services": ["shop/front"], "bundle": scene.audit},
+        {**common, "found": [{"metadata": metadata, "spec": {"ports": [port]}}], "looked": looked},
+        {**common, "found": []},
+    ]
+
+
+def _undo_plan(_scene: Scene) -> list[Arguments]:
+    port = "/spec/ports/0"
+    record = {
+        "schema": 1,
+        "fix": "move-nodeport",
+        "object": {"api_version": "v1", "kind": "Service", "namespace": "shop", "name": "front"},
+        "uid": "1-2",
+        "around": {f"{port}/port": 80, f"{port}/protocol": "TCP"},
+        "fields": [{"path": f"{port}/nodePort", "before": 30080, "after": 30000}],
+    }
+    service = {
+        "metadata": {"namespace": "shop", "name": "front", "uid": "1-2", "resourceVersion": "7"},
+        "spec": {"ports": [{"protocol": "TCP", "port": 80, "nodePort": 30000}]},
+    }
+    return [{"record": record}, {"record": record, "found": [service]}, {"record": record, "found": []}]
+
+
 def _tcp_states(_scene: Scene) -> list[Arguments]:
     # Growth needs two samples, and no time is too little to find processes.
     return [
@@ -113,6 +153,22 @@ def _tcp_states(_scene: Scene) -> list[Arguments]:
         {"processes": False},
         {"netns": "pods"},
         {"budget_seconds": 0},
+    ]
+
+
+def _undo_record(scene: Scene) -> list[Arguments]:
+    document = {
+        "fix": "sync-clock",
+        "host": "localhost",
+        "change": "sync-clock-0123456789ab",
+        "store": "/var/lib/kubenode.doctor",
+    }
+    file = f"{scene.audit}/undo-sync-clock-localhost.json"
+    return [
+        {"bundle": scene.audit, "document": document},
+        {"file": file, "hosts": ["localhost"]},
+        {"file": file, "state": "applied", "document": {"no_undo": "nothing brings it back"}},
+        {"file": file, "state": "unchanged"},
     ]
 
 
@@ -131,6 +187,8 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "listen_ports": _listen_ports,
     "listener_origin": _listener_origin,
     "log_signatures": lambda scene: [{"journal": scene.journal}],
+    "node_health": lambda _scene: [{"expect": ["kubelet"]}],
+    "move_plan": _move_plan,
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,
     "pod_listeners": _pod_listeners,
@@ -138,6 +196,8 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "rollback_plan": _rollback_plan,
     "show": lambda _scene: [{"heading": "removed", "items": ["attempt 23"]}],
     "tcp_states": _tcp_states,
+    "undo_plan": _undo_plan,
+    "undo_record": _undo_record,
 }
 
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import time
@@ -20,9 +21,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine
 from ansible_collections.kubenode.doctor.plugins.modules import docker_stale_names
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import ad_hoc
-from ansible_collections.kubenode.doctor.tests.support import docker_engine_node
+from ansible_collections.kubenode.doctor.tests.support import docker_engine_node, remedy_commands
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import (
     DATA,
     IMAGE,
@@ -34,6 +37,7 @@ from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import
     container_labels,
     sandbox_labels,
 )
+from ansible_collections.kubenode.doctor.tests.support.stage import run
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
     ALIVE,
     Listener,
@@ -83,7 +87,15 @@ def host(node):
 
 def ask(docker_host, check_mode=False, **params):
     """What the module answers, run in this process."""
-    options = {"state": "absent", "docker_host": docker_host, "min_age": 0.0, "names": None, "timeout": 30.0, **params}
+    options = {
+        "state": "absent",
+        "docker_host": docker_host,
+        "min_age": 0.0,
+        "names": None,
+        "keep": None,
+        "timeout": 30.0,
+        **params,
+    }
     return docker_stale_names._run(options, check_mode)[0]
 
 
@@ -211,6 +223,43 @@ def test_seed_002(engine):
     assert create(engine, wanted_by_kubelet(engine, APISERVER, NAME))[0] == 201
 
 
+KEEP = "/var/lib/kept"
+
+
+def test_what_is_removed_is_kept_or_stays(engine):
+    """The disk is full before the second one can be kept; when there is room, the next run goes on, and says what became of the first."""
+    alive = make(engine, APISERVER, 24, "running")
+    silent = {"LogConfig": {"Type": "none"}}
+    dead = [make(engine, APISERVER, number, host_config=how) for number, how in ((21, None), (22, silent), (23, None))]
+    told_of = engine.inspect(dead[0])
+    inventory = engine.inventory()
+    engine.run("mkdir", "--mode=700", KEEP)
+    # The folder, the note of what is going to be removed, and two files of the first.
+    engine.run("mount", "-t", "tmpfs", "-o", "nr_inodes=4,mode=700", "none", KEEP)
+    succeeded, told = ad_hoc(inventory, engine.name, MODULE, state="absent", keep=KEEP, min_age=0)
+    assert not succeeded
+    assert told["msg"] == (
+        f"keep: {KEEP}/removed-{dead[1][:12]}.inspect.json could not be written: No space left on device: "
+        f"{dead[1]} was not removed, since what it was is to be kept before"
+    )
+    assert [one["id"] for one in told["removed"]] == dead[:1]
+    assert engine.containers().keys() == {alive, *dead[1:]}
+    kept = json.loads(engine.path(told["removed"][0]["kept_in"]).read_text("utf-8"))
+    assert (kept["Id"], kept["Config"], kept["State"]) == (dead[0], told_of["Config"], told_of["State"])
+
+    engine.run("mount", "-o", "remount,nr_inodes=100", KEEP)
+    succeeded, told = ad_hoc(inventory, engine.name, MODULE, state="absent", keep=KEEP, min_age=0)
+    assert succeeded
+    assert [(one["id"], one["removed"]) for one in told["interrupted"]] == list(
+        zip(dead, (True, False, False), strict=True)
+    )
+    assert [one["id"] for one in told["removed"]] == dead[1:]
+    assert "configured logging driver does not support reading" in told["removed"][0]["log_gap"]
+    assert [told["removed"][0]["log_kept_in"], told["removed"][1]["log_gap"]] == [None, None]
+    assert living(engine) == {alive}
+    engine.run("umount", KEEP)
+
+
 def test_the_default_min_age_spares_what_has_just_ended(engine):
     scene = seed_002(engine)
     told = ask(host(engine), min_age=60.0)
@@ -246,6 +295,25 @@ def test_the_made_up_engine_speaks_as_a_real_one(engine, state):
         assert answers[0] == answers[1]
         assert answers[0][0] == 409
     assert [status for status, _body in answers] == [409, 409] if state == "running" else [204, 204]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_logs_are_read_as_a_real_engine_sends_them(engine, terminal):
+    script = "echo one; echo two >&2; head -c 20000 /dev/zero | tr '\\0' x; echo; echo last"
+    body = {"Image": IMAGE, "Cmd": ["sh", "-c", script], "Tty": terminal, "HostConfig": {"NetworkMode": "none"}}
+    id_ = engine.engine("POST", "/containers/create?name=talks", body)[1]["Id"]
+    engine.run_container(id_, leave=True)
+    asked = Engine(host(engine), Deadline(30))
+    asked.begin()
+    content, cut = asked.log(id_, not terminal, 100, 1 << 20)
+    assert not cut
+    words = [line.partition(b" ") for line in content.splitlines()]
+    assert sorted(word for _time, _space, word in words if b"x" not in word) == [b"last", b"one", b"two"]
+    assert all(re.match(rb"20\d\d-\d\d-\d\dT.*Z$", time_of) for time_of, _space, _word in words)
+    assert content.count(b"x") == 20000
+    content, cut = asked.log(id_, not terminal, 1, 1 << 20)
+    assert cut
+    assert content.endswith(b"Z last\r\n" if terminal else b"Z last\n")
 
 
 def answer_of(path, target):
@@ -653,6 +721,47 @@ def test_created_at_the_very_same_time(engine, tried):
     tried.append("ties")
     assert [one["id"] for one in told["removed"]] == [dead]
     assert living(engine) == {alive}
+
+
+EXAMPLE = "000000000023" + 52 * "a"  # the dead container of remedy_commands
+
+
+def test_the_commands_of_cures(engine, tmp_path):
+    """As tests/support/remedy_commands.py has them, but for the ids of container and pod, and for the folder that they write to."""
+    dead, alive = make(engine, WEB, 23), make(engine, WEB, 24, "running")
+    others = {
+        EXAMPLE: dead,
+        EXAMPLE[:12]: dead[:12],
+        "909a2aa1-bf6a-4a8c-a274-3180ea640fb1": WEB.uid,
+        "/root/": f"{tmp_path}/",
+    }
+
+    def said(command):
+        assert command in known
+        known.remove(command)
+        for word, other in others.items():
+            command = command.replace(word, other)
+        return run("env", f"DOCKER_HOST={host(engine)}", "sh", "-c", command).stdout
+
+    known = set(remedy_commands.examples("docker"))
+    assert "Live Restore Enabled: true" in said("docker info")
+    listed = said(
+        "docker ps --all --no-trunc --filter label=io.kubernetes.pod.uid=909a2aa1-bf6a-4a8c-a274-3180ea640fb1"
+    )
+    assert dead in listed
+    assert alive in listed
+    assert json.loads(said(f"docker inspect {EXAMPLE}"))[0]["Id"] == dead
+    said(f"docker inspect {EXAMPLE} > /root/{EXAMPLE[:12]}.json")
+    assert json.loads((tmp_path / f"{dead[:12]}.json").read_text("utf-8"))[0]["Id"] == dead
+    said(f"docker logs --tail 50 {EXAMPLE}")
+    said(f"docker logs {EXAMPLE} > /root/{EXAMPLE[:12]}.log 2>&1")
+    assert (tmp_path / f"{dead[:12]}.log").exists()
+    said(f"docker rename {EXAMPLE} kept-{EXAMPLE[:12]}")
+    assert engine.inspect(dead)["Name"] == f"/kept-{dead[:12]}"
+    said(f"docker rm {EXAMPLE}")
+    assert engine.containers().keys() == {alive}
+    assert living(engine) == {alive}
+    assert not known
 
 
 def oracle(node, told):

@@ -296,6 +296,44 @@ def test_patches_that_are_refused_change_nothing(api):
     assert ask(api, UI) == before
 
 
+ORPHAN = "/api/v1/namespaces/shop/services/orphan"
+
+
+def numbered(number, operation="replace", index=0):
+    return [{"op": operation, "path": f"/spec/ports/{index}/nodePort", "value": number}]
+
+
+def test_the_number_of_a_service_stays_when_it_is_removed(api):
+    before = ask(api, ORPHAN)
+    code, after = patch(api, [{"op": "remove", "path": "/spec/ports/0/nodePort"}], path=ORPHAN)
+    real = captured("patch-service-nodeport-removed")
+    assert (code, after["spec"], after["metadata"]["uid"]) == (200, real["spec"], real["metadata"]["uid"])
+    assert ask(api, ORPHAN) == before == (200, after)
+
+
+def test_a_number_that_a_service_cannot_have(api):
+    before = ask(api, ORPHAN)
+    assert patch(api, numbered(22), path=ORPHAN) == (422, captured("error-422-nodeport-out-of-range"))
+    taken = json.loads(json.dumps(captured("error-422-nodeport-taken")).replace("dup", "orphan"))
+    assert patch(api, numbered(30080), path=ORPHAN) == (422, taken)
+    # A healthCheckNodePort is from the same pool; a dry run looks at what is taken, and not at the range.
+    local = ask(api, "/api/v1/namespaces/shop/services/local")[1]["spec"]["healthCheckNodePort"]
+    assert patch(api, numbered(local), path=ORPHAN)[0] == 422
+    assert patch(api, numbered(30080), path=f"{ORPHAN}?dryRun=All") == (422, taken)
+    assert patch(api, numbered(22), path=f"{ORPHAN}?dryRun=All")[0] == 200
+    assert ask(api, ORPHAN) == before
+
+
+def test_a_number_that_a_service_can_have(api):
+    code, moved = patch(api, numbered(30000), path=ORPHAN)
+    assert (code, moved["spec"]["ports"][0]["nodePort"]) == (200, 30000)
+    dns = "/api/v1/namespaces/shop/services/dns"
+    assert patch(api, numbered(30000), path=dns)[0] == 422
+    # What one Service has for one protocol it may have for another one, and 31999 is free again.
+    code, moved = patch(api, [*numbered(31999), *numbered(31999, index=1)], path=dns)
+    assert (code, [port["nodePort"] for port in moved["spec"]["ports"]]) == (200, [31999, 31999])
+
+
 def test_what_controllers_do_after_a_patch(api):
     api.after_patch.append(fake_rollout.roll_out)
     old = names(api, "/api/v1/namespaces/reddit-entry/pods?labelSelector=app%3Dui")

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import DeafPod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_rollback import target_text
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, read, variable
-from ansible_collections.kubenode.doctor.tests.support import fake_rollout, kube_objects
+from ansible_collections.kubenode.doctor.tests.support import answering_node, fake_rollout, kube_objects
 from ansible_collections.kubenode.doctor.tests.support.containerd_node import COMMANDS, ContainerdNode
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, Handler
 from ansible_collections.kubenode.doctor.tests.support.images import Image
@@ -79,14 +79,6 @@ def seen(*ports: int) -> str:
     told = [{"protocol": "tcp", "family": "ipv4", "address": "0.0.0.0", "port": port, "v6only": None} for port in ports]
     pod = {"uid": POD, "listeners": told, "unlisted": 0, "redirects": False, "why": None}
     return json.dumps({"changed": False, "pods": [pod]})
-
-
-def node(folder: Path, answer: str) -> dict[str, str]:
-    """A host of the inventory whose Python says this, whatever it is asked."""
-    interpreter = folder / f"python-{len(list(folder.iterdir()))}"
-    interpreter.write_text(f"#!/bin/sh\nprintf '%s\\n' '{answer}'\n")
-    interpreter.chmod(0o755)
-    return {"ansible_connection": "local", "ansible_python_interpreter": str(interpreter)}
 
 
 def roll_out(api: FakeApi, plural: str, item: dict[str, Any]) -> None:
@@ -176,7 +168,8 @@ def printed(api: FakeApi, folder: Path) -> str:
     """What the role's fix prints of all these hosts, folded lines unfolded."""
     kubeconfig = api.kubeconfig(folder / "kubeconfig")
     hosts = {name: variables(name, folder, kubeconfig) for name in (*STOPPED, BYSTANDER)}
-    hosts |= {"deaf": node(folder, seen(5000)), "works": node(folder, seen(5000, 9292)), "broken": node(folder, "junk")}
+    answers = {"deaf": seen(5000), "works": seen(5000, 9292), "broken": "junk"}
+    hosts |= {name: answering_node.variables(folder, answer) for name, answer in answers.items()}
     (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     task = {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "fix"}}
     (folder / "play.json").write_text(
@@ -370,7 +363,7 @@ def test_two_bundles_are_left_and_the_undo_in_the_first(runs: Runs):
     assert of_front == {first: ["service-target-not-listening"], second: []}
     (undo,) = first.glob("undo-*")
     assert read(undo)["undo"] == UNDO
-    assert f"the undo is kept in {first}" in fixed.said
+    assert f"or: ansible-playbook kubenode.doctor.undo -e record={first}" in fixed.said
 
 
 @needs_runtime

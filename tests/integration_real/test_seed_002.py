@@ -59,6 +59,7 @@ CHAIN = {
 }
 TEMPLATED = str(7777 * 7777)
 BUDGET_SECONDS = 8
+KEEP = "/var/lib/kubenode.doctor"
 # host: what is said of its containers
 SILENT = {
     "as-nobody": "permission denied: run it as root",
@@ -174,6 +175,9 @@ def test_check_mode_shows_the_plan_and_changes_nothing(checked: Run, nodes: Node
     removed = [line for line in checked.stdout.splitlines() if line.startswith("-") and not line.startswith("---")]
     assert removed == [f"-{APISERVER.container_name('kube-apiserver', 23)} {nodes.scene.dead[:12]}"]
     assert len(list((checked.folder / "audits").iterdir())) == 1  # nothing changed, so nothing is diagnosed again
+    assert "what docker inspect shows of it, and the end of its log, are kept on the node before" in checked.said
+    assert not list((checked.folder / "audits").glob("*/undo-*"))
+    assert not nodes.scene.node.path(KEEP).exists()
 
 
 def test_a_wait_that_is_none_is_refused_before_anything_is_removed(nodes: Nodes, before: dict[str, str]):
@@ -201,6 +205,7 @@ def test_one_that_was_started_since_the_diagnosis_is_left_alone(nodes: Nodes, tm
     assert states.keys() == {scene.dead, scene.living} | scene.bystanders
     assert run.recap("master") | {"failed": 1, "changed": 0} == run.recap("master")
     assert f"names: {scene.dead} must stay: it is running" in run.said
+    assert not list((run.folder / "audits").glob("*/undo-*"))  # there is nothing that could not be undone
     assert run.recap("next")["failed"] == 0  # it had the same to cure, and its turn did not come
     assert "next: " not in run.said.partition("PLAY [Cure]")[2].partition("PLAY RECAP")[0]
 
@@ -293,6 +298,9 @@ def test_nothing_of_a_node_is_a_template_or_moves_the_cursor(verified: str, diag
         assert "\x1b" not in printed
 
 
+BEGUN = "2026-11-21T18:00:00+00:00"
+
+
 class Fixed(NamedTuple):
     """The run of the fix on two names of the same node, with two more pods in trouble: one that no log tells of, one that is waived."""
 
@@ -309,6 +317,9 @@ def fixed_all(nodes: Nodes, before: dict[str, str], tmp_path_factory: pytest.Tem
     shop, left = seed_002_node.inverted(node, SHOP), seed_002_node.never_started(node, LEFT)
     node.age(DAYS * 86400)
     there = node.containers()
+    # As a run leaves it that was killed before its first removal.
+    node.run("mkdir", "--mode=700", KEEP)
+    node.write(f"{KEEP}/removal.json", json.dumps({"schema": 1, "at": BEGUN, "ids": [nodes.scene.dead]}))
     hosts = {name: host_variables(node.interpreter) for name in ("master", "next")}
     run = nodes.fix("-l", "all", *WAIVER, inventory=inventory(tmp_path_factory.mktemp("fixed"), hosts))
     return Fixed(run, there, shop, left)
@@ -330,9 +341,11 @@ def test_the_fix_removes_exactly_the_dead_ones(fixed_all: Fixed, nodes: Nodes):
 def test_the_fix_shows_what_it_plans_what_it_did_and_what_is_left(fixed: Run, nodes: Nodes):
     said = fixed.said
     steps = [
+        f"master: a removal that began at {BEGUN} was interrupted - container {nodes.scene.dead} is as it was",
         "master: set the clock right first",
         f"master: the plan is to remove container {nodes.scene.dead}",
         f"removed: container {nodes.scene.dead}",
+        f"what it was is kept on the node: {KEEP}/removed-{nodes.scene.dead[:12]}.inspect.json",
         f"after: still alive is container {nodes.scene.living}",
         "after: kubelet has not logged the conflict again within 1 s",
         "master, before and after container-name-conflict",
@@ -341,13 +354,49 @@ def test_the_fix_shows_what_it_plans_what_it_did_and_what_is_left(fixed: Run, no
     assert min(said.find(step) for step in steps) > 0
 
 
+def test_what_is_removed_stays_on_the_node(fixed_all: Fixed, nodes: Nodes):
+    """Its environment and its log may hold secrets, so they are nowhere else."""
+    folder = nodes.scene.node.path(KEEP)
+    removed = (nodes.scene.dead, fixed_all.shop)
+    assert {path.name for path in folder.iterdir()} == {
+        f"removed-{id_[:12]}.{kind}" for id_ in removed for kind in ("inspect.json", "log")
+    }
+    assert {oct(path.stat().st_mode & 0o777) for path in (folder, *folder.iterdir())} == {"0o700", "0o600"}
+    kept = read(folder / f"removed-{nodes.scene.dead[:12]}.inspect.json")
+    assert kept["Config"]["Env"]
+    assert (folder / f"removed-{nodes.scene.dead[:12]}.log").read_text("utf-8").count("127.0.0.1:2379") == 4
+    (bundle, _second) = sorted((fixed_all.run.folder / "audits").iterdir())
+    texts = [path.read_text("utf-8") for path in bundle.rglob("*.json")] + [fixed_all.run.printed]
+    assert not [text for text in texts if kept["Config"]["Env"][0] in text]
+
+
+def test_what_was_removed_is_written_into_the_bundle_and_cannot_be_undone(fixed_all: Fixed, nodes: Nodes):
+    first, _second = sorted((fixed_all.run.folder / "audits").iterdir())
+    (file,) = first.glob("undo-*")
+    assert file.name == "undo-container-name-conflict-master.json"
+    record = read(file)
+    assert (record["host"], record["state"]) == ("master", "applied")
+    removed = [nodes.scene.dead, fixed_all.shop]
+    assert (
+        sorted(one["id"] for one in record["removed"])
+        == sorted(one["id"] for one in record["planned"])
+        == sorted(removed)
+    )
+    run = diagnose("-i", nodes.inventory, *variable("record", str(file)), name="undo")
+    assert run.status != 0
+    assert (
+        "container-name-conflict on master cannot be undone: no removed container comes back; what it was is kept on the node, in "
+        f"{KEEP}" in run.said
+    )
+
+
 @pytest.mark.parametrize("host", ["master", "next"])
 def test_all_that_the_fix_is_for_is_told_before_and_after(fixed: Run, host: str):
     told = fixed.said.partition(f"{host}, before and after container-name-conflict")[2]
     told = re.split(r"\w+, before and after |TASK \[", told)[0]  # hosts are told in the order in which they end
-    severities = [word.partition(": ")[2] for word in re.findall(r"(?:before|after): [A-Z]+(?: \(waived\))?", told)]
-    assert severities == ["CRITICAL", "WARNING", "WARNING (waived)", "WARNING (waived)"], told
-    assert told.count(LEFT.name) == 2
+    severities = re.findall(r"(?:before|after): [A-Z]+(?: \(waived\))?", told)
+    assert severities == ["before: CRITICAL", "before: WARNING", "after: WARNING (waived)"], told
+    assert told.count(LEFT.name) == 1
     assert f"{host}: waived, and therefore left as it is - WARNING (waived)" in fixed.said
 
 

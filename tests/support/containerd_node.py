@@ -36,6 +36,7 @@ from ansible_collections.kubenode.doctor.tests.support.private_node import Priva
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
 COMMANDS = ("busybox", "containerd", "containerd-shim-runc-v2", "ctr", "runc", *own_namespaces.COMMANDS)
+CONFIGURATION = "/etc/containerd/config.toml"
 SOCKET = "/run/containerd/containerd.sock"
 IMAGE = images.BUSYBOX.names[0]
 _PAUSE = "registry.example/pause:1"
@@ -100,7 +101,15 @@ class ContainerdNode(PrivateNode):
         ``setting``: one more line for the plugin's table, such as ``stream_server_port = "10010"``.
         """
         config = _CONFIG % setting if cri else 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-        self.write("/etc/containerd/config.toml", config)
+        self.write(CONFIGURATION, config)
+        self._start(cri)
+
+    def restart_containerd(self) -> None:
+        """Stop and start it; its configuration is what it is now."""
+        self.stop_containerd()
+        self._start(cri=True)
+
+    def _start(self, cri: bool) -> None:
         with self.path("/var/log/containerd.log").open("ab") as log:
             words = [*self._namespaces.enter, *self._environment(), "containerd", "--log-level", "warn"]
             self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -89,6 +89,12 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "ImageSpec": {"image": (1, "string"), "annotations": (2, _STRINGS)},
     "LinuxContainerConfig": {"securityContext": (2, "LinuxContainerSecurityContext")},
     "LinuxContainerSecurityContext": {"namespaceOptions": (3, "NamespaceOption")},
+    "ExecRequest": {
+        "containerId": (1, "string"),
+        "cmd": (2, "string*"),
+        "stdout": (5, "bool"),
+    },
+    "ExecResponse": {"url": (1, "string")},
     "ListContainersRequest": {},
     "ListContainersResponse": {"containers": (1, "Container*")},
     "Container": {

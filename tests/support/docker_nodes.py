@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import yaml
 
@@ -72,12 +73,14 @@ class DockerNode:
 class DockerNodes:
     """Several nodes, and their Docker daemon, all gone at the end of the with block."""
 
-    def __init__(self) -> None:
+    def __init__(self, packages: Sequence[str] = _PACKAGES, prepare: Sequence[str] = ()) -> None:
+        """``packages``: what the image is made of. ``prepare``: shell commands that run in the daemon's namespaces first."""
         self.nodes: dict[str, DockerNode] = {}
-        self._image = image()
+        self._image = image(packages)
+        self._prepare = (HIDE_CONTAINERD, *prepare)
 
-    def __enter__(self) -> DockerNodes:
-        self._namespaces = OwnNamespaces([HIDE_CONTAINERD])
+    def __enter__(self) -> Self:
+        self._namespaces = OwnNamespaces(self._prepare)
         self._daemon = DockerDaemon(self._namespaces)
         try:
             self._daemon.start()
@@ -94,28 +97,41 @@ class DockerNodes:
 
     def node(self, name: str, sysctls: Mapping[str, str] | None = None) -> DockerNode:
         """Add a node; Docker gives it its address."""
+        self.nodes[name] = DockerNode(
+            name, self.run(name, sysctls or {}, (), ("sleep", "infinity")), self._daemon.docker
+        )
+        return self.nodes[name]
+
+    def run(self, name: str, sysctls: Mapping[str, str], options: Sequence[str], command: Sequence[str]) -> str:
+        """Start a container, with more options of docker run, and return its address."""
         words = ["run", "--detach", "--pull", "never", "--name", name, "--hostname", name, "--cgroupns", "private"]
         words += ["--volume", f"{PROJECT / 'tests'}:/tests:ro", "--env", "PYTHONDONTWRITEBYTECODE=1"]
         words += [f"--cap-add={capability}" for capability in _CAPABILITIES]
-        words += [f"--sysctl={key}={value}" for key, value in (sysctls or {}).items()]
-        self._daemon.run(*words, _IMAGE, "sleep", "infinity")
+        words += [f"--sysctl={key}={value}" for key, value in sysctls.items()]
+        self._daemon.run(*words, *options, _IMAGE, *command)
         address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        told = self._daemon.run("inspect", "--format", address, name)
-        self.nodes[name] = DockerNode(name, told.stdout.strip(), self._daemon.docker)
-        return self.nodes[name]
+        return self._daemon.run("inspect", "--format", address, name).stdout.strip()
 
     def inventory(self, groups: Mapping[str, Sequence[str]]) -> Path:
         """Write an inventory of the nodes."""
-        variables = {
-            "ansible_connection": "community.docker.docker",
-            "ansible_docker_extra_args": f"--host {self._daemon.socket}",
-            "ansible_python_interpreter": "/usr/bin/python3",
-        }
+        variables = {**self.connection(), "ansible_python_interpreter": "/usr/bin/python3"}
         children = {group: {"hosts": dict.fromkeys(members)} for group, members in groups.items()}
         path = self._daemon.folder / "inventory.yml"
-        document = {"all": {"hosts": dict.fromkeys(self.nodes), "vars": variables, "children": children}}
+        hosts = {node.name: self.of_host(node) for node in self.nodes.values()}
+        document = {"all": {"hosts": hosts, "vars": variables, "children": children}}
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         return path
+
+    def connection(self) -> dict[str, str]:
+        """What an inventory says of how the nodes are reached."""
+        return {
+            "ansible_connection": "community.docker.docker",
+            "ansible_docker_extra_args": f"--host {self._daemon.socket}",
+        }
+
+    def of_host(self, _node: DockerNode) -> dict[str, str]:
+        """What an inventory says of one node."""
+        return {}
 
     def _stop(self) -> None:
         self._namespaces.end()
@@ -124,14 +140,14 @@ class DockerNodes:
         self._daemon.remove()
 
 
-def image() -> Path:
+def image(packages: Sequence[str]) -> Path:
     """A tar of a small Debian of this machine's release, made of what its apt offers. Kept in .cache."""
     release = _release()
-    kept = PROJECT / ".cache" / "docker" / f"{'-'.join((release, *_PACKAGES))}.tar"
+    kept = PROJECT / ".cache" / "docker" / f"{'-'.join((release, *packages))}.tar"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         made = kept.with_suffix(f".{os.getpid()}")
-        words = ["mmdebstrap", "--quiet", "--format=tar", "--variant=essential", f"--include={','.join(_PACKAGES)}"]
+        words = ["mmdebstrap", "--quiet", "--format=tar", "--variant=essential", f"--include={','.join(packages)}"]
         done = subprocess.run(
             [*words, release, str(made), "-"], check=False, capture_output=True, text=True, input=_sources(release)
         )

@@ -32,9 +32,9 @@ From a shell: python tests/support/fake_api.py --port 0 --kubeconfig-out FILE [-
 
 Faithful in: paging (page size, opaque tokens bound to a resourceVersion, remainingItemCount, 400 and 410), field and
 label selectors, GET of one object, PATCH of one object as JSON patch or merge patch (404, 409, 415, 422; dryRun=All;
-resourceVersion and generation grow), the Status bodies of 401, 403, 404 and 405, anonymous users, /version, discovery, and how the
-proxy to a kubelet fails.
-Without: other writes, watches, admission, validation of what a patch leaves behind.
+resourceVersion and generation grow; the NodePorts of Services, which are from the range node_ports), the Status bodies of 401, 403, 404
+and 405, anonymous users, /version, discovery, and how the proxy to a kubelet fails.
+Without: other writes, watches, admission, validation of what else a patch leaves behind.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from urllib.parse import parse_qsl, urlsplit
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.kubenode.doctor.tests.support import api_selectors, json_patch
+from ansible_collections.kubenode.doctor.tests.support import api_selectors, json_patch, service_writes
 
 CAPTURES = Path(__file__).resolve().parent.parent / "fixtures" / "api"
 KUBELET_DUMP = CAPTURES.parent / "go_dumps" / "kubelet-1.36.txt"
@@ -182,10 +182,11 @@ class FakeApi:
     requests: list[Request] = field(default_factory=list)
     after_patch: list[AfterPatch] = field(default_factory=list)
     kubelet: Kubelet = field(default_factory=lambda: captured_kubelet)
+    node_ports: service_writes.Range = (30000, 40000)  # as the captured server was started
     without_proxy: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.resources = (
+        self.resources: tuple[Resource, ...] = (
             Resource("services", "Service", "", ("v1",)),
             Resource("endpointslices", "EndpointSlice", "discovery.k8s.io", self.slice_versions),
             Resource("nodes", "Node", "", ("v1",)),
@@ -429,6 +430,8 @@ class FakeApi:
             after = patched_object(before, request)
             if after["metadata"].get("resourceVersion") not in (None, before["metadata"].get("resourceVersion")):
                 raise conflict_error(resource, name)
+            if resource.plural == "services":
+                self._settle_service(before, after, request.query.get("dryRun") == "All")
             if after == before or request.query.get("dryRun") == "All":
                 return after
             if after.get("spec") != before.get("spec") and "generation" in before["metadata"]:
@@ -437,6 +440,13 @@ class FakeApi:
             for hook in self.after_patch:
                 hook(self, resource.plural, copy.deepcopy(stored))
             return stored
+
+    def _settle_service(self, before: dict[str, Any], after: dict[str, Any], dry_run: bool) -> None:
+        others = [other for other in self.objects("services") if storage_key(other) != storage_key(before)]
+        try:
+            service_writes.settle(before, after, others, self.node_ports, dry_run)
+        except service_writes.RefusedError as error:
+            raise invalid_error("Service", before["metadata"]["name"], error.field, error.words) from error
 
     def _page(self, resource: Resource, namespace: str, query: dict[str, str]) -> dict[str, Any]:
         """Return one page as etcd3's store makes it (GetList in apiserver's pkg/storage/etcd3/store.go).
@@ -555,6 +565,13 @@ def conflict_error(resource: Resource, name: str) -> ApiError:
     )
     group = {"group": resource.group} if resource.group else {}
     return ApiError(409, "Conflict", message, details={"name": name, **group, "kind": resource.plural})
+
+
+def invalid_error(kind: str, name: str, field: str, words: str) -> ApiError:
+    """Return 422: a field's value cannot be."""
+    cause = {"reason": "FieldValueInvalid", "message": words, "field": field}
+    details = {"name": name, "kind": kind, "causes": [cause]}
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {field}: {words}', details=details)
 
 
 def proxied_path(path: str) -> tuple[str, str] | None:

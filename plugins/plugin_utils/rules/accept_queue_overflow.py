@@ -145,7 +145,8 @@ def _remedies(socket: dict[str, Any], somaxconn: int | None, by_design: bool) ->
             "none",
         )
     if somaxconn is None or socket["netns"] != listening.HOST or socket["backlog"] < somaxconn:
-        yield backlog_words.restart(socket, "which empties the queue; it then asks for its backlog anew")
+        own = somaxconn if socket["netns"] == listening.HOST else None
+        yield backlog_words.restart(socket, "which empties the queue; it then asks for its backlog anew", own)
         return
     wanted = min(max(backlog_words.DEFAULT_SOMAXCONN, 4 * socket["backlog"]), _HIGHEST_SOMAXCONN)
     raised = wanted > socket["backlog"] and not by_design
@@ -156,7 +157,7 @@ def _remedies(socket: dict[str, Any], somaxconn: int | None, by_design: bool) ->
         f"which empties the queue; its backlog is then {somaxconn} at most{', unless somaxconn is raised first' if raised else ''}",
     )
     if raised:
-        yield backlog_words.raise_somaxconn(wanted)
+        yield backlog_words.raise_somaxconn(wanted, [socket], somaxconn)
 
 
 def _lacks_files(socket: dict[str, Any], section: dict[str, Any], context: Context) -> bool:

@@ -88,7 +88,7 @@ def _fail(program: str, odd: list[_Odd], somaxconn: int | None) -> Fail:
             f"{describe.line(entry.socket)}; {entry.hosts} of {entry.of_hosts} hosts have {describe.listed(entry.usual)}"
             for entry in odd
         ),
-        remedies=tuple(_remedies(odd[0], somaxconn)),
+        remedies=tuple(_remedies(odd, somaxconn)),
         severity="warning" if lower else "info",
     )
 
@@ -116,22 +116,25 @@ def _reason(odd: _Odd, somaxconn: int | None) -> str:
     )
 
 
-def _remedies(odd: _Odd, somaxconn: int | None) -> Iterator[Remedy]:
-    socket, most = odd.socket, max(odd.usual)
+def _remedies(odd: list[_Odd], somaxconn: int | None) -> Iterator[Remedy]:
+    """``odd``: the listeners of one program, those with a smaller backlog first."""
+    socket, most = odd[0].socket, max(odd[0].usual)
     yield Remedy(
         "compare somaxconn, and the program's version and configuration, with a node that has the usual backlog",
         ("sysctl net.core.somaxconn", f"ss -tln sport = :{socket['port']}"),
         "none",
     )
-    if somaxconn is None or not odd.is_lower:
+    if somaxconn is None or not odd[0].is_lower:
         return
     if somaxconn >= most:
         yield backlog_words.restart(
             socket,
             "only where the configuration is the same: this cures a somaxconn that was raised since, and nothing where the program asks for less",
+            somaxconn,
         )
     elif socket["backlog"] >= somaxconn:
-        yield backlog_words.raise_somaxconn(most)
+        limited = [entry.socket for entry in odd if entry.is_lower and entry.socket["backlog"] >= somaxconn]
+        yield backlog_words.raise_somaxconn(most, limited, somaxconn)
 
 
 RULE = Rule(

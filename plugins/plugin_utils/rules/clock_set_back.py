@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ Sections = Mapping[str, dict[str, Any]]
 _READS = ("containers", "host_pressure", "logs")
 _SHOWN = 5  # traces of one kind: a clock that was set back a day leaves them everywhere
 _DROP_IN = "/etc/systemd/system/kubelet.service.d"
+_WAIT = ("printf", "%s\\n", "[Unit]", "Wants=time-sync.target", "After=time-sync.target")
 # What is missing where a log was not read that tells of the clock.
 _LOGS = ("logs:", "journal:", *(f"{unit}.service:" for unit in (*CLOCK, "systemd-journald")))
 # Where clock_traces looks, by the names that it gives to its gaps.
@@ -117,15 +119,15 @@ def _remedies(keepers: list[str]) -> Iterator[Remedy]:
         "none",
     )
     yield Remedy(
-        "from the next boot on, let kubelet wait until the clock is right (k3s, RKE2 and others: the same for their unit"
-        f"{_needs_of_chronyd(keepers)})",
+        "from the next boot on, let kubelet wait until the clock is right (k3s, RKE2 and others: the same for their unit)",
         (
-            "systemctl enable systemd-time-wait-sync.service",
+            shlex.join(("systemctl", "enable", _waits(keepers))),
             f"mkdir -p {_DROP_IN}",
-            f"printf '%s\\n' '[Unit]' 'Wants=time-sync.target' 'After=time-sync.target' > {_DROP_IN}/20-time-sync.conf",
+            f"{shlex.join(_WAIT)} > {_DROP_IN}/20-time-sync.conf",
             "systemctl daemon-reload",
         ),
-        "a node that reaches no time server when it boots starts no pods until it does",
+        f"a node that reaches no time server when it boots starts no pods {_how_long(keepers)}",
+        by_hand="whether a node without a time server is to start its pods all the same is a choice, and each distribution has a unit of its own",
     )
     if "chronyd" in keepers:
         yield Remedy(
@@ -139,13 +141,17 @@ def _remedies(keepers: list[str]) -> Iterator[Remedy]:
         "it once the system's clock is right",
         ("timedatectl set-local-rtc 0", "hwclock --systohc --utc"),
         "another system on the machine that expects local time in the hardware clock sets it wrong again",
+        by_hand="only when the system's clock is right may it be written into the hardware clock, and the battery is not seen from here",
     )
 
 
-def _needs_of_chronyd(keepers: list[str]) -> str:
-    if "chronyd" not in keepers:
-        return ""
-    return "; chronyd needs the line rtcsync in its configuration for it, or chrony-wait.service takes the place of the first unit"
+def _waits(keepers: list[str]) -> str:
+    """The unit that is done when the clock is right. What tells systemd's own, chronyd leaves undone without rtcsync."""
+    return "chrony-wait.service" if "chronyd" in keepers else "systemd-time-wait-sync.service"
+
+
+def _how_long(keepers: list[str]) -> str:
+    return "for three minutes" if "chronyd" in keepers else "until it does"
 
 
 RULE = Rule(
@@ -158,6 +164,7 @@ RULE = Rule(
         "kubernetes/kubernetes pkg/kubelet/kuberuntime/helpers.go (containerStatusByCreated); issues 83050, 90298, 94557, 134153",
         "chrony reference.c and local.c: System clock was stepped by N seconds, negative for a step back",
         "systemd src/journal/journald-manager.c: Time jumped backwards, rotating; units/systemd-time-wait-sync.service.in",
+        "chrony examples/chrony-wait.service: waits for chronyd, for three minutes at most, before time-sync.target",
     ),
     judge=_judge,
     reads=_READS,

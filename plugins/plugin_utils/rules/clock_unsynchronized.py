@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import fix_sync_clock
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -23,6 +25,10 @@ _ASK = {
     "systemd-timesyn": ("timedatectl timesync-status",),
     "ntpd": ("ntpq -pn",),
 }
+_RISK = (
+    "the first correction is made in one step: where the clock is ahead of the true time, it goes back, and clock-set-back tells what that means; "
+    "stop kubelet for that moment"
+)
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -31,12 +37,26 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     if clock is None or clock["synchronized"] is None:
         yield Unknown(limits.unseen(section, "what the kernel knows of its clock", "clock synchronisation"))
     elif not clock["synchronized"] and clock["max_error_seconds"] >= most:
-        yield _fail(clock, limits.gap(section, "time daemons"))
+        settle = context.settings.threshold("clock_settle_seconds")
+        yield _unsettled(clock, settle) or _fail(clock, limits.gap(section, "time daemons"))
+
+
+def _unsettled(clock: dict[str, Any], settle: float) -> Unknown | None:
+    """Nothing can be said of a daemon that was just started."""
+    kept, keepers = clock.get("kept_seconds"), clock["keepers"]
+    if kept is None or kept >= settle or _is_silent(keepers):
+        return None
+    return Unknown(
+        f"{_names(keepers)} runs since {kept:.0f} s only, which may be too short to find the right time: look again in some minutes"
+    )
+
+
+def _is_silent(keepers: list[str]) -> bool:
+    return bool(keepers) and _SILENT.issuperset(keepers)
 
 
 def _fail(clock: dict[str, Any], hidden: str) -> Fail:
-    keepers = clock["keepers"]
-    silent = bool(keepers) and _SILENT.issuperset(keepers)
+    keepers, silent = clock["keepers"], _is_silent(clock["keepers"])
     return Fail(
         subject="clock",
         title=_title(keepers, silent, hidden),
@@ -46,7 +66,7 @@ def _fail(clock: dict[str, Any], hidden: str) -> Fail:
             f"{_reason(keepers, silent)}"
         ),
         evidence=tuple(_evidence(clock, hidden)),
-        remedies=tuple(_remedies(keepers, silent)),
+        remedies=tuple(_remedies(clock, hidden)),
         severity="info" if silent else "warning",
     )
 
@@ -77,18 +97,47 @@ def _evidence(clock: dict[str, Any], hidden: str) -> Iterator[str]:
         yield f"not all of the machine's programs could be seen: {hidden}"
 
 
-def _remedies(keepers: list[str], silent: bool) -> Iterator[Remedy]:
+def _remedies(clock: dict[str, Any], hidden: str) -> Iterator[Remedy]:
+    keepers = clock["keepers"]
     for name in keepers:
         if name in _ASK:
             yield Remedy(f"see what {_names([name])} thinks of its servers, and let it reach them", _ASK[name], "none")
-    if silent or not keepers:
-        yield Remedy(
-            "on the machine itself (a container shares its clock): install chrony, or switch on the time service that is installed, and look again "
-            "after a few minutes",
-            ("timedatectl set-ntp true", "timedatectl"),
-            "the first correction is made in one step: where the clock is ahead of the true time, it goes back, and clock-set-back tells what that means; "
-            "stop kubelet for that moment",
+    if not keepers or _is_silent(keepers):
+        yield _switch_on(clock.get("services"), keepers, hidden)
+
+
+def _switch_on(services: list[str] | None, keepers: list[str], hidden: str) -> Remedy:
+    """Let a time service keep the clock: by a fix where one is installed, and certainly none runs."""
+    if services and not keepers and not hidden:
+        return Remedy(
+            f"switch on {services[0]}, which is installed and does not run, and look again after a few minutes",
+            (shlex.join(("systemctl", "enable", "--now", services[0])), "timedatectl"),
+            _RISK,
+            fix=fix_sync_clock.FIX,
+            targets=(fix_sync_clock.target(services[0]),),
         )
+    if services == []:
+        return Remedy(
+            "on the machine itself (a container shares its clock): install chrony, switch it on, and look again after a few minutes",
+            ("timedatectl",),
+            _RISK,
+            by_hand="no time service is installed, and a fix installs no programs",
+        )
+    return Remedy(
+        "on the machine itself (a container shares its clock): install chrony, or switch on the time service that is installed, and look again "
+        "after a few minutes",
+        ("timedatectl set-ntp true", "timedatectl"),
+        _RISK,
+        by_hand=_why_by_hand(keepers, hidden),
+    )
+
+
+def _why_by_hand(keepers: list[str], hidden: str) -> str:
+    if keepers:
+        return "the clock may well be kept by the hypervisor, which another time service would work against"
+    if hidden:
+        return "not all programs of the machine could be seen, so another one may keep its clock"
+    return "which time services are installed was not seen"
 
 
 def _names(keepers: list[str]) -> str:
@@ -110,6 +159,6 @@ RULE = Rule(
     ),
     judge=_judge,
     needs=("host_pressure",),
-    thresholds=("clock_max_error_seconds",),
+    thresholds=("clock_max_error_seconds", "clock_settle_seconds"),
     see_also=("clock-set-back",),
 )

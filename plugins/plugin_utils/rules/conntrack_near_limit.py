@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import fix_raise_conntrack
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits, sysctl
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
@@ -20,10 +22,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 )
 
 _FILE = "/etc/sysctl.d/60-conntrack.conf"
-# struct nf_conn and its extensions, rounded up: 256 to 320 bytes in /proc/slabinfo on x86-64.
-_ENTRY_BYTES = 320
-# kube-proxy lets its own figure grow no further (cmd/kube-proxy/app, getConntrackMax of 1.36).
-_PROXY_MOST = 1048576
 
 
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
@@ -38,12 +36,12 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         return
     level = limits.severity(use, context.settings, "conntrack_share")
     if level:
-        yield _fail(use, level)
+        yield _fail(use, level, context)
 
 
-def _fail(use: limits.Use, level: str) -> Fail:
+def _fail(use: limits.Use, level: str, context: Context) -> Fail:
     wanted = use.doubled
-    memory = wanted * _ENTRY_BYTES // 2**20
+    worth = math.ceil(context.settings.threshold("conntrack_share") * use.limit)
     return Fail(
         subject="conntrack table",
         title=f"the table of tracked connections is {'nearly full' if level == 'critical' else 'filling up'}",
@@ -61,8 +59,10 @@ def _fail(use: limits.Use, level: str) -> Fail:
             ),
             Remedy(
                 f"let the table hold {wanted} entries, now and at each boot",
-                sysctl.commands("net.netfilter.nf_conntrack_max", wanted, _FILE),
-                f"up to {memory} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
+                sysctl.commands(fix_raise_conntrack.KEY, wanted, _FILE),
+                f"up to {fix_raise_conntrack.memory_mib(wanted)} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
+                fix_raise_conntrack.FIX,
+                (fix_raise_conntrack.target(wanted, use.limit, worth),),
             ),
             _in_kube_proxy(wanted),
         ),
@@ -71,17 +71,12 @@ def _fail(use: limits.Use, level: str) -> Fail:
 
 
 def _in_kube_proxy(entries: int) -> Remedy:
-    """Let kube-proxy's own figure be no less; above the most that it sets, let it set none, which maxPerCore 0 means."""
-    change = f"set conntrack.min to {entries}"
-    if entries > _PROXY_MOST:
-        change = f"set conntrack.maxPerCore to 0, so that it leaves the limit as it is (by itself it sets {_PROXY_MOST} at most),"
+    change, commands = fix_raise_conntrack.in_kube_proxy(entries)
     return Remedy(
         f"where kube-proxy sets the limit: {change} in its configuration, and restart it (the names are kubeadm's)",
-        (
-            "kubectl -n kube-system edit configmap kube-proxy",
-            "kubectl -n kube-system rollout restart daemonset/kube-proxy",
-        ),
+        commands,
         "holds for every node, also for those on which the limit above was not set; rules stay in force while kube-proxy restarts, changes to Services wait",
+        by_hand="kube-proxy's configuration belongs to whatever installed the cluster, which would put its own back",
     )
 
 

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import kube_container
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, name_trouble, not_created
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import containers_seen, kubectl, name_trouble, not_created
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.containers_seen import Containers, left_open
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.logged import Entry
@@ -85,10 +84,8 @@ def _words(entry: Entry) -> str:
 def _remedies(one: NotCreated, explained: bool) -> Iterator[Remedy]:
     if explained:
         return
-    names = (one.namespace, one.pod)
-    plain = not any(name.startswith("-") for name in names)
-    words = ("kubectl", "--namespace", one.namespace, "describe", "pod", one.pod)
-    yield Remedy("read what the events of the pod say, and cure that", (shlex.join(words),) if plain else (), "none")
+    commands = kubectl.about(one.namespace, "describe", "pod", one.pod, names=(one.pod,))
+    yield Remedy("read what the events of the pod say, and cure that", commands, "none")
 
 
 def _severity(one: NotCreated, explained: bool) -> str:

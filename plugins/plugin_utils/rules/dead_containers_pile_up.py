@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import stale_names
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    container_cures,
     container_words,
     containers_seen,
     moments,
@@ -126,7 +127,7 @@ def _evidence(piles: list[_Pile], containers: Containers, most: int) -> Iterator
 
 def _remedies(node: NodeView) -> Iterator[Remedy]:
     if containers_seen.kubelet_is_away(node):
-        yield Remedy("no kubelet runs here: start it, and it removes them", ("systemctl start kubelet",), "none")
+        yield container_cures.start_kubelet("no kubelet runs here: start it, and it removes them")
     yield Remedy(
         "see why kubelet does not remove them",
         (

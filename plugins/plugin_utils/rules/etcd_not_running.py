@@ -104,7 +104,7 @@ def _kubelet(node: NodeView) -> Iterator[str]:
 def _remedies(group: Group, last: Container, node: NodeView, containers: Containers) -> Iterator[Remedy]:
     runtime = group["runtime"]
     if containers_seen.kubelet_is_away(node):
-        yield Remedy("start kubelet, which starts etcd", ("systemctl start kubelet",), "none")
+        yield container_cures.start_kubelet("start kubelet, which starts etcd")
     yield Remedy(
         "read etcd's last words: a full disk, a certificate that has expired and a member that was removed are the usual ones",
         container_cures.last_words(runtime, containers.endpoint(runtime), last["id"]),

@@ -51,6 +51,7 @@ def _machine(section: dict[str, Any], settings: Settings) -> Iterator[Answer]:
                     f"let the machine open {use.doubled} files, now and at each boot",
                     sysctl.commands("fs.file-max", use.doubled, _FILE),
                     "each open file costs some hundred bytes of kernel memory; a leak fills the new limit too",
+                    by_hand=limits.BY_HAND,
                 ),
             ),
             severity=level,

@@ -32,7 +32,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
 
 def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     remedies = [Remedy("free the port: stop or move the program that holds it", (), "depends on that program")]
-    restart = cures.restart_owner(meeting.socket)
+    restart = cures.restart_owner(meeting.socket, node.sections, context)
     if restart:
         remedies.insert(0, restart)
     reserve = cures.reserve(node.sections, context)

@@ -138,6 +138,7 @@ def _remedies(group: Sequence[Running], owners: Sequence[Workload]) -> Iterator[
         "let every start ask the registry (imagePullPolicy: Always), then replace the pods, so that all run what the tag stands for today",
         tuple(restarts[:_RESTARTS_SHOWN]),
         "all pods of the workload change to the newest image, which may be the wrong one; without the registry no pod starts",
+        by_hand="which of the images is the right one, nobody but their authors can tell" if restarts else "",
     )
 
 

@@ -36,25 +36,25 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         if meeting.verdict["effect"] != "cannot open":
             continue
         if meeting.verdict["certain"]:
-            yield _fail(meeting, context)
+            yield _fail(meeting, node, context)
         else:
             yield Unknown(f"{describe.service(meeting.port)} and {describe.line(meeting.socket)}", meeting.subject)
     yield from encounters.gaps(node, context)
 
 
-def _fail(meeting: Encounter, context: Context) -> Fail:
+def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
     return Fail(
         subject=meeting.subject,
         title=f"kube-proxy cannot open {describe.service(meeting.port)}: {describe.owner_name(meeting.socket)} has the port",
         explanation=f'kube-proxy logs "bind: address already in use" at each sync. {meeting.verdict["meaning"]}.',
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),
-        remedies=tuple(_remedies(meeting, context)),
+        remedies=tuple(_remedies(meeting, node, context)),
         caused_by=_causes(meeting),
     )
 
 
-def _remedies(meeting: Encounter, context: Context) -> Iterator[Remedy]:
-    yield cures.move_node_port(meeting.port, context)
+def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
+    yield cures.move_node_port(meeting.port, context, encounters.meeting_at(meeting, node, context))
     stale = cures.remove_service(meeting.port, context)
     if stale:
         yield stale

@@ -36,7 +36,10 @@ def _fail(meeting: Encounter, node: NodeView, context: Context) -> Fail:
         title=f"a connection of {describe.owner_name(meeting.socket)} may never be established: it was made from {describe.service(meeting.port)}",
         explanation=f"The connection to {peer} loses: {meeting.verdict['meaning']}. It hangs until it times out; the next try draws another port.",
         evidence=(describe.line(meeting.socket), describe.service(meeting.port)),
-        remedies=(cures.reserve(node.sections, context) or cures.move_node_port(meeting.port, context),),
+        remedies=(
+            cures.reserve(node.sections, context)
+            or cures.move_node_port(meeting.port, context, encounters.meeting_at(meeting, node, context)),
+        ),
         caused_by=("nodeport-range-overlaps-ephemeral",),
     )
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import nodeport_verdict, port_ranges
@@ -72,7 +73,8 @@ def _fail(
     if len(at_risk) > 10:
         evidence.append(f"and {len(at_risk) - 10} more NodePorts")
     return Fail(
-        subject="NodePort range and ephemeral range",
+        # Two faults: that Services have such ports ends when these are reserved.
+        subject="NodePorts in the ephemeral range" if at_risk else "NodePort range and ephemeral range",
         title=_title(span, port_ranges.count(shared), at_risk),
         explanation=(
             "Any program that asks for a random port, and any outgoing connection, may get a NodePort. A random listener on it is cut off "
@@ -125,7 +127,7 @@ def _block(node: NodeView, context: Context, local: tuple[int, int], shared: por
     remedy = cures.reserve(node.sections, context, shared)
     if remedy and not cures.is_skewed(local, cures.to_reserve(node.sections, context, shared), context):
         risk = f"{remedy.risk}; a large reserved block makes the port after it the favourite of automatic selection"
-        yield Remedy(remedy.summary, remedy.commands, risk)
+        yield replace(remedy, risk=risk)
 
 
 RULE = Rule(

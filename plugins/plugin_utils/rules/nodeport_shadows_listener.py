@@ -14,7 +14,6 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     cures,
     describe,
     encounters,
-    fixed_ports,
     stream_port,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
@@ -139,11 +138,11 @@ def _evidence(meeting: Encounter) -> tuple[str, ...]:
 def _remedies(meeting: Encounter, node: NodeView, context: Context) -> Iterator[Remedy]:
     drawn = meeting.socket["ephemeral"] or is_streaming(meeting.socket)
     possible = (
-        cures.move_node_port(meeting.port, context),
+        cures.move_node_port(meeting.port, context, encounters.meeting_at(meeting, node, context)),
         # Deleting is not to be proposed for a Service that may be another cluster's.
         None if encounters.is_stranger(node, context) else cures.remove_service(meeting.port, context),
         stream_port.pin(meeting.socket, node.sections, context) if is_streaming(meeting.socket) else None,
-        None if fixed_ports.is_fixed(node.sections, meeting.socket) else cures.restart_owner(meeting.socket),
+        cures.restart_owner(meeting.socket, node.sections, context),
         cures.reserve(node.sections, context) if drawn else None,
     )
     yield from filter(None, possible)

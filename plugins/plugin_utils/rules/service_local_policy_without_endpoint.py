@@ -170,6 +170,7 @@ def _remedies(service: Object, served: Sequence[Served]) -> Iterator[Remedy]:
         "let every node answer",
         about(service["namespace"], *words, names=(service["name"],)),
         "the pods no longer see the clients' addresses, and packets may take one hop more",
+        by_hand="whether the pods need the clients' addresses, as firewalls and logs do, the cluster does not tell",
     )
     yield Remedy("run a pod of it on each node that clients use (a DaemonSet, or topologySpreadConstraints)")
     here = sorted(set.intersection(*(own for _port, own in served)))

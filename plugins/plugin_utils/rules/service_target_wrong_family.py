@@ -78,6 +78,7 @@ def _give_up(fault: Fault) -> Iterator[Remedy]:
         f"or let the Service be {families[0]} only, until the program is ready for {families[1]}",
         (kubectl.command(service["namespace"], *words),),
         f"its {families[1]} cluster IP is gone, and so is its {families[1]} record in DNS",
+        by_hand="the cluster IP that goes does not come back: another one takes its place when the family is added again",
     )
 
 

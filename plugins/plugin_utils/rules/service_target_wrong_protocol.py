@@ -66,9 +66,9 @@ def _remedy(port: FaultyPort) -> Remedy:
     # A targetPort by name is looked up together with the protocol, and may then stand for nothing.
     if isinstance(own["target_port"], str) or not (whole and answers):
         return Remedy(summary, (), "clients must use the other protocol")
-    return Remedy(
-        summary, kubectl.service_patch(service, port.place, "protocol", other), "clients must use the other protocol"
-    )
+    commands = kubectl.service_patch(service, port.place, "protocol", other)
+    by_hand = "which protocol the clients speak, neither the pods nor the Service tell" if commands else ""
+    return Remedy(summary, commands, "clients must use the other protocol", by_hand=by_hand)
 
 
 RULE = Rule(

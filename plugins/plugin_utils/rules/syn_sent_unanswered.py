@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     describe,
+    forget_peers,
     node_protocols,
     other_end,
     peers,
@@ -87,7 +88,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     aged = [group for group in section["groups"] if group["state"] == _STATE and _is_aged(group, seconds)]
     for gathered in stuck_groups.gather(section, _STATE, aged):
         around = Surroundings(node, context, gathered)
-        yield from _judge_one(_case(gathered, around, seconds), around, context)
+        yield from _judge_one(_case(gathered, around, seconds), around, node, context)
     yield from stuck_groups.unseen(section, _STATE, context.settings.threshold("syn_sent_count"), "whom they dial")
 
 
@@ -107,12 +108,12 @@ def _case(gathered: Gathered, around: Surroundings, seconds: float) -> _Case:
     return _Case(gathered, told, protocol, gathered.older_than(seconds))
 
 
-def _judge_one(case: _Case, around: Surroundings, context: Context) -> Iterator[Answer]:
+def _judge_one(case: _Case, around: Surroundings, node: NodeView, context: Context) -> Iterator[Answer]:
     threshold = context.settings.threshold
     # A peer that only nodes have and no Node names is dead by itself; a router that restarts is not.
     dead = case.protocol is not None and case.has_dead(threshold("syn_sent_count") if case.protocol.routers else 1)
     enough = dead or case.unanswered >= threshold("syn_sent_count")
-    fail = _fail(case, around, dead)
+    fail = _fail(case, around, dead, node, context)
     if case.only_routers and not dead:
         fail = replace(fail, severity="info")
         enough = bool(case.gathered.persisted) and (case.gathered.oldest or 0.0) >= threshold("syn_sent_router_seconds")
@@ -139,7 +140,7 @@ def _shared(fail: Fail, case: _Case, context: Context) -> Fail:
     )
 
 
-def _fail(case: _Case, around: Surroundings, many: bool) -> Fail:
+def _fail(case: _Case, around: Surroundings, many: bool, node: NodeView, context: Context) -> Fail:
     """The fault; ``many``: peers of a protocol between nodes that no Node names are more than a node has routers."""
     places = " and ".join(_PLACES[kind] for kind in _main_kinds(case.kinds))
     # A title tells what holds of all peers: those that were not told may be others.
@@ -150,7 +151,7 @@ def _fail(case: _Case, around: Surroundings, many: bool) -> Fail:
         title=f"{case.gathered.who} gets no answer on {case.gathered.port_words} from {among}{places or 'peers that were not told'}",
         explanation=" ".join(_explanation(case, around, many)),
         evidence=tuple(_evidence(case, around)),
-        remedies=tuple(_remedies(case, around)),
+        remedies=tuple(_remedies(case, around, node, context)),
         caused_by=("accept-queue-overflow",) if here else (),
     )
 
@@ -268,13 +269,14 @@ def _sample(sample: dict[str, Any]) -> str:
     return f"for example {ends}{age}{sent}"
 
 
-def _remedies(case: _Case, around: Surroundings) -> Iterator[Remedy]:
-    port = case.gathered.port
-    here = (f"ss -tnpo state syn-sent dport = :{port}",) if not case.gathered.in_pod else ()
+def _remedies(case: _Case, around: Surroundings, node: NodeView, context: Context) -> Iterator[Remedy]:
+    port, in_pod = case.gathered.port, case.gathered.in_pod
+    here = (f"ss -tnpo state syn-sent dport = :{port}",) if not in_pod else ()
     if case.protocol and (not case.kinds or not {peers.NO_NODE, peers.UNKNOWN}.isdisjoint(case.kinds)):
-        yield case.protocol.look
+        yield forget_peers.look(case.protocol, node, context)
         if peers.NO_NODE in case.kinds:  # of peers that are not known only looking is safe
-            yield from case.protocol.cures
+            gone = [entry.address for entry in case.kinds[peers.NO_NODE]]
+            yield from forget_peers.cures(case.protocol, gone, port, in_pod, node, context)
     elif peers.UNNAMED in case.kinds:
         yield Remedy(
             f"find out what has or had these addresses, a pod perhaps; what is gone, take out of the configuration of {case.gathered.who}",

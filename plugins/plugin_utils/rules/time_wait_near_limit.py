@@ -75,6 +75,7 @@ def _raise(use: limits.Use | None) -> Iterator[Remedy]:
             f"let the kernel keep {use.doubled} of them, now and at each boot",
             sysctl.commands("net.ipv4.tcp_max_tw_buckets", use.doubled, _FILE),
             "some 250 bytes of kernel memory each; it cures no shortage of ports",
+            by_hand=limits.BY_HAND,
         )
 
 

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, Optional, Sequence, TypeVar, Union
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 SECOND = 10**9
@@ -156,6 +156,7 @@ class Made:
         started: Optional[int] = None,
         finished: Optional[int] = None,
         network: str = "none",
+        log: Optional[Sequence[bytes]] = (),
     ) -> None:
         self.id = f"{number:064x}"
         self.name = name
@@ -165,6 +166,8 @@ class Made:
         self.started = started
         self.finished = finished
         self.network = network
+        self.log = log  # its lines, with their times; None where its driver sends it elsewhere
+        self.environment = ["PASSWORD=secret"]
 
     def listed(self) -> dict[str, Any]:
         """As GET /containers/json has it."""
@@ -204,9 +207,14 @@ class Made:
                 "StartedAt": rfc3339(self.started),
                 "FinishedAt": rfc3339(self.finished),
             },
-            "Config": {"Labels": self.labels, "Image": "busybox:1"},
+            "Config": {"Labels": self.labels, "Image": "busybox:1", "Tty": False, "Env": self.environment},
             "HostConfig": {"NetworkMode": self.network},
         }
+
+
+def frame(text: bytes, stream: int = 1) -> bytes:
+    """One entry of a log as an engine sends it (moby pkg/stdcopy)."""
+    return bytes([stream, 0, 0, 0]) + len(text).to_bytes(4, "big") + text
 
 
 def rfc3339(nanoseconds: Optional[int]) -> str:
@@ -241,13 +249,23 @@ class MadeUpEngine(Listener):
             return VERSION
         if target.path == "/v1.41/containers/json" and parse_qs(target.query) == {"all": ["1"]}:
             return answer(200, [one.listed() for one in self.containers.values()])
-        found = re.fullmatch(r"/v1\.41/containers/([0-9a-f]{64})(/json)?", target.path)
+        found = re.fullmatch(r"/v1\.41/containers/([0-9a-f]{64})(/json|/logs)?", target.path)
         if not found or (method == "DELETE") == bool(found.group(2)):
             return answer(404, {"message": "page not found"})
         container = self.containers.get(found.group(1))
         if container is None:
             return answer(404, {"message": f"No such container: {found.group(1)}"})
-        return answer(200, container.inspected()) if method == "GET" else self.delete(container, parse_qs(target.query))
+        act = {"/json": self.inspect, "/logs": self.log, None: self.delete}[found.group(2)]
+        return act(container, parse_qs(target.query))
+
+    def inspect(self, container: Made, _options: dict[str, list[str]]) -> bytes:
+        return answer(200, container.inspected())
+
+    def log(self, container: Made, options: dict[str, list[str]]) -> bytes:
+        assert {**options, "tail": ["1"]} == {"stdout": ["1"], "stderr": ["1"], "timestamps": ["1"], "tail": ["1"]}
+        if container.log is None:  # moby daemon/logger ErrReadLogsNotSupported
+            return answer(501, {"message": "configured logging driver does not support reading"})
+        return chunked(*map(frame, container.log[-int(options["tail"][0]) :]))
 
     def delete(self, container: Made, options: dict[str, list[str]]) -> bytes:
         assert options == {"v": ["false"], "force": ["false"], "link": ["false"]}

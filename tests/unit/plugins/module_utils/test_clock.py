@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import time
@@ -125,6 +126,30 @@ def test_nobody_keeps_it(node):
     node.process(10, "sshd", [])
     (node.proc / "1" / "comm").unlink()  # ended under our eyes
     assert clock.keepers(str(node.proc)) == []
+
+
+def runs_since(node, pid, comm, ticks):
+    node.process(pid, comm, [])
+    (node.proc / str(pid) / "stat").write_text(f"{pid} ({comm}) S 1 " + "0 " * 17 + f"{ticks} 0 0")
+
+
+def test_for_how_long_it_is_kept(node):
+    hertz = os.sysconf("SC_CLK_TCK")
+    runs_since(node, 10, "vmtoolsd", 5 * hertz)
+    runs_since(node, 11, "chronyd", 900 * hertz)
+    runs_since(node, 12, "sshd", 990 * hertz)
+    (node.proc / "uptime").write_text("1000.25 1890.50\n")
+    assert clock.kept_seconds(str(node.proc)) == 100.2
+
+
+@pytest.mark.parametrize("uptime", [None, "", "soon"])
+@pytest.mark.parametrize("stat", [None, "10 (chronyd) S"])
+def test_for_how_long_it_is_kept_is_not_known(node, uptime, stat):
+    node.process(10, "chronyd", [])
+    for path, text in ((node.proc / "uptime", uptime), (node.proc / "10" / "stat", stat)):
+        if text is not None:
+            path.write_text(text)
+    assert clock.kept_seconds(str(node.proc)) is None
 
 
 def test_no_name_is_longer_than_the_kernel_keeps():

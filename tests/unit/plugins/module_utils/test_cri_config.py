@@ -119,10 +119,48 @@ def test_the_file_of_containerd_to_edit(node, files, edit):
     assert tuple(only(node)["edit"].values()) == edit
 
 
+V3 = 'version = 3\nimports = ["{}"]\n[plugins."io.containerd.grpc.v1.cri"]\n  stream_server_port = "0"\n'
+FOLDER = "/etc/containerd/conf.d"
+DROP_IN = f"{FOLDER}/99-stream-port.toml"
+NVIDIA = f"version = 3\n{SECTION}\nenable_selinux = false\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "edit"),
+    [
+        # As `containerd config default` of 2.2 writes it (containerd pull 12323).
+        ({MAIN: V3.format(f"{FOLDER}/*.toml")}, (DROP_IN, True)),
+        ({MAIN: V3.format("/etc/containerd//config.d/*.toml")}, ("/etc/containerd/config.d/99-stream-port.toml", True)),
+        ({MAIN: V3.format(f"{FOLDER}/*.toml"), DROP_IN: V2.format("1")}, (DROP_IN, False)),
+        ({MAIN: V3.format(f"{FOLDER}/*.toml"), f"{FOLDER}/99-nvidia.toml": NVIDIA}, (DROP_IN, True)),
+        # One that is read later wins.
+        ({MAIN: V3.format(f"{FOLDER}/*.toml"), f"{FOLDER}/zz.toml": NVIDIA}, (f"{FOLDER}/zz.toml", False)),
+        ({MAIN: V3.format(f'{FOLDER}/*.toml", "/z.toml'), "/z.toml": NVIDIA}, ("/z.toml", False)),
+        # containerd 1 may read it, which replaces whole sections.
+        ({MAIN: V3.format(f"{FOLDER}/*.toml").replace("3", "2")}, (MAIN, False)),
+        # No such name is read there, or the folder is none of the administrator's.
+        ({MAIN: V3.format(f"{FOLDER}/runtime_*.toml")}, (MAIN, False)),
+        ({MAIN: V3.format(f"{FOLDER}/nvidia.toml")}, (MAIN, False)),
+        ({MAIN: V3.format("conf.d/*.toml")}, (MAIN, False)),
+        ({MAIN: V3.format("/etc/containerd/*/99-stream-port.toml")}, (MAIN, False)),
+        ({MAIN: V3.format("/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.d/*.toml")}, (MAIN, False)),
+    ],
+)
+def test_the_drop_in_that_containerd_2_reads(node, files, edit):
+    for path, text in files.items():
+        node.file(path, text)
+    assert tuple(only(node)["edit"].values()) == (edit[0], SECTION, edit[1])
+    assert collect(node)["complete"] is ("/*/" not in files[MAIN])
+
+
 @pytest.mark.parametrize(
     ("argv", "files", "edit"),
     [
-        ([], {"10.conf": '[crio.api]\nstream_port = "0"\n'}, ("/etc/crio/crio.conf.d/10.conf", False)),
+        ([], {"10.conf": '[crio.api]\nstream_port = "0"\n'}, (CRIO_DROP_IN, True)),
+        ([], {"10.conf": '[crio.api]\nstream_port = "0"\n', "99-stream-port.conf": ""}, (CRIO_DROP_IN, False)),
+        ([], {"99-z.conf": '[crio.api]\nstream_port = "0"\n'}, ("/etc/crio/crio.conf.d/99-z.conf", False)),
+        ([], {"99-z.conf": '[crio.api]\nstream_address = "::"\n'}, ("/etc/crio/crio.conf.d/99-z.conf", False)),
+        (["--config-dir=/etc/x.d"], {}, ("/etc/x.d/99-stream-port.conf", True)),
         ([], {"10.conf": '[crio.api]\ngrpc_max_send_msg_size = "0"\n'}, (CRIO_DROP_IN, True)),
         ([], {"99-stream-port.conf": ""}, (CRIO_DROP_IN, False)),
         (["--stream-port", "0"], {}, (None, False)),

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_http, docker_engine
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError, plain
+from ansible_collections.kubenode.doctor.plugins.module_utils.docker_log import Log
 from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up_engine import (
     PING,
     VERSION,
@@ -24,6 +25,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up
     answer,
     chunked,
     flood,
+    frame,
     hang,
     trickle,
 )
@@ -131,7 +133,7 @@ def test_an_api_version_that_is_none_gets_into_no_path(told):
 @pytest.mark.parametrize(
     "container_id", ["", "a", ID[:12], ID.upper(), f"{ID}?force=1", f"../{ID}", f"{ID}\n", None, 5]
 )
-@pytest.mark.parametrize("call", [Engine.inspect, Engine.remove])
+@pytest.mark.parametrize("call", [Engine.inspect, Engine.remove, lambda engine, id_: engine.log(id_, True, 1, 1)])
 def test_nothing_but_a_full_id_gets_into_a_path(call, container_id):
     engine = Engine("unix:///nowhere", Deadline(PATIENCE))
     assert "not the full id of a container" in refusal(lambda: call(engine, str(container_id)))
@@ -403,6 +405,47 @@ class TestClock:
     def test_that_is_not_told(self, date):
         with Scripted(answer(200, b"OK", Date=date), VERSION, tcp=True) as scripted:
             assert "does not tell its time (no usable header Date)" in refusal(lambda: begun(scripted.host))
+
+
+def log(*answers, entries=2):
+    """The end of a log after these answers."""
+    with Scripted(PING, VERSION, *answers) as scripted:
+        found = begun(scripted.host).log(ID, True, entries, 1000)
+    assert scripted.requests[2:] == [
+        f"GET /v1.41/containers/{ID}/logs?stdout=1&stderr=1&timestamps=1&tail={entries + 1}"
+    ]
+    return found
+
+
+def test_the_end_of_a_log():
+    entries = [frame(b"a\n"), frame(b"b\n", stream=2), frame(b"c\n")]
+    assert log(chunked(*entries[1:])) == Log(b"b\nc\n", False)
+    assert log(chunked(*entries)) == log(answer(200, b"".join(entries))) == Log(b"b\nc\n", True)
+    assert log(answer(404, {"message": f"No such container: {ID}"})) is None
+
+
+@pytest.mark.parametrize(
+    ("say", "status", "expected"),
+    [
+        (
+            answer(501, {"message": "configured logging driver does not support reading"}),
+            501,
+            f"answered GET /containers/{ID}/logs with HTTP status 501: configured logging driver does not support reading",
+        ),
+        (answer(204, Content_Length=None), 204, f"answered GET /containers/{ID}/logs with HTTP status 204"),
+        (chunked(frame(b"a\n"))[:-12], None, HALF),
+        (b"\n", None, NO_HTTP),
+        (answer(200, b"", Content_Length=200 << 20), None, HALF),
+        (answer(200, b"", Content_Length=10**12), None, CUT.replace("32", "256")),
+    ],
+)
+def test_a_log_that_cannot_be_read(say, status, expected):
+    with Scripted(PING, VERSION, say) as scripted:
+        engine = begun(scripted.host)
+        with pytest.raises(EngineError) as caught:
+            engine.log(ID, True, 2, 1000)
+    assert str(caught.value).endswith(expected)
+    assert caught.value.status == status
 
 
 @pytest.mark.parametrize("status", [409, 500, 503])

@@ -46,6 +46,20 @@ def test_collect(monkeypatch):
     assert (section["complete"], section["missing"]) == (True, [])
 
 
+def test_changes_of_fixes_are_told(node):
+    node.file("/var/lib/kubenode.doctor/pin-stream-port-0123456789ab.json", "damaged")
+    [told] = host_identity.collect(str(node.proc), str(node.root))["changes"]
+    assert (told["id"], told["state"]) == ("pin-stream-port-0123456789ab", "unreadable")
+    assert host_identity.collect(str(node.proc), str(node.folder))["changes"] == []
+
+
+def test_changes_that_cannot_be_seen_are_null(node):
+    node.file("/var/lib/kubenode.doctor", "no folder")
+    section = host_identity.collect(str(node.proc), str(node.root))
+    assert section["changes"] is None
+    assert section["missing"] == [{"what": "changes", "why": "Not a directory"}]
+
+
 @pytest.mark.parametrize(("content", "expected"), [("5d3c…\n", "5d3c…"), ("\n", None), (None, None)])
 def test_which_boot_it_is(node, content, expected):
     if content is not None:

@@ -56,6 +56,8 @@ SECTION = {
         "max_error_seconds": 0.5,
         "step_seconds": 0.0,
         "keepers": ["chronyd"],
+        "kept_seconds": None,
+        "services": [],
         "from_future": [],
     },
     "complete": True,
@@ -359,6 +361,18 @@ def test_who_keeps_the_clock(machine, change, keepers, why):
     assert section["clock"]["keepers"] == keepers
     assert [gap["what"] for gap in section["missing"]] == (["time daemons"] if why else [])
     assert all(why in gap["why"] for gap in section["missing"])
+
+
+def test_what_could_keep_the_clock(machine):
+    machine.node.file("/usr/lib/systemd/system/chrony.service", "[Service]\n")
+    assert machine.look()["clock"]["services"] == ["chrony.service"]
+
+
+def test_what_could_keep_the_clock_may_not_be_seen(machine, monkeypatch):
+    monkeypatch.setattr(host_pressure.time_services, "installed", lambda _root: None)
+    section = machine.look()
+    assert section["clock"]["services"] is None
+    assert [gap["what"] for gap in section["missing"]] == ["time services"]
 
 
 def test_no_proc_at_all(tmp_path):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -23,6 +24,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils.made_up
 
 UID = "1403dda53affdfee1130475a6d9609da"
 POD = "kube-apiserver-pi-master1"
+NOT_KEPT = {"kept_in": None, "log_kept_in": None, "log_gap": None}
 AGO = time.time_ns() - 3600 * SECOND
 
 
@@ -123,7 +125,7 @@ def test_absent_removes_once(ask):
         second = ask(docker_host=engine.host, state="absent", diff=True)
         assert [int(id_, 16) for id_, _state in engine.removed] == [23]
     assert (first["changed"], second["changed"]) == (True, False)
-    assert first["removed"] == first["removable"]
+    assert first["removed"] == [{**one, **NOT_KEPT} for one in first["removable"]]
     assert first["diff"] == {"before": lines(1, 23, 24), "after": lines(1, 24)}
     assert second["diff"] == {"before": lines(1, 24), "after": lines(1, 24)}
     assert (second["removable"], second["removed"], second["left_alone"]) == ([], [], [])
@@ -146,6 +148,8 @@ def test_names_that_must_stay_fail_it_first(ask, check_mode):
     assert told == {
         "failed": True,
         "msg": f"names: {24:064x} must stay: it is running; kubelet overlooks it, and removing it would stop a healthy program",
+        "removed": [],
+        "left_alone": [],
     }
 
 
@@ -185,6 +189,65 @@ def test_an_engine_that_fails_after_a_removal(ask):
     assert "closed the connection without an answer" in told["msg"]
 
 
+def test_what_is_removed_is_kept(ask, tmp_path):
+    keep = str(tmp_path / "kept")
+    with MadeUpEngine(*seed_002()) as engine:
+        planned = ask(docker_host=engine.host, state="absent", keep=keep, check_mode=True)
+        assert not (tmp_path / "kept").exists()
+        told = ask(docker_host=engine.host, state="absent", keep=keep)
+    assert [{**one, **NOT_KEPT} for one in told["removed"]] == planned["removed"]
+    (removed,) = told["removed"]
+    assert removed["kept_in"] == f"{keep}/removed-000000000000.inspect.json"
+    assert removed["log_kept_in"] == f"{keep}/removed-000000000000.log"
+    assert (removed["log_gap"], told["interrupted"]) == (None, [])
+    assert "secret" in (tmp_path / "kept" / "removed-000000000000.inspect.json").read_text("utf-8")
+    assert "secret" not in json.dumps(told)
+
+
+def test_what_cannot_be_kept_is_not_removed(ask, tmp_path):
+    (tmp_path / "kept").write_text("no folder", encoding="utf-8")
+    with MadeUpEngine(*seed_002()) as engine:
+        told = ask(docker_host=engine.host, state="absent", keep=str(tmp_path / "kept"))
+        assert engine.removed == []
+    assert told == {
+        "failed": True,
+        "changed": False,
+        "msg": f"keep: {tmp_path}/kept: no folder, or a symbolic link, which is not followed",
+        "removed": [],
+        "left_alone": [],
+    }
+
+
+@pytest.mark.parametrize("state", ["query", "absent"])
+def test_an_interrupted_removal_is_told(ask, tmp_path, state):
+    keep = tmp_path / "kept"
+    keep.mkdir(mode=0o700)
+    begun = {"schema": 1, "at": "2026-11-21T18:00:00+00:00", "ids": [f"{23:064x}", f"{9:064x}"]}
+    (keep / "removal.json").write_text(json.dumps(begun), encoding="utf-8")
+    with MadeUpEngine(*seed_002()) as engine:
+        told = ask(docker_host=engine.host, state=state, keep=str(keep))
+        again = ask(docker_host=engine.host, keep=str(keep))
+    assert [(int(one["id"], 16), one["removed"]) for one in told["interrupted"]] == [(23, False), (9, True)]
+    assert (told["complete"], [one["removed"] for one in again["interrupted"]]) == (
+        True,
+        [] if state == "absent" else [False, True],
+    )
+
+
+def test_whether_a_removal_was_interrupted_is_not_known(ask, tmp_path):
+    (tmp_path / "removal.json").write_text("{", encoding="utf-8")
+    tmp_path.chmod(0o700)
+    with MadeUpEngine(*seed_002()) as engine:
+        told = ask(docker_host=engine.host, keep=str(tmp_path))
+    assert (told["complete"], told["interrupted"], ids(told["removable"])) == (False, [], [23])
+    assert told["missing"] == [
+        {
+            "what": "keep",
+            "why": f"whether a removal was interrupted is not known: {tmp_path}/removal.json: it is not what a removal writes",
+        }
+    ]
+
+
 def test_what_could_not_be_inspected(ask):
     broken = answer(500, {"message": "no such file or directory"})
     listed = answer(200, [one.listed() for one in seed_002()])
@@ -205,6 +268,9 @@ def test_what_could_not_be_inspected(ask):
         ({"min_age": float("nan")}, "min_age: nan: 0 or more expected"),
         ({"min_age": float("inf")}, "min_age: inf: 0 or more expected"),
         ({"names": []}, "names: only with state=absent"),
+        ({"keep": "/"}, "keep: /: the absolute path of a folder is expected"),
+        ({"keep": "kept"}, "keep: kept: the absolute path of a folder is expected"),
+        ({"keep": "/var/lib/.."}, "keep: /var/lib/..: the absolute path of a folder is expected"),
         ({"docker_host": "ssh://a"}, "docker_host ssh://a: SSH is not supported"),
         ({"docker_host": "unix:///nowhere"}, "unix:///nowhere: no such socket: Docker Engine does not run here"),
     ],
@@ -214,7 +280,8 @@ def test_it_refuses(ask, params, message, check_mode):
     told = ask(**{"docker_host": "unix:///nowhere", **params}, check_mode=check_mode)
     assert told["failed"]
     assert message in told["msg"]
-    assert told.keys() == {"failed", "msg"}
+    assert not told.keys() - {"failed", "msg", "removed", "left_alone"}
+    assert not told.get("removed")
 
 
 @pytest.mark.parametrize("state", ["query", "absent"])

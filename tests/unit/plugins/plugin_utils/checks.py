@@ -9,33 +9,7 @@ import json
 import re
 import shlex
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-
-# What cures may ask a person to run.
-PROGRAMS = frozenset(
-    {
-        "ansible-playbook",
-        "calicoctl",
-        "cat",
-        "chronyc",
-        "crictl",
-        "dmesg",
-        "docker",
-        "hwclock",
-        "journalctl",
-        "kubectl",
-        "lscpu",
-        "mkdir",
-        "ntpq",
-        "printf",
-        "ss",
-        "sysctl",
-        "systemctl",
-        "timedatectl",
-        "top",
-        "vmstat",
-    }
-)
+from ansible_collections.kubenode.doctor.tests.support import remedy_commands
 
 # What kubectl rolls out; and what the API server takes for a name (RFC 1123).
 WORKLOADS = ("deployment", "statefulset", "daemonset")
@@ -48,15 +22,24 @@ def commands(finding):
 
 
 def check_command(command):
-    """A shell reads it as one of the programs that cures use, with arguments that these would accept."""
+    """It has a form that is tried with the real program, every value of it is of its kind, and quoting is the usual one."""
+    remedy_commands.of(command)
     words = shlex.split(command)
-    assert words[0] in PROGRAMS
     if words[:2] == ["kubectl", "-n"]:
         _check_kubectl(words)
-    if words[0] == "printf" and "reserved" in words[2]:
-        assert port_ranges.parse_reserved(words[2].split(" = ")[1])
     if words[0] in ("crictl", "docker"):
         _check_container_command(words)
+
+
+def check_remedy(remedy):
+    """What changes something has a fix, or says in one sentence why it has none."""
+    changes = any(remedy_commands.of(command).changes for command in remedy["commands"])
+    by_hand = remedy["by_hand"]
+    assert by_hand or remedy["fix"] or not changes, f"changes something, and says not why no fix does: {remedy}"
+    assert not (by_hand and remedy["fix"]), remedy
+    assert not by_hand or (len(by_hand.split()) >= 5 and not by_hand.endswith(".") and not by_hand[0].isupper()), (
+        by_hand
+    )
 
 
 def _check_kubectl(words):
@@ -101,15 +84,17 @@ def _check_patch(kind, options, patch):
         assert patch == {"spec": {"ipFamilyPolicy": "SingleStack"}}
     else:
         assert options == ["--type=json"]
-        test, replace = patch
-        assert (test["op"], replace["op"]) == ("test", "replace")
-        assert test["path"] == replace["path"]
-        assert re.fullmatch(
-            "/spec/(ports/[0-9]+/(nodePort|targetPort|protocol)|externalTrafficPolicy|internalTrafficPolicy)",
-            test["path"],
-        )
-        assert None not in (test["value"], replace["value"])
-        assert test["value"] != replace["value"]
+        half = len(patch) // 2
+        assert half == 1 or all(one["path"].endswith("/nodePort") for one in patch)
+        for test, replace in zip(patch[:half], patch[half:], strict=True):
+            assert (test["op"], replace["op"]) == ("test", "replace")
+            assert test["path"] == replace["path"]
+            assert re.fullmatch(
+                "/spec/(ports/[0-9]+/(nodePort|targetPort|protocol)|externalTrafficPolicy|internalTrafficPolicy)",
+                test["path"],
+            )
+            assert None not in (test["value"], replace["value"])
+            assert test["value"] != replace["value"]
 
 
 def _check_container_command(words):

@@ -190,6 +190,32 @@ def without_sockets(snapshot, *ports):
     return snapshot
 
 
+def in_unit(snapshot, port, unit):
+    """A copy in which a unit of the host's systemd runs what listens on a port."""
+    snapshot = copy.deepcopy(snapshot)
+    for section, key in (("listen_ports", "listeners"), ("nodeport_conflict", "sockets")):
+        for socket in snapshot["sections"][section][key]:
+            if socket["port"] == port:
+                socket["processes"] = [{**process, "unit": unit} for process in socket["processes"]]
+    return snapshot
+
+
+def runtime(**fields):
+    """What a node tells of containerd's settings when nothing sets its streaming port."""
+    section = '[plugins."io.containerd.grpc.v1.cri"]'
+    return {
+        "runtime": "containerd",
+        "key": "stream_server_port",
+        "value": None,
+        "default": "0",
+        "address": "127.0.0.1",
+        "file": None,
+        "fixed": False,
+        "edit": {"file": "/etc/containerd/config.toml", "section": section, "new": False},
+        **fields,
+    }
+
+
 def ipv6_of(snapshot, address="2001:db8::2"):
     """A copy of a node that has an IPv6 address as well."""
     snapshot = copy.deepcopy(snapshot)

@@ -29,7 +29,7 @@ FAULTS = {
     # It has no EndpointSlice at all, and iptables rejects 10.96.0.1:443: this API server was told to write no endpoints of its own.
     ("service-without-endpoints", "default/kubernetes", None): "critical",
     # --service-node-port-range=30000-40000 and the kernel's default range 32768-60999 have 7233 ports in common …
-    ("nodeport-range-overlaps-ephemeral", "NodePort range and ephemeral range", "node-a"): "warning",
+    ("nodeport-range-overlaps-ephemeral", "NodePorts in the ephemeral range", "node-a"): "warning",
     # … from which containerd's CRI streaming server draws one whenever it starts (stream_server_port is not set).
     ("cri-stream-port-random", "containerd CRI streaming server", "node-a"): "warning",
     # A program that no table knows, for others to reach. The stand-in is no pod, so no pod declares its ports. What hostnet listens on is told above.

@@ -9,8 +9,8 @@ import json
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import DONE, NEEDED, STOPPED, TargetError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import deaf_pods, image_rollback
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_rollback import DONE, NEEDED, STOPPED, TargetError
 
 OLD, NEW = "registry.example:5000/shop/front:v1", "[2001:db8::1]:5000/shop/front@sha256:" + "0a" * 32
 UID = "6c7b6a1e-5b1e-4d2a-9a53-0f6f3c1d2b4a"
@@ -137,7 +137,7 @@ def test_two_images_for_one_container_are_left_alone_and_the_others_are_not():
 
 
 def test_undo():
-    assert image_rollback.undo(read()) == UNDO
+    assert image_rollback.change(read()).undo == UNDO
 
 
 def test_what_is_changed_and_what_has_to_be_as_it_was():
@@ -155,8 +155,8 @@ def test_what_is_changed_and_what_has_to_be_as_it_was():
     ("found", "state", "why"),
     [
         ((deployment(),), NEEDED, ""),
-        ((deployment(OLD),), DONE, ""),
-        ((deployment(OLD, {"paused": True}),), DONE, ""),
+        ((deployment(OLD),), DONE, "the image is there already"),
+        ((deployment(OLD, {"paused": True}),), DONE, "the image is there already"),
         ((), STOPPED, "there is no such Deployment any more"),
         ((deployment(uid="another"),), STOPPED, "it was deleted and made anew since it was diagnosed. Diagnose again"),
         (

@@ -23,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import (
     check_command,
+    check_remedy,
     check_report,
     commands,
 )
@@ -124,6 +125,8 @@ def test_what_holds_of_every_finding(case):
         assert finding["evidence"]
         for command in commands(finding):
             check_command(command)
+        for remedy in finding["remedies"]:
+            check_remedy(remedy)
     json.dumps(document)
     check_report(report_text.render(document, "audits/20261121T080000Z"))
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import settings, stream_port
@@ -13,8 +15,10 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     captured,
     changed,
     kubernetes_136,
+    live,
     with_service,
     with_socket,
+    without_sockets,
 )
 
 SYSCTL = "port_settings.kernel.sysctl"
@@ -22,6 +26,7 @@ LOCAL = f"{SYSCTL}.ip_local_port_range"
 RESERVED = f"{SYSCTL}.ip_local_reserved_ports"
 RUNTIMES = "port_settings.cri.runtimes"
 FILE = "/etc/containerd/config.toml"
+DROP_IN = "/etc/containerd/conf.d/99-stream-port.toml"
 K3S = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 SECTION = '[plugins."io.containerd.grpc.v1.cri"]'
 
@@ -89,6 +94,15 @@ def test_without_a_number_that_is_known_to_be_free_there_is_none(changes):
     assert not any(character.isdigit() for character in remedy.summary.replace("127.0.0.1", ""))
 
 
+# Without the containerd that was captured, which would have the first choice.
+ALONE = without_sockets(
+    captured("node-a"),
+    *(
+        socket["port"]
+        for socket in captured("node-a")["sections"]["listen_ports"]["listeners"]
+        if socket["known_as"] and socket["known_as"]["role"] == "CRI streaming server"
+    ),
+)
 LINES = 'stream_server_address = "127.0.0.1" and stream_server_port = "10010"'
 CRIO = 'stream_address = "127.0.0.1" and stream_port = "10010"'
 CRIO_FILE = "/etc/crio/crio.conf.d/99-stream-port.conf"
@@ -102,6 +116,11 @@ CRIO_FILE = "/etc/crio/crio.conf.d/99-stream-port.conf"
             "containerd",
             [entry(edit={"file": FILE, "section": SECTION, "new": True})],
             f"write the file {FILE}: the line version = 2, then the section {SECTION} with {LINES}",
+        ),
+        (
+            "containerd",
+            [entry(edit={"file": DROP_IN, "section": SECTION, "new": True})],
+            f"write the file {DROP_IN}: the line version = 3, then the section {SECTION} with {LINES}",
         ),
         ("containerd", [], f"set {LINES} in the CRI plugin's section of containerd's configuration"),
         ("containerd", [entry(), entry()], f"set {LINES} in the CRI plugin's section of containerd's configuration"),
@@ -124,7 +143,7 @@ CRIO_FILE = "/etc/crio/crio.conf.d/99-stream-port.conf"
     ],
 )
 def test_the_file_and_the_section_are_named(component, settings_seen, told):
-    remedy = pinned(server(component, component, "x.service"), RUNTIMES, settings_seen)
+    remedy = pinned(server(component, component, "x.service"), RUNTIMES, settings_seen, snapshot=ALONE)
     assert remedy.summary == f"{told}, then restart x.service"
 
 
@@ -139,7 +158,8 @@ def test_the_file_and_the_section_are_named(component, settings_seen, told):
             "/var/snap/microk8s/current/args/containerd.toml",
             ("systemctl restart snap.microk8s.daemon-containerd.service", "ss -tlnp sport = :10010"),
         ),
-        ("-H evil", FILE, ("systemctl restart -- '-H evil'", "ss -tlnp sport = :10010")),
+        ("-H evil", FILE, ("systemctl restart containerd", "ss -tlnp sport = :10010")),
+        ("user@0.service/x.scope", FILE, ("systemctl restart containerd", "ss -tlnp sport = :10010")),
     ],
 )
 def test_the_servers_own_unit_is_restarted(unit, file, restart):
@@ -175,3 +195,126 @@ def test_what_is_set_and_not_in_force_needs_a_restart_only(socket, fields, alrea
 @pytest.mark.parametrize(("component", "name"), [("dockershim", "kubelet"), ("cri-dockerd", "k3s-server")])
 def test_a_server_without_such_a_setting(component, name):
     assert pinned(server(component, name)) is None
+
+
+def target(remedy):
+    (text,) = remedy.targets
+    return json.loads(text)
+
+
+UNSET = {"file": None, "section": None, "new": False}
+CRI_DOCKERD = {**entry(runtime="cri-dockerd", key="--streaming-bind-addr", address=""), "edit": UNSET}
+
+
+@pytest.mark.parametrize(
+    ("socket", "setting", "file"),
+    [
+        (server(), entry(), FILE),
+        (server(), entry(edit={"file": FILE, "section": SECTION, "new": True}), FILE),
+        (
+            server("cri-o", "crio", "crio.service"),
+            entry(runtime="cri-o", edit={"file": CRIO_FILE, "section": "[crio.api]", "new": True}),
+            CRIO_FILE,
+        ),
+        (server("cri-dockerd", "cri-dockerd", "cri-docker.service", address="::"), CRI_DOCKERD, None),
+        # Set already, and not in force: a restart is all, whoever wrote the file.
+        (server(), entry(value="10010", fixed=True, file=K3S, edit={**entry()["edit"], "file": K3S}), K3S),
+    ],
+)
+def test_the_fix_is_offered_where_all_is_known(socket, setting, file):
+    remedy = pinned(socket, RUNTIMES, [setting], snapshot=ALONE)
+    assert (remedy.fix, remedy.by_hand) == ("pin-stream-port", "")
+    assert target(remedy) == {
+        "runtime": socket["known_as"]["component"],
+        "address": socket["address"],
+        "port": 46553,
+        "to": 10010,
+        "file": file,
+        "unit": socket["processes"][0]["unit"],
+        "node_ports": "30000-32767,35776",
+    }
+
+
+def in_pod(**fields):
+    socket = server()
+    return {**socket, "processes": [{**socket["processes"][0], **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("socket", "settings_seen", "words"),
+    [
+        (server(), [], "not known, or there are several"),
+        (server(), [entry(), entry()], "not known, or there are several"),
+        (
+            server(),
+            [{key: value for key, value in entry().items() if key != "edit"}],
+            "not known, or there are several",
+        ),
+        (server(unit=None), [entry()], "the unit that the server belongs to is not known"),
+        (server(unit="-H evil"), [entry()], "the unit that the server belongs to is not known"),
+        (in_pod(pod_uid="1403dda5-3aff-dfee-1130-475a6d9609da"), [entry()], "the unit that the server belongs to"),
+        (in_pod(container_id="0" * 64), [entry()], "the unit that the server belongs to is not known"),
+        ({**server(), "processes": []}, [entry()], "the unit that the server belongs to is not known"),
+        (server(unit="docker.service"), [entry()], "without live-restore"),
+        (server(unit="k3s.service"), [entry()], "all of Kubernetes on this node"),
+        (
+            server(unit="x.service"),
+            [entry(edit={"file": K3S, "section": SECTION, "new": False})],
+            "generated from a template",
+        ),
+        (server("cri-o", "crio", "crio.service"), [entry(runtime="cri-o", edit=UNSET)], "from its command line"),
+    ],
+)
+def test_where_something_is_not_known_it_says_why_there_is_no_fix(socket, settings_seen, words):
+    remedy = pinned(socket, RUNTIMES, settings_seen)
+    assert (remedy.fix, remedy.targets) == ("", ())
+    assert words in remedy.by_hand
+    assert remedy.commands
+
+
+def test_what_has_no_commands_says_nothing_of_hands():
+    remedy = pinned(server(unit=None), RUNTIMES, [entry(edit={"file": K3S, "section": SECTION, "new": False})])
+    assert (remedy.commands, remedy.by_hand) == ((), "")
+    assert pinned(server(), LOCAL, "1024\t65535").targets == ()
+
+
+def test_two_runtimes_get_two_ports():
+    """Debian's Docker comes with a containerd whose CRI plugin is on, beside cri-dockerd."""
+    both = [entry(), CRI_DOCKERD]
+    containerd, dockerd = server(), server("cri-dockerd", "cri-dockerd", "cri-docker.service", address="::", port=40123)
+    node = captured("node-a")
+    node["sections"]["listen_ports"]["listeners"] = [containerd, dockerd]
+    ports = [target(pinned(socket, RUNTIMES, both, snapshot=node))["to"] for socket in (containerd, dockerd)]
+    assert ports == [10010, 10011]
+
+
+def test_numbers_in_use_outside_of_the_range_are_told():
+    assert target(pinned(server(), RUNTIMES, [entry()], cluster=on_10010()))["node_ports"] == "10010,30000-32767,35776"
+
+
+FOUND = server()
+MET = [{"name": "x", "protocol": "TCP", "port": 80, "target_port": 80, "node_port": 46553}]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields", "cluster", "setting"),
+    [
+        ("cri-stream-port-random", {}, None, entry()),
+        ("cri-stream-port-exposed", {"address": "0.0.0.0"}, None, entry(address="0.0.0.0")),
+        ("fixed-port-in-nodeport-range", {"port": 31000}, None, entry(value="31000", fixed=True, file=FILE)),
+        ("nodeport-shadows-listener", {}, with_service(kubernetes_136(), "front", ports=MET), entry()),
+    ],
+)
+def test_each_rule_on_a_streaming_server_offers_the_fix(rule, fields, cluster, setting):
+    listening = {"port": 46553, "address": "127.0.0.1", **fields}
+    seen = with_socket(ALONE, "containerd", processes=FOUND["processes"], known_as=FOUND["known_as"], **listening)
+    found = live(RUNTIMES, [setting], snapshot=seen, cluster=cluster).judged()["findings"]
+    mine = (finding for finding in found if (finding["rule"], finding["host"]) == (rule, "node-a"))
+    (remedy,) = (one for finding in mine for one in finding["remedies"] if one["fix"] == "pin-stream-port")
+    (text,) = remedy["targets"]
+    told = json.loads(text)
+    assert {name: told[name] for name in ("address", "port", "to")} == {
+        "address": listening["address"],
+        "port": listening["port"],
+        "to": 10010,
+    }

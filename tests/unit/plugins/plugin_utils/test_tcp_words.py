@@ -81,7 +81,8 @@ def process(name="java", **fields):
     ("name", "held_by", "words", "commands"),
     [
         ("java", process(unit="java.service"), "restart java.service, ", ("systemctl restart java.service",)),
-        ("java", process(unit="-x.service"), "restart -x.service, ", ("systemctl restart -- -x.service",)),
+        ("java", process(unit="-x.service"), "restart java, ", ()),  # systemd has no such unit
+        ("java", process(unit="a b$(id).service"), "restart java, ", ()),
         ("java", process(unit="session-3.scope"), "restart java, ", ()),
         ("java", process(), "restart java, ", ()),
         (
@@ -103,6 +104,9 @@ def test_how_a_program_is_restarted(name, held_by, words, commands):
     assert remedy.summary.startswith(words)
     assert remedy.summary.endswith(", which helps")
     assert remedy.commands == commands
+    # Which restart helps against what, and by which fix, those know who ask for one.
+    assert bool(remedy.by_hand) is bool(commands)
+    assert remedy.fix == ""
 
 
 @pytest.mark.parametrize(

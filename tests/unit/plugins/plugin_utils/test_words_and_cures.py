@@ -11,8 +11,9 @@ import subprocess
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, nodeport_move, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.nodeport_move import Meeting
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     captured,
@@ -131,9 +132,9 @@ def taken_everywhere(*numbers):
     ],
 )
 def test_a_service_is_moved_to_a_number_that_is_free(cluster, node, number):
-    remedy = cures.move_node_port(port("dns", 30053), context(cluster, node))
+    remedy = cures.move_node_port(port("orphan", 31999), context(cluster, node))
     assert patch(remedy) == [
-        {"op": "test", "path": "/spec/ports/0/nodePort", "value": 30053},
+        {"op": "test", "path": "/spec/ports/0/nodePort", "value": 31999},
         {"op": "replace", "path": "/spec/ports/0/nodePort", "value": number},
     ]
     # kube-apiserver's static band of a range of 10001 numbers: its first min(max(16, 10001/32), 128) (KEP-3668).
@@ -152,7 +153,7 @@ def test_without_a_free_number_no_command_is_made_up(cluster, node):
 
 
 def target(remedy):
-    return patch(remedy)[1]["value"]
+    return patch(remedy)[-1]["value"]
 
 
 def test_what_another_node_listens_on_or_may_draw_is_not_free():
@@ -176,11 +177,58 @@ def test_every_service_port_has_one_target_and_no_other_has_it():
     assert [target(cures.move_node_port(entry, made)) for entry in asked] == [30000, 30001, 30000]
 
 
-def test_the_second_port_of_a_number_is_the_one_that_is_patched():
-    """shop/dns has UDP and TCP on 30053; the patch must name the right entry."""
+def test_a_number_for_two_protocols_moves_as_a_whole():
+    """shop/dns has UDP and TCP on 30053: its clients take it for granted that both are the same."""
     udp, tcp = [entry for entry in context().node_ports if entry.get("node_port") == 30053]
-    paths = [patch(cures.move_node_port(entry, context()))[1]["path"] for entry in (udp, tcp)]
-    assert paths == ["/spec/ports/0/nodePort", "/spec/ports/1/nodePort"]
+    paths = ["/spec/ports/0/nodePort", "/spec/ports/1/nodePort"]
+    for entry in (udp, tcp):
+        remedy = cures.move_node_port(entry, context())
+        assert patch(remedy) == [
+            *({"op": "test", "path": path, "value": 30053} for path in paths),
+            *({"op": "replace", "path": path, "value": 30000} for path in paths),
+        ]
+        assert remedy.summary.endswith("for all protocols that it has it for")
+
+
+MEETING = Meeting("node-a", "tcp", "127.0.0.1")
+
+
+def test_what_the_fix_is_to_move():
+    made = context()
+    # The same from every host on which it meets something, but for the host and the socket.
+    here, there = (cures.move_node_port(port("dns", 30053), made, MEETING._replace(host=host)) for host in ("a", "b"))
+    (move,), doubtful = nodeport_move.read_targets([*here.targets, *there.targets])
+    assert (here.fix, here.by_hand, doubtful) == ("move-nodeport", "", [])
+    assert (move.service, move.number, move.to) == ("shop/dns", 30053, 30000)
+    assert move.ports == (("TCP", 53), ("UDP", 53))
+    assert [meeting.host for meeting in move.meetings] == ["a", "b"]
+
+
+def of_no_version():
+    """A cluster.json in which Services have no uid."""
+    cluster = kubernetes_136()
+    for service in cluster["services"]:
+        service["uid"] = None
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("cluster", "meeting"),
+    [
+        (None, None),  # a host that may be another cluster's
+        (of_no_version(), MEETING),
+        (None, MEETING._replace(host="{{ 7 * 7 }}")),
+    ],
+)
+def test_what_the_fix_would_refuse_is_not_offered_to_it(cluster, meeting):
+    remedy = cures.move_node_port(port("dns", 30053), context(cluster), meeting)
+    assert remedy.commands
+    assert (remedy.fix, remedy.targets, bool(remedy.by_hand)) == ("", (), True)
+
+
+def test_without_a_free_number_no_fix_is_offered():
+    remedy = cures.move_node_port(port("dns", 30053), context(taken_everywhere(*range(30000, 30128))), MEETING)
+    assert (remedy.fix, remedy.targets, remedy.by_hand) == ("", (), "")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +276,8 @@ def commands_about(cluster, name):
     made = context(cluster)
     (entry,) = [entry for entry in made.node_ports if entry.get("node_port") == 31999]
     removal = cures.remove_service(entry, made)
-    restart = cures.restart_owner(socket(ephemeral=True, processes=[{**PROCESS, "name": "kubelet", "unit": name}]))
+    kubelet = socket(ephemeral=True, processes=[{**PROCESS, "name": "kubelet", "unit": name}])
+    restart = cures.restart_owner(kubelet, sections(), made)
     return [
         *restart.commands,
         *cures.reserve(sections(), made).commands,
@@ -238,17 +287,16 @@ def commands_about(cluster, name):
 
 
 def test_a_shell_reads_the_commands():
-    commands = commands_about(kubernetes_136(), "a b$(id).service")
+    commands = commands_about(kubernetes_136(), r"a\x2db.service")  # as systemd-escape writes "a-b"
     assert len(commands) == 6
     for command in commands:
         done = subprocess.run(["bash", "-nc", command], check=False, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "$(" not in command or "'" in command
     # What bash makes of them: the words that were meant, and nothing run on the way.
     show = subprocess.run(
         ["bash", "-c", f"set -- {commands[0]}; printf '%s\\n' \"$@\""], check=True, capture_output=True, text=True
     )
-    assert show.stdout.splitlines() == ["systemctl", "restart", "a b$(id).service"]
+    assert show.stdout.splitlines() == ["systemctl", "restart", r"a\x2db.service"]
 
 
 @pytest.mark.parametrize("fields", [{"name": "$(touch pwned)'\"`id`"}, {"namespace": "a b;c"}, {"name": "-o"}])
@@ -257,31 +305,84 @@ def test_no_command_is_about_what_no_api_server_would_name_so(fields):
     assert [command.split()[0] for command in commands] == ["systemctl", "printf", "sysctl"]
 
 
+def redrawn(**fields):
+    """How the owner of a listener draws another port."""
+    return cures.restart_owner(socket(**{"ephemeral": True, **fields}), sections(), context())
+
+
+KUBELET = {**PROCESS, "name": "kubelet", "unit": "kubelet.service"}
+
+
 @pytest.mark.parametrize(
-    ("fields", "command"),
+    ("fields", "command", "by_hand"),
     [
-        ({"ephemeral": True, "processes": [{**PROCESS, "unit": "crio.service"}]}, ("systemctl restart crio.service",)),
-        ({"ephemeral": True, "processes": [{**PROCESS, "name": "kubelet"}]}, ("systemctl restart kubelet.service",)),
         (
-            {"ephemeral": True, "processes": [{**PROCESS, "unit": "-H evil.service"}]},
-            ("systemctl restart -- '-H evil.service'",),
+            {"processes": [{**PROCESS, "unit": "crio.service"}]},
+            "systemctl restart crio.service",
+            "whether the kernel draws the port",
+        ),
+        ({"processes": [KUBELET]}, "systemctl restart kubelet.service", "whether the kernel draws the port"),
+        (
+            {"processes": [{**KUBELET, "unit": None}], "known_as": STREAMING},
+            "systemctl restart kubelet.service",
+            "in which unit",
+        ),
+        (
+            {"processes": [{**KUBELET, "unit": "-x.service"}], "known_as": STREAMING},
+            "systemctl restart kubelet.service",
+            "in which unit",
+        ),
+        ({"processes": [KUBELET], "known_as": STREAMING}, "systemctl restart kubelet.service", ""),
+        ({"processes": [KUBELET], "known_as": STREAMING, "ephemeral": False}, "systemctl restart kubelet.service", ""),
+        (
+            {"processes": [KUBELET], "known_as": STREAMING, "protocol": "udp", "state": "unconnected"},
+            "systemctl restart kubelet.service",
+            "whether the kernel draws the port",
+        ),
+        (
+            {"processes": [{**KUBELET, "unit": "k3s.service"}], "known_as": STREAMING},
+            "systemctl restart k3s.service",
+            "all of Kubernetes on this node",
         ),
     ],
 )
-def test_a_restart_draws_another_port(fields, command):
-    assert cures.restart_owner(socket(**fields)).commands == command
+def test_a_restart_draws_another_port(fields, command, by_hand):
+    remedy = redrawn(**fields)
+    assert remedy.commands == (command,)
+    assert by_hand in remedy.by_hand
+    assert (remedy.fix, bool(remedy.by_hand)) == ("" if by_hand else "redraw-random-port", bool(by_hand))
+
+
+def test_what_the_fix_is_to_draw_anew():
+    (target,) = redrawn(processes=[KUBELET], known_as=STREAMING, address="127.0.0.1", port=36527).targets
+    # Of the NodePorts those that this node's kernel could draw.
+    assert json.loads(target) == {
+        "program": "kubelet",
+        "unit": "kubelet.service",
+        "address": "127.0.0.1",
+        "port": 36527,
+        "node_ports": "35776",
+    }
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ephemeral": True, "processes": [PROCESS]},
+        {"processes": [PROCESS]},
         {"ephemeral": False, "processes": [{**PROCESS, "unit": "crio.service"}]},
-        {"ephemeral": True, "processes": []},
+        {"processes": []},
+        {"processes": [{**PROCESS, "unit": "-H evil.service"}]},
+        # It comes back on the same port.
+        {"processes": [KUBELET], "known_as": {"component": "kubelet", "role": "API", "source": "kubernetes"}},
     ],
 )
 def test_a_restart_that_helps_nobody_is_not_offered(fields):
-    assert cures.restart_owner(socket(**fields)) is None
+    assert redrawn(**fields) is None
+
+
+def test_dockerd_is_left_to_a_person():
+    remedy = redrawn(processes=[{**PROCESS, "name": "dockerd", "unit": "docker.service"}])
+    assert (remedy.fix, remedy.commands) == ("", ())
 
 
 def removed(*endpoints):

@@ -22,10 +22,17 @@ CLOCK = "host_pressure.clock"
 HIDDEN = "/proc hides others' processes: run with become (-b)"
 
 
-def kept(synchronized, error, keepers, snapshot=None, **options):
-    told = {"synchronized": synchronized, "max_error_seconds": error, "keepers": keepers}
-    changes = [part for key, value in told.items() for part in (f"{CLOCK}.{key}", value)]
-    return live(*changes, snapshot=snapshot, **options)
+def kept(synchronized, error, keepers, snapshot=None, more=None, **options):
+    """``more`` is what older bundles do not tell of the clock: for how long it is kept, which services are installed."""
+    told = {"synchronized": synchronized, "max_error_seconds": error, "keepers": keepers, **(more or {})}
+    snapshot = captured("node-a") if snapshot is None else snapshot
+    snapshot["sections"]["host_pressure"]["clock"].update(told)
+    return live(snapshot=snapshot, **options)
+
+
+def off(*services, keepers=(), **fields):
+    """A clock that nobody keeps, on a machine with these time services."""
+    return kept(False, 16.0, list(keepers), more={"kept_seconds": None, "services": list(services)}, **fields)
 
 
 def hidden():
@@ -48,6 +55,74 @@ CASES = [
         ),
         absent=("although", "could be seen"),
         commands=("timedatectl set-ntp true", "timedatectl"),
+    ),
+    Case(
+        "a time service is installed and off",
+        "fail",
+        off("chrony.service", "systemd-timesyncd.service"),
+        "node-a",
+        "warning",
+        words=("switch on chrony.service, which is installed and does not run",),
+        absent=("install chrony",),
+        commands=("systemctl enable --now chrony.service", "timedatectl"),
+    ),
+    Case(
+        "none is installed",
+        "fail",
+        off(),
+        "node-a",
+        words=("install chrony, switch it on",),
+        absent=("switch on the time service that is installed",),
+        commands=("timedatectl",),
+    ),
+    Case(
+        "a time service is installed, and not all programs could be seen",
+        "fail",
+        off("chrony.service", snapshot=hidden()),
+        "node-a",
+        commands=("timedatectl set-ntp true",),
+    ),
+    Case(
+        "a time service is installed, and the hypervisor may keep the clock",
+        "fail",
+        off("chrony.service", keepers=["vmtoolsd"]),
+        "node-a",
+        "info",
+        commands=("timedatectl set-ntp true",),
+    ),
+    Case(
+        "a daemon that was just started",
+        "unknown",
+        kept(False, 16.0, ["chronyd"], more={"kept_seconds": 179.9, "services": ["chrony.service"]}),
+        "node-a",
+        words=("chronyd runs since 180 s only, which may be too short to find the right time",),
+    ),
+    Case(
+        "a daemon that had time enough",
+        "fail",
+        kept(False, 16.0, ["chronyd"], more={"kept_seconds": 180.0, "services": ["chrony.service"]}),
+        "node-a",
+        words=("although chronyd runs",),
+        absent=("switch on",),
+    ),
+    Case(
+        "the hypervisor's tools, just started, are none that will find it",
+        "fail",
+        kept(False, 16.0, ["vmtoolsd"], more={"kept_seconds": 5.0, "services": []}),
+        "node-a",
+        "info",
+    ),
+    Case(
+        "a daemon that should be quicker",
+        "fail",
+        kept(
+            False,
+            16.0,
+            ["chronyd"],
+            more={"kept_seconds": 100.0, "services": []},
+            thresholds={"clock_settle_seconds": 60},
+        ),
+        "node-a",
     ),
     Case(
         "chronyd reaches no server",

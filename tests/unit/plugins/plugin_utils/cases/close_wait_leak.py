@@ -117,7 +117,7 @@ CASES = [
             "the descriptor that the program has leaked",
         ),
         absent=("java", "agent"),
-        commands=("ss -K -t state close-wait dport = :10250", "kubectl get --raw='/readyz?verbose'"),
+        commands=("ss -K -t state close-wait dport = :10250", "kubectl get --raw '/readyz?verbose'"),
         causes=(),
     ),
     Case(

@@ -30,7 +30,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
 
 HOST = "node-a"
 SHOP = {"pod": "web-0", "namespace": "shop", "uid": UUID}
-DESCRIBE = f"kubectl --namespace kube-system describe pod {POD}"
+DESCRIBE = f"kubectl -n kube-system describe pod {POD}"
 SEED_WORDS = (
     'pod_workers.go:191] Error syncing pod 1403dda53affdfee1130475a6d9609da ("kube-apiserver-node-a_kube-system(1403dda53affdfee1130475a6d9609da)"), '
     'skipping: failed to "StartContainer" for "kube-apiserver" with CreateContainerError: "Error response from daemon: Conflict. The container name"'
@@ -130,7 +130,7 @@ CASES = [
             "The pod names something that is not there",
             "nothing on this node",
         ),
-        commands=("kubectl --namespace shop describe pod web-0",),
+        commands=("kubectl -n shop describe pod web-0",),
     ),
     Case(
         "a program that is not there",

@@ -10,7 +10,9 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     captured,
     contained,
     gap,
+    in_unit,
     live,
+    runtime,
     seed,
     unknowns,
     with_socket,
@@ -43,6 +45,17 @@ CASES = [
             'set stream_server_address = "127.0.0.1"',
         ),
         commands=("systemctl restart containerd",),
+    ),
+    Case(
+        "containerd in its unit, which a fix restarts",
+        "fail",
+        live(
+            "port_settings.cri.runtimes",
+            [runtime(address="")],
+            snapshot=in_unit(server("0.0.0.0").snapshots["node-a"], PORT, "containerd.service"),
+        ),
+        "node-a",
+        commands=("systemctl restart containerd.service",),
     ),
     Case(
         "cri-dockerd's default",

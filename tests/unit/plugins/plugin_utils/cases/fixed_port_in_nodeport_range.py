@@ -9,6 +9,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     changed,
     contained,
     gap,
+    in_unit,
     live,
     no_cluster,
     no_node,
@@ -44,6 +45,13 @@ def streaming(port=31000, address="127.0.0.1", value="31000"):
 
 
 CASES = [
+    Case(
+        "containerd in its unit, which a fix restarts",
+        "fail",
+        live(snapshot=in_unit(streaming(), 31000, "containerd.service")),
+        "node-a",
+        commands=("systemctl restart containerd.service",),
+    ),
     Case(
         "containerd's streaming server is pinned into the range",
         "fail",

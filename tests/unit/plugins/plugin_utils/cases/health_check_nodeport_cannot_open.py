@@ -59,6 +59,22 @@ CASES = [
         causes=("nodeport-range-overlaps-ephemeral",),
     ),
     Case(
+        "kubelet drew it",
+        "fail",
+        live(
+            snapshot=with_socket(
+                changed(FREE, "port_settings.kernel.sysctl.ip_local_port_range", "1024\t65535"),
+                port=30787,
+                address="127.0.0.1",
+                processes=[
+                    {"pid": 9, "name": "kubelet", "unit": "kubelet.service", "container_id": None, "pod_uid": None}
+                ],
+            ),
+        ),
+        "node-a",
+        commands=("systemctl restart kubelet.service",),
+    ),
+    Case(
         "TIME-WAIT of an outgoing connection has it",
         "fail",
         live(

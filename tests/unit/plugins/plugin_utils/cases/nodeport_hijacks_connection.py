@@ -34,6 +34,19 @@ CASES = [
         causes=("nodeport-range-overlaps-ephemeral",),
     ),
     Case(
+        "its port is reserved by now",
+        "fail",
+        live(
+            MODE,
+            "ipvs",
+            "port_settings.kernel.sysctl.ip_local_reserved_ports",
+            "30000-65535",
+            snapshot=dialling(),
+        ),
+        "node-a",
+        words=("move the Service from NodePort 35776",),
+    ),
+    Case(
         "an established one has its answer",
         "pass",
         live(MODE, "ipvs", snapshot=dialling(state="established")),

@@ -14,6 +14,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     live,
     no_cluster,
     no_node,
+    runtime,
     seed,
     seed_000,
     seed_000_with_endpoints,
@@ -47,7 +48,7 @@ def own_endpoint():
     return cluster
 
 
-def on_containerds_port():
+def on_containerds_port(*runtimes):
     """shop/front is given the port that containerd drew."""
     cluster = kubernetes_136()
     port = next(
@@ -62,7 +63,9 @@ def on_containerds_port():
             {"pid": 1, "name": "containerd", "unit": "containerd.service", "container_id": None, "pod_uid": None}
         ],
     }
-    return live(snapshot=with_socket(without_sockets(QUIET, port), "containerd", **socket), cluster=cluster)
+    snapshot = with_socket(without_sockets(QUIET, port), "containerd", **socket)
+    told = ("port_settings.cri.runtimes", list(runtimes)) if runtimes else ()
+    return live(*told, snapshot=snapshot, cluster=cluster)
 
 
 CASES = [
@@ -207,6 +210,14 @@ CASES = [
             "connections to 192.0.2.2 are refused",
             "it still answers on 10.244.0.1",
         ),
+    ),
+    Case(
+        "containerd's streaming server drew a NodePort, and a fix gives it another port",
+        "fail",
+        on_containerds_port(runtime()),
+        "node-a",
+        "critical",
+        commands=("systemctl restart containerd.service",),
     ),
     Case(
         "containerd's streaming server drew a NodePort",
