@@ -23,19 +23,21 @@ class ActionModule(LocalAction):
     ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
         "heading": {"type": "str", "required": True},
         "items": {"type": "list", "elements": "str", "default": []},
+        "commands": {"type": "list", "elements": "str", "default": []},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Print it whatever display_ok_hosts says: this is no result of a task, but what the task is for."""
-        lines = laid_out(arguments["heading"], arguments["items"])
+        lines = laid_out(arguments["heading"], arguments["items"], arguments["commands"])
         # In one piece: hosts that are shown at the same time would mix their lines.
         Display().display("\n".join(lines))
         return {"lines": lines}
 
 
-def laid_out(heading: str, items: Sequence[str]) -> list[str]:
-    """Lines of the report's width; what comes from a node can neither break a line nor move the cursor."""
+def laid_out(heading: str, items: Sequence[str], commands: Sequence[str] = ()) -> list[str]:
+    """Lines of the report's width; what comes from a node can neither break a line nor move the cursor. A command is copied, so it is one line."""
     return [
         *wrap(clean(heading), "", "  "),
         *(line for item in items for line in wrap(clean(item, _LONGEST), "  - ", "    ")),
+        *(f"    # {clean(command, _LONGEST)}" for command in commands),
     ]

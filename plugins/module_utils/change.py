@@ -10,9 +10,9 @@ holds the lock ends that change first.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Dict, List, Optional
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Type
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     change_diff,
@@ -74,7 +74,7 @@ def carry_out(
     ChangeError when nothing was begun: another change is under way, or something is no longer what it was prepared for.
     """
     change = change_store.new_id(fix, digest)
-    with _locked(places, store, make=True) as held:
+    with _Errors(), change_store.locked(places.root, store) as held:
         _refuse_interrupted(held)
         now = prepare([one.step for one in prepared], places)
         if [one.document() for one in now] != [one.document() for one in prepared]:
@@ -94,9 +94,10 @@ def recover(store: str, places: Places, seconds: float, check: bool = False) -> 
     if check:
         return _interrupted(store, places)
     ended = []
-    with _locked(places, store) as held:
-        if held is None:
+    with _Errors():
+        if not change_store.is_there(places.root, store):
             return []
+    with _Errors(), change_store.locked(places.root, store) as held:
         held.tidy()
         for change in held.ids():
             record = held.read(change)
@@ -117,9 +118,7 @@ def undo(store: str, change: str, places: Places, seconds: float, check: bool = 
     Raises ChangeError, and has changed nothing, when there is no such change (any more), when something was changed since, or when another run is at it.
     """
     change_store.checked(change)
-    with _locked(places, store) as held:
-        if held is None:
-            raise ChangeError(f"there is no change {change} on this node (any more)")
+    with _Errors(), change_store.locked(places.root, store) as held:
         record = held.read(change)
         run = Run.of_record(held, record, places, seconds)
         against = run.why_not_back()
@@ -178,10 +177,8 @@ def _ended(again: _Again, run: Run, record: Dict[str, Any]) -> Dict[str, str]:
 
 
 def _interrupted(store: str, places: Places) -> List[Dict[str, str]]:
-    try:
+    with _Errors():
         changes = change_store.changes(places.root, store)
-    except OSError as error:
-        raise ChangeError(change_parts.why(error)) from error
     for one in changes:
         if one["state"] == change_store.ACTING:
             raise ChangeError(
@@ -197,14 +194,17 @@ def _interrupted(store: str, places: Places) -> List[Dict[str, str]]:
     ]
 
 
-@contextmanager
-def _locked(places: Places, store: str, make: bool = False) -> Iterator[Any]:
-    """The store, locked. Raises ChangeError alone."""
-    try:
-        with change_store.locked(places.root, store, make) as held:
-            yield held
-    except OSError as error:
-        raise ChangeError(change_parts.why(error)) from error
+class _Errors:
+    """Lets a file or folder that cannot be used stop all with a ChangeError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: Optional[Type[BaseException]], error: Optional[BaseException], _trace: Optional[TracebackType]
+    ) -> None:
+        if isinstance(error, OSError):
+            raise ChangeError(change_parts.why(error)) from error
 
 
 def _refuse_interrupted(held: Store) -> None:

@@ -74,7 +74,7 @@ class Part:
 def field(document: Any, name: str, kind: type) -> Any:
     """A field of a record. Raises ChangeError where it is not of that type."""
     value = document.get(name) if isinstance(document, dict) else None
-    if type(value) is not kind:  # a bool is an int elsewhere
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ChangeError(f"a record of a change has no usable {name!r}")
     return value
 

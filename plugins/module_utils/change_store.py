@@ -135,21 +135,27 @@ class Store:
         os.fsync(self._folder)
 
 
-@contextlib.contextmanager
-def locked(root: str, path: str, make: bool = False) -> Iterator[Optional[Store]]:
-    """The store, for this process and those that it forks alone; None where there is none and ``make`` does not want it made.
+def is_there(root: str, path: str) -> bool:
+    """Whether this node has records. Raises OSError."""
+    try:
+        rooted_path.real(root, path)
+    except FileNotFoundError:
+        return False
+    return True
 
-    Raises ChangeError, which says who holds it, and OSError. It goes when nothing is in it.
+
+@contextlib.contextmanager
+def locked(root: str, path: str) -> Iterator[Store]:
+    """The store, for this process and those that it forks alone. It is made where there is none, and goes when nothing is in it.
+
+    Raises ChangeError, which says who holds it, and OSError.
     """
     deadline = Deadline(_PATIENCE_SECONDS)
     folder = None
     while folder is None:
         try:
-            folder = _locked(root, path, make, deadline)
+            folder = _locked(root, path, deadline)
         except FileNotFoundError:
-            if not make:
-                yield None
-                return
             if deadline.passed():  # it is not only that somebody has just removed it
                 raise
     try:
@@ -162,11 +168,10 @@ def locked(root: str, path: str, make: bool = False) -> Iterator[Optional[Store]
         os.close(folder)
 
 
-def _locked(root: str, path: str, make: bool, deadline: Deadline) -> Optional[int]:
+def _locked(root: str, path: str, deadline: Deadline) -> Optional[int]:
     """A descriptor of the locked folder; None when somebody removed it meanwhile."""
-    if make:
-        with opened(root, os.path.dirname(path)) as above, contextlib.suppress(FileExistsError):
-            os.mkdir(os.path.basename(path), 0o700, dir_fd=above)
+    with opened(root, os.path.dirname(path)) as above, contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.basename(path), 0o700, dir_fd=above)
     folder = rooted_path.open_folder(root, path, os.geteuid())
     try:
         while not _lock(folder, fcntl.LOCK_EX):

@@ -121,8 +121,11 @@ class SysctlPart(Part):
         try:
             descriptor = os.open(_path(self._proc, self.key), os.O_WRONLY | os.O_CLOEXEC)
             try:
-                # An empty write would not reach the kernel's parser, which an empty line does.
-                os.write(descriptor, value.encode("ascii") + b"\n")
+                # An empty write would not reach the kernel's parser, which an empty line does. Of a long list it takes 4095 bytes at a time
+                # (kernel/sysctl.c, proc_do_large_bitmap), and adds what follows on the same descriptor.
+                left = value.encode("ascii") + b"\n"
+                while left:
+                    left = left[os.write(descriptor, left) :]
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -93,9 +93,7 @@ class Keeper:
         if log:
             self._write(f"{name}.log", log.content.decode("utf-8", "backslashreplace"))
         else:
-            self._unlink(
-                f"{name}.log"
-            )  # what an earlier run that was interrupted has kept of it is not what is told here
+            self._unlink(f"{name}.log")  # of an earlier run that was interrupted
         return Kept(self._place(f"{name}.inspect.json"), self._place(f"{name}.log") if log else None, gap)
 
     def forget(self, container_id: str) -> None:

@@ -29,6 +29,12 @@ options:
     type: list
     elements: str
     default: []
+  commands:
+    description:
+      - Commands below the list, a line for each, which is never broken.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

@@ -52,11 +52,11 @@ def origin(socket: dict[str, Any], somaxconn: int | None) -> str:
 def restart(socket: dict[str, Any], why: str, somaxconn: int | None = None) -> Remedy:
     """Restart the program, which makes it listen anew.
 
-    ``somaxconn`` is given where that alone is wanting: where it leaves room for more than the program has, and the program asks for all of it.
+    ``somaxconn`` is given where it leaves room for more than the listener has: a program that asks for all of it wants a restart, and nothing else.
     """
     risk = "its connections are cut, also those that wait in the queue"
     remedy = restarts.remedy(_process(socket), socket["processes"], why, risk, socket["netns"] != listening.HOST)
-    if somaxconn is None or socket["backlog"] >= somaxconn or not (_is_go(socket) and remedy.commands):
+    if somaxconn is None or not (_is_go(socket) and remedy.commands):
         return remedy
     if restart_limits.why_not(
         [process["name"] for process in socket["processes"]], restarts.own_unit(socket["processes"])

@@ -71,6 +71,12 @@ def _listener_origin(scene: Scene) -> list[Arguments]:
     ]
 
 
+def _node_fix(_scene: Scene) -> list[Arguments]:
+    # What it would do depends on the machine, what it answers does not; nothing is done.
+    target = json.dumps({"drawn_from": "32768-60999", "ports": "36527", "span": "30000-40000"})
+    return [{"fix": "reserve-nodeports", "targets": [target]}]
+
+
 def _node_snapshot(scene: Scene) -> list[Arguments]:
     return [{"ports": [scene.port]}, {"ports": [scene.port], "bundle": scene.audit}]
 
@@ -187,6 +193,7 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "listen_ports": _listen_ports,
     "listener_origin": _listener_origin,
     "log_signatures": lambda scene: [{"journal": scene.journal}],
+    "node_fix": _node_fix,
     "node_health": lambda _scene: [{"expect": ["kubelet"]}],
     "move_plan": _move_plan,
     "node_snapshot": _node_snapshot,

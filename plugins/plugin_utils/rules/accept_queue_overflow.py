@@ -145,8 +145,8 @@ def _remedies(socket: dict[str, Any], somaxconn: int | None, by_design: bool) ->
             "none",
         )
     if somaxconn is None or socket["netns"] != listening.HOST or socket["backlog"] < somaxconn:
-        own = somaxconn if socket["netns"] == listening.HOST else None
-        yield backlog_words.restart(socket, "which empties the queue; it then asks for its backlog anew", own)
+        why = "which empties the queue; it then asks for its backlog anew"
+        yield backlog_words.restart(socket, why, somaxconn)
         return
     wanted = min(max(backlog_words.DEFAULT_SOMAXCONN, 4 * socket["backlog"]), _HIGHEST_SOMAXCONN)
     raised = wanted > socket["backlog"] and not by_design

@@ -25,3 +25,12 @@ ID = "8470235abd66" * 5
 )
 def test_what_is_printed(heading, items, lines):
     assert show.laid_out(heading, items) == lines
+
+
+def test_a_command_is_one_line_however_long():
+    path = f"audits/{'a' * 200}/undo-x.json"
+    assert show.laid_out("done", ["to undo it"], [f"undo {path} now\x1b[2K"]) == [
+        "done",
+        "  - to undo it",
+        f"    # undo {path} now\\x1b[2K",
+    ]

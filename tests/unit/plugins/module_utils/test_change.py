@@ -299,6 +299,8 @@ def test_a_process_ends_and_nothing_takes_it_back(node):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as victim:
         started = int(procfs.stat_fields(f"/proc/{victim.pid}/stat")[19])
         step = Terminate(victim.pid, started, "python3")
+        with pytest.raises(change.ChangeError, match="is another one by now"):
+            change.prepare([step._replace(started=started - 1)], places)
         prepared = change.prepare([step], places)
         outcome = change.carry_out(STORE, "restart-leaker", DIGEST, prepared, lambda _deadline: "", places, SECONDS)
         assert outcome.state == "applied"
@@ -369,8 +371,18 @@ def test_time_is_up(scene):
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "[]", "{}", "[" * 100000, '"schema": 1', '"schema": 2', '"id": "other-0123456789ab"', '"state": "half"'],
-    ids=["empty", "list", "object", "deep", "half", "version", "id", "state"],
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100000,
+        '"schema": 1',
+        '"schema": 2',
+        '"id": "other-0123456789ab"',
+        '"state": "half"',
+        '"pid": true',
+    ],
+    ids=["empty", "list", "object", "deep", "half", "version", "id", "state", "pid"],
 )
 def test_a_record_that_cannot_be_read_stops_all(scene, damage):
     outcome = scene.carry_out(FileText(CONFIG, NEW))

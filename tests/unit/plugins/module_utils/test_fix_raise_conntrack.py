@@ -179,7 +179,9 @@ def test_the_boot_alone_where_the_kernel_has_it_already(node):
 def test_the_kernel_alone_where_the_boot_sets_it_already(node):
     """kube-proxy has written less since."""
     node.file("/etc/sysctl.d/90-tuning.conf", f"{fix.KEY} = 1048576\n")
-    plan = Node(node).plan()
+    kernel = Node(node)
+    kernel.modules("nf_conntrack")
+    plan = kernel.plan()
     assert plan.steps == (Sysctl(fix.KEY, "524288"),)
     assert "at boot it is set to 1048576 already, by /etc/sysctl.d/90-tuning.conf" in plan.told
 

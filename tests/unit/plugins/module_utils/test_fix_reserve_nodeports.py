@@ -159,6 +159,13 @@ def test_ours_is_the_file_that_is_read_last(kernel, files, path):
     assert kernel.plan().state == DONE
 
 
+def test_no_file_of_another_matter_is_hidden(kernel):
+    kernel.made_up.file("/usr/lib/sysctl.d/60-nodeports.conf", "vm.swappiness = 10\n")
+    assert kernel.plan().steps[0].path == "/etc/sysctl.d/99-nodeports.conf"
+    kernel.made_up.file(FILE, "")  # somebody has hidden it already
+    assert kernel.plan().steps[0].path == FILE
+
+
 def test_no_name_is_known_that_comes_last(kernel):
     kernel.made_up.file("/etc/sysctl.d/\u00ff\x1b.conf", line("8080"))
     plan = kernel.plan()

@@ -124,6 +124,13 @@ def test_arithmetic_agrees_with_sets():
         assert all(port_ranges.contains(a, port) == (port in one) for port in range(29995, 30065))
 
 
+def test_a_list_may_hold_every_second_port():
+    """As the kernel prints it, when somebody has reserved so: half a billion steps, were each compared with each."""
+    odd, fourth = ([(port, port) for port in range(1, 65536, step)] for step in (2, 4))
+    assert port_ranges.intersect(odd, fourth) == tuple(fourth)
+    assert port_ranges.count(port_ranges.subtract(odd, fourth)) == 16384
+
+
 def test_union_takes_any_order_and_overlap():
     assert port_ranges.union([(5, 9), (1, 3)], [(4, 4), (8, 20)]) == ((1, 20),)
 

@@ -24,7 +24,9 @@ def read(node, key=KEY):
 def boots(node, key=KEY):
     """What systemd-sysctl sets, and what sysctl --system does."""
     found = read(node, key)
-    return [by and by.value for by in (found.at_boot, found.by_sysctl_system)]
+    last = (found.at_boot, found.by_sysctl_system)
+    assert all(by is None or by.value is not None for by in last)
+    return [by and by.value for by in last]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_names_go_behind_the_options(systemctl):
         """for word; do [ "$word" = -- ] && ended=1; [ "$word" = -.service ] && [ -z "$ended" ] && exit 7; done; exit 0"""
     )
     asked.command("stop", "-.service", Deadline(10))
+    asked.unit("-.service")
 
 
 def states(monkeypatch, *told):

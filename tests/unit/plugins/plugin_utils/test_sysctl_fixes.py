@@ -110,6 +110,11 @@ def ports(*numbers, backlog):
             host(*ports(10250, 10255, backlog=32768), somaxconn=32768),
             [raised(32768, 128, "kubelet", "kubelet.service", port, 128) for port in (10255, 10250)],
         ),
+        (  # one that asks for less still would not have more
+            host(*ports(10250, backlog=128), *ports(10255, backlog=64), somaxconn=128),
+            host(*ports(10250, 10255, backlog=32768), somaxconn=32768),
+            [raised(32768, 128, "kubelet", "kubelet.service", 10250, 128)],
+        ),
         (host(kubelet(128), somaxconn=32768), USUAL, [raised(32768, 32768, "kubelet", "kubelet.service", 10255, 128)]),
         (host(NGINX[1]), host(NGINX[0]), []),
         (host(kubelet(32768), somaxconn=4096), host(kubelet(4096)), []),  # a larger one harms nobody
