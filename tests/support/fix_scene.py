@@ -21,11 +21,13 @@ from ansible_collections.kubenode.doctor.tests.support.systemd_node import Syste
 ETCD = "/usr/bin/etcd"
 COMMANDS = (*systemd_node.COMMANDS, ETCD)
 NODE_PORTS = (30000, 40000)
+NODE_PORT = 35000  # of a Service that nobody meets
 # Within the NodePort range while the scene's programs draw theirs, then as kernels have it.
 _DRAWN_FROM, _EPHEMERAL = "36001 39999", "32768 60999"
 LEAKER_PORT, CROWD_PORT = 9000, 9100
 SOMAXCONN = 8
-TABLE, ENTRIES = 1000, 900
+TABLE = 1000
+_TABLE = {"count": 900, "max": TABLE, "buckets": 256}
 API_POD = "1403dda53affdfee1130475a6d9609da"
 CONFIG = "/etc/containerd/config.toml"
 # A password beside what is changed; two spaces, a comment and no end of the last line, which are to stay.
@@ -63,20 +65,27 @@ class FixScene:
         node = self.node
         # A program is told by its file's name as well; of Debian's Python the library is found by the compiled-in place.
         node.run("sh", "-ec", "for name; do cp /usr/bin/python3 /usr/local/bin/$name; done", "sh", *_NAMED)
-        node.write("/run/ok", "ok")
-        node.write("/run/leak", "")
-        node.write(CONFIG, CONFIG_TEXT.rstrip("\n"))
-        node.write("/lib/systemd/system/chrony.service", _CHRONY)
-        node.run("mkdir", "-p", f"/var/log/pods/kube-system_kube-apiserver-master_{API_POD}/kube-apiserver")
-        for name, words in _UNITS.items():
-            node.unit(f"{name}.service", f"[Service]\nExecStart=/usr/local/bin/{name} {words}\nRestart=always\n")
-        node.unit(
-            "etcd.service",
-            f"[Service]\nExecStart={ETCD} --data-dir=/var/lib/etcd --listen-metrics-urls=http://127.0.0.1:2381\n",
-        )
+        units = {name: f"/usr/local/bin/{name} {words}" for name, words in _UNITS.items()}
+        units["etcd"] = f"{ETCD} --data-dir=/var/lib/etcd --listen-metrics-urls=http://127.0.0.1:2381"
+        files = {
+            f"/etc/systemd/system/{name}.service": f"[Service]\nExecStart={words}\nRestart=always\n"
+            for name, words in units.items()
+        }
+        files |= {f"/run/nf_conntrack_{name}": f"{value}\n" for name, value in _TABLE.items()}
+        files |= {
+            "/run/ok": "ok",
+            "/run/leak": "",
+            CONFIG: CONFIG_TEXT.rstrip("\n"),
+            "/lib/systemd/system/chrony.service": _CHRONY,
+        }
+        files[f"/var/log/pods/kube-system_kube-apiserver-master_{API_POD}/kube-apiserver/0.log"] = ""
+        node.write_all(files)
+        node.run("systemctl", "daemon-reload")
         node.run("sysctl", "-qw", f"net.core.somaxconn={SOMAXCONN}", f"net.ipv4.ip_local_port_range={_DRAWN_FROM}")
         node.run("systemctl", "start", "etcd", "kubelet", "kube-proxy", "leaker", "web")
-        self._table()
+        # The kernel shows, and lets be set, the table of connections in the machine's first network namespace alone: files stand in for it.
+        for name in _TABLE:
+            node.run("mount", "--bind", f"/run/nf_conntrack_{name}", f"/proc/sys/net/netfilter/nf_conntrack_{name}")
         # The API server forgets its connections to the kubelet that is there now.
         node.run("systemctl", "start", "static-pod")
         node.wait_for("ss", "-tnHl", "sport = :6443")
@@ -88,13 +97,6 @@ class FixScene:
         self.kubelet_port = self.drawn("kubelet")
         self.containerd_port = self.drawn("containerd")
         node.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={_EPHEMERAL}")
-
-    def _table(self) -> None:
-        """The kernel shows, and lets be set, the table of connections in the machine's first network namespace alone: files stand in for it."""
-        for name, value in (("count", ENTRIES), ("max", TABLE), ("buckets", 256)):
-            self.node.write(f"/run/nf_conntrack_{name}", f"{value}\n")
-            place = f"/proc/sys/net/netfilter/nf_conntrack_{name}"
-            self.node.run("mount", "--bind", f"/run/nf_conntrack_{name}", place)
 
     def drawn(self, unit: str) -> int:
         """The port that a program has drawn on loopback."""
@@ -110,7 +112,7 @@ class FixScene:
 
     def fill(self, api: FakeApi) -> None:
         """Services whose NodePorts are the ports that were drawn, and one more in the ephemeral range."""
-        ports = {"front": self.kubelet_port, "cart": self.containerd_port, "back": 39000}
+        ports = {"front": self.kubelet_port, "cart": self.containerd_port, "back": NODE_PORT}
         services = [
             kube_objects.service("shop", name, {"app": name}, {"port": 80, "nodePort": port}, type="NodePort")
             for name, port in ports.items()

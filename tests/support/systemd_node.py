@@ -46,7 +46,18 @@ class SystemdNode(DockerNode):
 
     def write(self, path: str, text: str) -> None:
         """Write a file, and make its folders."""
-        self.run("sh", "-ec", 'mkdir -p "$(dirname "$1")"; printf %s "$2" >"$1"', "sh", path, text)
+        self.write_all({path: text})
+
+    def write_all(self, files: Mapping[str, str]) -> None:
+        """The same of several files."""
+        words = [word for file in files.items() for word in file]
+        self.run(
+            "sh",
+            "-ec",
+            'while [ "$#" != 0 ]; do mkdir -p "$(dirname "$1")"; printf %s "$2" >"$1"; shift 2; done',
+            "sh",
+            *words,
+        )
 
     def read(self, path: str) -> str:
         """A file's text."""

@@ -310,7 +310,7 @@ def test_a_process_ends_and_nothing_takes_it_back(node):
     assert change.undo(STORE, outcome.id, places, SECONDS).told == ["nothing of it was left to be brought back"]
 
 
-@pytest.mark.parametrize("pid", [0, 1, -1, os.getpid()])
+@pytest.mark.parametrize("pid", [0, 1, -1, pytest.param(os.getpid(), id="own")])
 def test_processes_that_must_not_end(node, pid):
     with pytest.raises(change.ChangeError, match="must not end"):
         change.prepare([Terminate(pid, 1, "init")], Places("/proc", str(node.root)))
