@@ -89,7 +89,8 @@ options:
     default: /var/lib/kubenode.doctor
   bundle:
     description:
-      - The folder of the audit on the controller. Before anything is changed, the action plugin writes into it how it is undone. Required with O(state=applied).
+      - The folder of the audit on the controller. Before anything is changed, the action plugin writes into it how it is undone. Required with
+        O(state=applied).
     type: path
 """
 

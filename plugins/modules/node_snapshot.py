@@ -22,8 +22,8 @@ extends_documentation_fragment:
 options:
   sections:
     description:
-      - The sections to collect. V(host) tells which machine it is, and which changes of fixes its records tell of. V(port_settings) is what decides which ports are drawn
-        and given to Services. V(listen_ports), V(nodeport_conflict), V(tcp_states), V(host_pressure) and V(pod_listeners) are what the
+      - The sections to collect. V(host) tells which machine it is, and which changes of fixes its records tell of. V(port_settings) is what decides
+        which ports are drawn and given to Services. V(listen_ports), V(nodeport_conflict), V(tcp_states), V(host_pressure) and V(pod_listeners) are what the
         modules of those names see. V(listener_origin) is what the module of that name sees with the methods C(owner) and C(configuration) of the listeners that
         are not well known. V(proxy_rules) is what kube-proxy has programmed for NodePorts. V(containers) are the containers
         of Kubernetes, of Docker, containerd and CRI-O, V(logs) the known errors that M(kubenode.doctor.log_signatures) finds.

@@ -183,7 +183,8 @@ def _remedies(remedies: Sequence[dict[str, Any]], body: str) -> list[str]:
         # A command is copied as one piece, so it is never broken over lines.
         lines += [f"{body}     # {_command(command)}" for command in remedy["commands"]]
         if remedy["fix"]:
-            lines += wrap(f"or have it done, after a look at the plan: ansible-playbook kubenode.doctor.fix -e fix={remedy['fix']} --check --diff", body + "     ", body + "     ")
+            lines += wrap("or have it done, after a look at the plan:", body + "     ", body + "     ")
+            lines.append(f"{body}     # ansible-playbook kubenode.doctor.fix -e fix={remedy['fix']} --check --diff")
         elif remedy["by_hand"]:
             lines += wrap(f"by hand only: {clean(remedy['by_hand'])}", body + "     ", body + "     ")
     return lines
