@@ -52,4 +52,4 @@ def _refuse(file: Path, record: dict[str, Any], hosts: list[str] | None) -> None
     if why:
         raise AnsibleActionFail(f"{file}: {why}")
     if hosts is not None and host is not None and host not in hosts:
-        raise AnsibleActionFail(f"{file} is of host {host}, which the inventory does not have")
+        raise AnsibleActionFail(f"{file} is of host {host}, which is not among the hosts of this run")

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     fix_pin_stream_port,

@@ -153,10 +153,18 @@ control_plane:
       type: list
       elements: str
       returned: always
+    expects:
+      description: What of it belongs on each of these hosts, as O(kubenode.doctor.node_health#module:expect) takes it.
+      type: dict
+      returned: always
     unseen:
       description: The names of such Nodes of which no host answered.
       type: list
       elements: str
+      returned: always
+    nodes_known:
+      description: Whether the cluster's Nodes could be read. Otherwise any host that did not answer may be one of the control plane.
+      type: bool
       returned: always
 cluster:
   description: What concerns no single host.

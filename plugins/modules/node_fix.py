@@ -175,7 +175,7 @@ def main() -> None:
     try:
         result = node_fix.run(module.params, module.check_mode)
     except (node_fix.TargetError, node_fix.ChangeError) as error:
-        module.fail_json(msg=f"Nothing was changed: {error}")
+        module.fail_json(msg=f"This run has changed nothing: {error}")
     told = {key: value for key, value in result.items() if key != "diff" or module._diff}
     if module.params["state"] != node_fix.PLANNED and result["state"] in _FAILURES:
         module.fail_json(msg=f"{_FAILURES[result['state']]}: {result['why']}", **told)

@@ -12,29 +12,45 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import host_identi
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 
 # kubeadm's labels, of today and up to 1.23; k3s and RKE2 set the first, and etcd's (kubernetes/enhancements KEP-2067).
-_ROLES = frozenset({"control-plane", "master", "controlplane", "etcd"})
+_ETCD_ROLE = "etcd"
+_ROLES = frozenset({"control-plane", "master", "controlplane", _ETCD_ROLE})
+_ETCD = frozenset({"etcd"})
+_STACKED = frozenset({"etcd", "kube-apiserver"})
 
 
-def of(hosts: Mapping[str, Mapping[str, Any]], context: Context) -> dict[str, list[str]]:
-    """``{hosts, unseen}``: hosts on which its programs run or whose Node has its role, and names of such Nodes of which no host answered.
+def of(hosts: Mapping[str, Mapping[str, Any]], context: Context) -> dict[str, Any]:
+    """``{hosts, expects, unseen, nodes_known}``: hosts on which its programs run or whose Node has its role, and what of it belongs on each.
 
-    ``hosts`` are those of findings.json.
+    ``expects`` holds parts of node_health by host, whether or not they run now. ``unseen`` are the names of such Nodes of which no host answered; where
+    the Nodes are not known, every host that did not answer may be one. ``hosts`` are those of findings.json.
     """
-    answered = [host for host, state in hosts.items() if state["answered"]]
-    seen = {(context.node_object(host) or {}).get("name") for host in answered}
+    parts = {
+        host: (_components(state), _roles(context.node_object(host)))
+        for host, state in hosts.items()
+        if state["answered"]
+    }
+    seen = {(context.node_object(host) or {}).get("name") for host in parts}
+    stacked = any(components >= _STACKED for components, _own in parts.values())
+    found = {host: _expected(*part, stacked) for host, part in sorted(parts.items()) if any(part)}
     return {
-        "hosts": sorted(
-            host for host in answered if _runs_it(hosts[host]["picture"]) or _has_role(context.node_object(host))
-        ),
+        "hosts": list(found),
+        "expects": found,
         "unseen": sorted(
-            node["name"] for node in context.cluster["nodes"] or () if _has_role(node) and node["name"] not in seen
+            node["name"] for node in context.cluster["nodes"] or () if _roles(node) and node["name"] not in seen
         ),
+        "nodes_known": context.cluster["nodes"] is not None,
     }
 
 
-def _runs_it(picture: Mapping[str, Any] | None) -> bool:
-    return not host_identity.CONTROL_PLANE.isdisjoint((picture or {}).get("components") or ())
+def _expected(components: frozenset[str], roles: frozenset[str], stacked: bool) -> list[str]:
+    serves = bool(components - _ETCD or roles - {_ETCD_ROLE})
+    keeps = bool(components & _ETCD) or _ETCD_ROLE in roles or (stacked and serves)
+    return [*(["api-server"] if serves else []), *(["etcd"] if keeps else [])]
 
 
-def _has_role(node: Mapping[str, Any] | None) -> bool:
-    return node is not None and not _ROLES.isdisjoint(node["labels_roles"])
+def _components(state: Mapping[str, Any]) -> frozenset[str]:
+    return host_identity.CONTROL_PLANE.intersection((state["picture"] or {}).get("components") or ())
+
+
+def _roles(node: Mapping[str, Any] | None) -> frozenset[str]:
+    return _ROLES.intersection(node["labels_roles"]) if node else frozenset()

@@ -70,7 +70,7 @@ def test_a_reason_moves_no_cursor(tmp_path):
 
 def test_one_of_a_foreign_host(tmp_path):
     begun = act(bundle=tmp_path, document={"fix": "sync-clock", "host": "master-1"})
-    with pytest.raises(AnsibleActionFail, match="is of host master-1, which the inventory does not have"):
+    with pytest.raises(AnsibleActionFail, match="is of host master-1, which is not among the hosts of this run"):
         act(file=begun["file"], hosts=["master-2"])
 
 
