@@ -87,7 +87,7 @@ def to(
 ) -> Change:
     """What sets the port; ``diagnosed`` is the file that was to be changed then. Raises ChangeRefusedError and unit_state.UnitError."""
     if told.runtime is CRI_DOCKERD:
-        return _flag(port, unit, places, deadline)
+        return _flag(told, port, unit, places, deadline)
     return _file(told, port, diagnosed, pid, places, deadline)
 
 
@@ -219,25 +219,28 @@ def _trial_of_text(program: str, now: Values, after: str, port: int, deadline: D
     return ["containerd has read the changed file and shows this port (containerd config dump)"]
 
 
-def _flag(port: int, unit: str, places: Places, deadline: Deadline) -> Change:
+def _flag(told: Told, port: int, unit: str, places: Places, deadline: Deadline) -> Change:
     """A drop-in for the unit of cri-dockerd."""
-    (told,) = unit_state.show([unit], ("FragmentPath", "DropInPaths", "NeedDaemonReload"), deadline, places.root)
+    (shown,) = unit_state.show([unit], ("FragmentPath", "DropInPaths", "NeedDaemonReload"), deadline, places.root)
     flag = f"{CRI_DOCKERD.key}={LOOPBACK}:{port}"
+    place = exec_start.place(unit)
     files, texts = Files(places.root, []), []
-    for path in (told["FragmentPath"], *told["DropInPaths"].split()):
+    paths = [shown["FragmentPath"], *shown["DropInPaths"].split()]
+    if place not in paths and files.may_be_there(place):
+        paths.append(place)  # which systemd has not read yet
+    for path in paths:
         text = files.text(path) if path.startswith("/") else None
         if not text:
             raise ChangeRefusedError(f"the unit file {path or f'of {unit}'} could not be read")
         texts.append((path, text))
     try:
-        after = exec_start.drop_in(texts, flag, _COMMENT)
+        after = exec_start.drop_in(texts, told.argv, flag, _COMMENT)
     except exec_start.ExecStartError as error:
         raise ChangeRefusedError(
             f"{unit} is not changed by a program, since {error}: add {flag} to its command line by hand"
         ) from error
-    place = exec_start.place(unit)
     reload_ = "systemd reads its units anew"
-    if told["NeedDaemonReload"] == "yes":
+    if shown["NeedDaemonReload"] == "yes":
         reload_ += f", and with it what somebody else has changed in those of {unit}"
     undo = f"{place} gets its old text back" if files.may_be_there(place) else f"{place} is removed"
     return Change(

@@ -17,6 +17,7 @@ tests/integration_real/test_sysctl_files_oracle.py. procps before 4.0 has /run b
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional, Tuple
 
@@ -29,6 +30,7 @@ FOLDER = FOLDERS[0]  # for the administrator's own
 CONF = "/etc/sysctl.conf"
 _COMMENTS = ("#", ";")
 _MARK = "# kubenode.doctor"
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _WILDCARDS = frozenset("*?[")
 _MOST_STARS = 8  # in one part of a pattern; Python 3.8 needs for ever for many
 
@@ -82,12 +84,23 @@ def proc_path(key: str) -> str:
 
 
 def with_settings(text: str, settings: Mapping[str, str], comments: Sequence[str]) -> str:
-    """A file's text with these settings, commented, at its end and nowhere else; the rest as it was, but for our comments of an earlier time."""
+    """A file's text with these settings, commented, at its end and nowhere else; every other byte is as it was, but for our comments of an earlier time.
+
+    Ours are those right before such a setting; what a person has written of us elsewhere stays.
+    """
     paths = {proc_path(key) for key in settings}
-    kept = [line for line in text.split("\n") if not line.startswith(_MARK) and _path(line) not in paths]
+    kept: list[str] = []
+    for line in _LINE.findall(text):
+        if _path(line) not in paths:
+            kept.append(line)
+            continue
+        while kept and kept[-1].startswith(f"{_MARK}: "):
+            kept.pop()
+    end = "\r\n" if 0 < text.count("\n") == text.count("\r\n") else "\n"
+    if kept and not kept[-1].endswith("\n"):
+        kept.append(end)
     ours = [f"{_MARK}: {comment}" for comment in comments] + [f"{key} = {value}" for key, value in settings.items()]
-    others = "\n".join(kept).rstrip("\n")
-    return "".join(f"{part}\n" for part in (*([others] if others else []), *ours))
+    return "".join((*kept, *(f"{line}{end}" for line in ours)))
 
 
 def _path(line: str) -> Optional[str]:

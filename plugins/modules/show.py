@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  bundle:
+    description:
+      - The folder of an audit, at the end of whose C(report.txt) it is kept, too.
+    type: path
 """
 
 EXAMPLES = r"""

@@ -21,6 +21,7 @@ TOPICS = {
     "accept-queue-overflow": "overflows of accept queues",
     "apiserver-cannot-reach-etcd": "API servers' connections to etcd",
     "backlog-differs": "backlogs of equal services",
+    "change-interrupted": "interrupted fixes",
     "clock-set-back": "steps back of the clock",
     "clock-unsynchronized": "clock synchronisation",
     "close-wait-leak": "CLOSE-WAIT",

@@ -7,7 +7,8 @@ hoard PORT                 accepts connections, and never reads from them or clo
 crowd PORT                 listens, and never accepts
 connect PORT COUNT         opens so many connections, says "ready", keeps them
 knock PORT COUNT           opens so many connections and closes them
-api-server [FLAGS...]      answers /readyz over TLS on 6443; while /run/leak is there it opens 30 connections to kubelet and forgets them
+api-server [FLAGS...]      answers /readyz over TLS on 6443, while /run/ill is there as one that has lost etcd; where /run/leak is there it
+                           opens 30 connections to kubelet and forgets them
 state                      prints what fixes may change, and what they must not, as JSON
 pod UID COMMAND...         keeps a process in the cgroup of a pod, as kubelet keeps a static pod's container: when it ends, it starts another
 """
@@ -33,6 +34,9 @@ _ASKED_FOR = 4096  # as Go asks: the kernel's somaxconn decides
 _KUBELET = ("127.0.0.1", 10250)
 _LEAKED = 30
 _LEAK = Path("/run/leak")
+_ILL = Path("/run/ill")
+# k8s.io/apiserver pkg/server/healthz/healthz.go
+_NOT_READY = b"[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"
 _TLS = Path("/tests/fixtures/tls")
 _CGROUPS = Path("/sys/fs/cgroup/kubepods/burstable")
 
@@ -77,9 +81,10 @@ def _client(port: int) -> socket.socket:
 
 class _Ready(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        ill = _ILL.exists()
+        self.send_response(500 if ill else 200)
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(_NOT_READY if ill else b"ok")
 
     def log_message(self, *_arguments: object) -> None:
         """Stay silent."""

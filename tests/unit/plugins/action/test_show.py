@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.action import show
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 
 ID = "8470235abd66" * 5
 
@@ -34,3 +35,19 @@ def test_a_command_is_one_line_however_long():
         "  - to undo it",
         f"    # undo {path} now\\x1b[2K",
     ]
+
+
+def test_what_is_to_be_kept_stands_at_the_end_of_the_report(tmp_path):
+    report = tmp_path / "report.txt"
+    report.write_text("RESULT\n")
+    for host in ("a", "b\x1b[2K"):
+        show._append(report, show.laid_out(f"{host}, before and after", ["before: down"]))
+    assert (
+        report.read_text()
+        == "RESULT\n\na, before and after\n  - before: down\n\nb\\x1b[2K, before and after\n  - before: down\n"
+    )
+
+
+def test_what_cannot_be_kept_is_said(tmp_path):
+    with pytest.raises(BundleError, match="could not be written"):
+        show._append(tmp_path / "nowhere" / "report.txt", ["x"])

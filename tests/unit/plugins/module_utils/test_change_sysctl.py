@@ -54,10 +54,28 @@ def part(node):
 def test_an_empty_value_is_written_as_an_empty_line(part, monkeypatch):
     """Nothing would not reach the kernel's parser."""
     written = []
-    monkeypatch.setattr(os, "write", lambda _descriptor, content: written.append(content))
+
+    def write(_descriptor, content):
+        written.append(content)
+        return len(content)
+
+    monkeypatch.setattr(os, "write", write)
     with pytest.raises(ChangeError, match=r"was given empty for net.ipv4.ip_local_reserved_ports and keeps 8080,9148"):
         part.act(Deadline(1))
     assert written == [b"\n"]
+
+
+def test_what_the_kernel_takes_in_pieces_is_written_whole(part, monkeypatch):
+    written = []
+
+    def write(_descriptor, content):
+        written.append(content[:3])
+        return len(written[-1])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(ChangeError, match="was given 30000-30007"):
+        part._set("30000-30007")
+    assert b"".join(written) == b"30000-30007\n"
 
 
 def test_what_the_kernel_refuses_is_said(part, monkeypatch):

@@ -360,6 +360,38 @@ def unit_file_gone(scene):
     return cri_dockerd()
 
 
+CNI = f"{CRI_DOCKERD}cni --pod-infra-container-image=reg/pause:3"
+OPERATORS = f"[Service]\nEnvironment=HTTP_PROXY=http://hunter2@p\nExecStart=\nExecStart={CNI}\n"
+DROP_IN = "/etc/systemd/system/cri-docker.service.d/99-stream-port.conf"
+
+
+def dockerd_with(command, drop_in, paths=DROP_IN):
+    """cri-dockerd runs with this command line, and there is a drop-in of the name of ours; systemd has read ``paths``."""
+
+    def made(scene):
+        scene.node.file("/u", f"[Service]\nExecStart={CRI_DOCKERD}\n")
+        scene.node.file(DROP_IN, drop_in)
+        listens = ("::", 46553)
+        scene.run(
+            800,
+            "cri-dockerd",
+            command.split(),
+            "cri-docker.service",
+            listens,
+            FragmentPath="/u",
+            DropInPaths=paths,
+        )
+        return cri_dockerd()
+
+    return made
+
+
+def in_a_unit_that_says_otherwise(scene):
+    scene.node.file("/u", f"[Service]\nExecStart={CRI_DOCKERD}\n")
+    scene.run(800, "cri-dockerd", CNI.split(), "cri-docker.service", ("::", 46553), FragmentPath="/u")
+    return cri_dockerd()
+
+
 def odd_unit_file(scene):
     scene.node.file("/u", "[Service]\nExecStart=/a 'x\n")
     scene.run(800, "cri-dockerd", CRI_DOCKERD.split(), "cri-docker.service", ("::", 46553), FragmentPath="/u")
@@ -395,6 +427,10 @@ def odd_unit_file(scene):
         (drop_ins_alone, "depends on its version"),
         (without_systemd, "no systemctl"),
         (unit_file_gone, "the unit file /gone could not be read"),
+        (dockerd_with(CNI, OPERATORS), "99-stream-port.conf is there, and is not ours"),
+        (dockerd_with(CRI_DOCKERD, OPERATORS, ""), "99-stream-port.conf is there, and is not ours"),
+        (dockerd_with(CNI, "", ""), "99-stream-port.conf could not be read"),
+        (in_a_unit_that_says_otherwise, "its process runs with another command line than its unit files set"),
         (odd_unit_file, "add --streaming-bind-addr=127.0.0.1:10010 to its command line by hand"),
     ],
 )

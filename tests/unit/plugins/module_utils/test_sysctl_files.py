@@ -164,7 +164,16 @@ OURS = f"# kubenode.doctor: why.\n# kubenode.doctor: And how.\n{KEY} = 1,2\n"
         (OURS.replace("1,2", "1").replace("why", "another why"), OURS),
         (LINE, OURS),  # what a person wrote by the finding's command
         ("net.core.somaxconn = 7", f"net.core.somaxconn = 7\n{OURS}"),
-        (f"# mine\r\n\n-net/ipv4/ip_local_reserved_ports=9\nx.y = 1\r\n{LINE}\n", f"# mine\r\n\nx.y = 1\r\n{OURS}"),
+        (f"# mine\r\n\n-net/ipv4/ip_local_reserved_ports=9\nx.y = 1\r\n{LINE}\n", f"# mine\r\n\nx.y = 1\r\n\n{OURS}"),
+        ("x.y = 1\n# tail\n\n \n\n", f"x.y = 1\n# tail\n\n \n\n{OURS}"),
+        (f"\n{OURS}\n\n", f"\n\n\n{OURS}"),
+        ("# mine\r\nx.y = 1\r\n", "# mine\r\nx.y = 1\r\n" + OURS.replace("\n", "\r\n")),
+        (f"x.y = 1\r\n{KEY}=1", "x.y = 1\r\n" + OURS.replace("\n", "\r\n")),
+        ("x.y = 1\r\nx.z = 2", "x.y = 1\r\nx.z = 2\r\n" + OURS.replace("\n", "\r\n")),
+        ("x.y = a\x0bb\x85c\u2028d\n", f"x.y = a\x0bb\x85c\u2028d\n{OURS}"),
+        # What a person wrote of us.
+        ("# kubenode.doctor: not here\nx.y = 1\n", f"# kubenode.doctor: not here\nx.y = 1\n{OURS}"),
+        (f"# kubenode.doctor writes below\n{OURS}", f"# kubenode.doctor writes below\n{OURS}"),
         (f"-{KEY}\n", OURS),  # would keep patterns off it, which its name does, too
         (f"#{LINE}", f"#{LINE}{OURS}"),
     ],
