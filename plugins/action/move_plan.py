@@ -29,6 +29,7 @@ class ActionModule(LocalAction):
             "options": {
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "others": {"type": "list", "elements": "str", "required": True},
+                "host_ports": {"type": "list", "elements": "int", "default": []},
             },
         },
         "found": {"type": "list", "elements": "dict"},
@@ -46,7 +47,11 @@ class ActionModule(LocalAction):
         answers = {one["item"].get("host"): one for one in arguments["looked"] if isinstance(one.get("item"), dict)}
         chosen = [move for move in moves if move.service in names]
         return {
-            "asked": {"hosts": list(asked.hosts), "others": list(asked.others)},
+            "asked": {
+                "hosts": list(asked.hosts),
+                "others": list(asked.others),
+                "host_ports": list(asked.host_ports),
+            },
             "moves": [_told(move, asked, arguments["found"], answers) for move in chosen],
             "candidates": [nodeport_move.candidate(move) for move in moves if move.service not in names],
             "ambiguous": doubtful,
@@ -56,11 +61,10 @@ class ActionModule(LocalAction):
 
 def _asked(arguments: dict[str, Any]) -> Asked:
     if arguments["asked"] is not None:
-        return Asked(tuple(arguments["asked"]["hosts"]), tuple(arguments["asked"]["others"]))
+        return Asked(*(tuple(arguments["asked"][name]) for name in ("hosts", "others", "host_ports")))
     if arguments["bundle"] is None:
         raise AnsibleActionFail("say which hosts have to be asked: one of bundle and asked is needed")
-    hosts, others = node_hosts.of(Bundle(folder(arguments["bundle"])))
-    return Asked(tuple(hosts), tuple(others))
+    return Asked(*map(tuple, node_hosts.of(Bundle(folder(arguments["bundle"])))))
 
 
 def _told(move: Move, asked: Asked, found: list[dict[str, Any]] | None, answers: dict[str, Any]) -> dict[str, Any]:

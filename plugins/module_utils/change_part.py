@@ -26,6 +26,10 @@ class UntouchedError(ChangeError):
     """A step was not taken, because somebody else has just changed what it is about: there is nothing of ours to be taken back."""
 
 
+class UnderWayError(ChangeError):
+    """What was begun cannot be stopped any more, and has not come to its end."""
+
+
 class Part:
     """One step on this node. All methods may raise ChangeError and OSError.
 
@@ -51,6 +55,10 @@ class Part:
         """BEFORE, AFTER (also where both are the same), OTHER, or UNSEEN for what leaves no trace."""
         raise NotImplementedError
 
+    def begins(self) -> bool:
+        """Let the document say that the step is about to be taken, where that is not seen from the node; whether it says something else by now."""
+        return False
+
     def act(self, deadline: Deadline) -> None:
         """Take the step."""
         raise NotImplementedError
@@ -58,6 +66,13 @@ class Part:
     def take_back(self, deadline: Deadline) -> str:
         """Bring back what was there before, and say so; "" when it is there already. Never overwrites what is neither old nor new."""
         raise NotImplementedError
+
+    def settle(self, deadline: Deadline) -> None:
+        """Wait for the end of what was begun by a run that was killed, and cannot be stopped. Raises UnderWayError."""
+
+    def lasts(self) -> str:
+        """What has happened by it that nothing takes back, in words; "" for nothing."""
+        return ""
 
     def back(self) -> str:
         """What taking it back will do, in words; "" for nothing."""

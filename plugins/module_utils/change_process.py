@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that is asked to end because somebody keeps it and starts it anew: kubelet, of a static pod's container.
 
-There is no way back, and no need of one.
+From the signal on there is no way back. It leaves no trace on the process, which may take a minute to end: the record says before that it is sent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.change_part import
     ChangeError,
     Document,
     Part,
+    UnderWayError,
     field,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -42,11 +43,12 @@ class ProcessPart(Part):
         self._name: str = field(document, "name", str)
         self._proc = proc
         self._document = document
+        self._asked: bool = field(document, "asked", bool)
         if self._pid in (0, 1, os.getpid()) or self._pid < 0:
             raise ChangeError(f"process {self._pid} must not end")
 
     def document(self) -> Document:
-        return self._document
+        return {**self._document, "asked": self._asked}
 
     def where(self) -> str:
         try:
@@ -57,6 +59,10 @@ class ProcessPart(Part):
         except (IndexError, ValueError) as error:
             raise ChangeError(f"{self._proc}/{self._pid}/stat is not understood") from error
 
+    def begins(self) -> bool:
+        self._asked = True
+        return True
+
     def act(self, deadline: Deadline) -> None:
         try:
             with SignalTarget(self._pid, self._proc) as target:
@@ -64,19 +70,34 @@ class ProcessPart(Part):
                     target.send(signal.SIGTERM)
         except (FileNotFoundError, ProcessLookupError):
             return
-        while self.where() == BEFORE:
-            if deadline.passed():
-                raise ChangeError(f"{self.name()} was asked to end and has not")
-            time.sleep(min(_POLL_SECONDS, deadline.left()))
+        self._wait(deadline)
+
+    def settle(self, deadline: Deadline) -> None:
+        if self._asked:
+            self._wait(deadline)
 
     def take_back(self, _deadline: Deadline) -> str:
+        if self._asked and self.where() == BEFORE:
+            raise self._under_way()
         return ""
+
+    def lasts(self) -> str:
+        return f"{self.name()} has ended" if self._asked and self.where() == AFTER else ""
 
     def back(self) -> str:
         return ""
 
     def why_not_back(self) -> str:
         return ""
+
+    def _wait(self, deadline: Deadline) -> None:
+        while self.where() == BEFORE:
+            if deadline.passed():
+                raise self._under_way()
+            time.sleep(min(_POLL_SECONDS, deadline.left()))
+
+    def _under_way(self) -> UnderWayError:
+        return UnderWayError(f"{self.name()} was asked to end and has not yet; it will")
 
     def name(self) -> str:
         """For a message."""

@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.change_part import
     ChangeError,
     Document,
     Part,
+    UnderWayError,
     UntouchedError,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_parts import Prepared, why
@@ -35,9 +36,9 @@ Verify = Callable[[Deadline], str]
 class Outcome(NamedTuple):
     """How a change, the undoing of one, or the end of an interrupted one, went.
 
-    ``state`` is APPLIED (the record ``id`` on the node can undo it), ROLLED_BACK (``why`` says what failed; all is as it was before), FAILED (not even
-    that: ``why`` says what is where, and the record stays), UNDONE (the old state is there, the record is gone), or NEEDED (in check mode: it would
-    be undone). ``told`` are sentences on what was done; ``diff`` is for Ansible's --diff.
+    ``state`` is APPLIED (the record ``id`` on the node can undo it, where something can be brought back), ROLLED_BACK (``why`` says what failed; all is as
+    it was before), FAILED (not even that: ``why`` says what is where; the record stays while something is to be put right), UNDONE (the old state is there,
+    the record is gone), or NEEDED (in check mode: it would be undone). ``told`` are sentences on what was done; ``diff`` is for Ansible's --diff.
     """
 
     state: str
@@ -94,6 +95,10 @@ class Run:
         if state == change_store.DONE:
             self.tidy()
             return Outcome(APPLIED, "", self.id, changed=True)
+        with contextlib.suppress(ChangeError, OSError):  # told by who takes it back
+            deadline = Deadline(self._seconds)
+            for part in self._parts:
+                part.settle(deadline)
         if not self._is_whole():
             return self._taken_back(self._parts, "")
         try:
@@ -120,6 +125,11 @@ class Run:
         told = outcome.told or ("nothing of it was left to be brought back",)
         return outcome._replace(state=UNDONE, why="", told=told)
 
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether anything of it can be brought back: no restart can, and no process that has ended."""
+        return can_be_undone(self._parts)
+
     def why_not_back(self) -> str:
         """Why it must not be undone; "" when all is as it left it. Raises ChangeError and OSError."""
         return "; ".join(filter(None, (part.why_not_back() for part in self._parts)))
@@ -133,6 +143,8 @@ class Run:
         for part in self._parts:
             if deadline.passed():
                 raise ChangeError(f"not done in {self._seconds:g} s")
+            if part.begins():
+                self._store.keep(self.id, [one.document() for one in self._parts])
             reached.append(part)
             try:
                 part.act(deadline)
@@ -160,39 +172,70 @@ class Run:
     def _taken_back(self, reached: Sequence[Part], failed: str) -> Outcome:
         """Take these steps back: ROLLED_BACK, or FAILED."""
         told, problems = self._take_back(reached)
+        lasting, unseen = self._lasting(reached)
+        problems += [] if problems else unseen
         said = [failed] if failed else []
+        done = [f"taken back: {'; '.join(told)}"] if told else []
+        done += [f"cannot be taken back: {'; '.join(lasting)}"] if lasting else []
         if problems:
-            outcome = [f"not taken back: {'; '.join(problems)}", *([f"taken back: {'; '.join(told)}"] if told else [])]
-            self._store.note(self.id, "; ".join((*said, *outcome)))
-            left = f"Put that right by hand and run it again, or remove {self._store.path}/{self.id}.* to leave all as it is"
-            return Outcome(FAILED, ". ".join(("; ".join((*said, *outcome)), left)), self.id, bool(told), told)
+            kept = [words for words in map(why, problems) if words != failed]
+            said += [f"not taken back: {'; '.join(kept)}"] if kept else ["not taken back: it failed again in the same way"]
+            said += done
+            self._store.note(self.id, "; ".join(said))
+            return Outcome(FAILED, f"{'; '.join(said)}. {self._left(problems)}", self.id, changed=True, told=told)
         self.tidy()
         for part in reversed(self._parts):
             part.tidy_back()
         with contextlib.suppress(OSError):  # the next run finds that nothing is left to be taken back, and removes it
             self._store.remove(self.id)
-        said.append(f"taken back: {'; '.join(told)}" if told else "all is as it was before")
-        return Outcome(ROLLED_BACK, "; ".join(said), self.id, bool(told), told)
+        said += done or ["all is as it was before"]
+        return Outcome(FAILED if lasting else ROLLED_BACK, "; ".join(said), self.id, bool(done), told)
 
-    def _take_back(self, reached: Sequence[Part]) -> Tuple[List[str], List[str]]:
+    def _left(self, problems: Sequence[Exception]) -> str:
+        """What a person has to do."""
+        if all(isinstance(error, UnderWayError) for error in problems):
+            return "Run it again when it has ended; where it never does, end it by hand"
+        return f"Put that right by hand and run it again, or remove {self._store.path}/{self.id}.* to leave all as it is"
+
+    def _take_back(self, reached: Sequence[Part]) -> Tuple[List[str], List[Exception]]:
         """What was done, and what could not be. First what units read, from the last step to the first; then the units."""
         told: List[str] = []
-        problems: List[str] = []
+        problems: List[Exception] = []
         deadline = Deadline(self._seconds)
-        reads = any(part.READ for part in reached)
+        reads = _reads(reached)
         units = [part for part in reached if isinstance(part, (ReloadPart, RestartPart))]
         for part in (*(part for part in reversed(reached) if part not in units), *units):
             try:
                 told.append(_take_back(part, reads, deadline))
             except (ChangeError, OSError) as error:
-                problems.append(why(error))
+                problems.append(error)
         return [sentence for sentence in told if sentence], problems
+
+    def _lasting(self, reached: Sequence[Part]) -> Tuple[List[str], List[Exception]]:
+        """What of these steps stays whatever is taken back, and what could not be seen. A unit that has read the old again is as it was."""
+        lasting: List[str] = []
+        try:
+            for part in reached:
+                lasting.append("" if isinstance(part, RestartPart) and _reads(reached) else part.lasts())
+        except (ChangeError, OSError) as error:
+            return [], [error]
+        return [sentence for sentence in lasting if sentence], []
 
     def tidy(self) -> None:
         """Remove all that was staged."""
         for part in self._parts:
             with contextlib.suppress(OSError):  # a file that nobody reads; a later run removes it
                 part.unstage()
+
+
+def can_be_undone(parts: Sequence[Part]) -> bool:
+    """Whether anything of these steps can be brought back."""
+    return any(part.back() for part in parts if not isinstance(part, RestartPart))
+
+
+def _reads(parts: Sequence[Part]) -> bool:
+    """Whether something is among them that programs read."""
+    return any(part.READ for part in parts)
 
 
 def _take_back(part: Part, reads: bool, deadline: Deadline) -> str:

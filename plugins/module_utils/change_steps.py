@@ -40,7 +40,7 @@ class Enable(NamedTuple):
 
 
 class Terminate(NamedTuple):
-    """The process got SIGTERM and is gone. Who keeps it (kubelet: a static pod's container) starts it anew; there is nothing to take back.
+    """The process got SIGTERM and is gone. Who keeps it (kubelet: a static pod's container) starts it anew; nothing takes it back.
 
     ``started`` is field 22 of /proc/PID/stat, in clock ticks: another process that has the pid by then is left alone.
     """

@@ -101,6 +101,10 @@ class Store:
         os.rename(_done(change), _record(change), src_dir_fd=self._folder, dst_dir_fd=self._folder)
         os.fsync(self._folder)
 
+    def keep(self, change: str, parts: Sequence[Document]) -> None:
+        """Keep what parts of it say now. Raises ChangeError and OSError."""
+        self._put(_record(change), _text({**self.read(change), "parts": list(parts)}))
+
     def note(self, change: str, why: str) -> None:
         """Keep why it could be neither finished nor taken back, if there is room for it."""
         with contextlib.suppress(OSError, ChangeError):

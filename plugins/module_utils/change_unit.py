@@ -109,6 +109,9 @@ class RestartPart(Part):
             return f"{self.unit} was started again"
         return ""
 
+    def lasts(self) -> str:
+        return "" if self.where() == BEFORE else f"{self.unit} was restarted"
+
     def back(self) -> str:
         return f"{self.unit} is restarted"
 

@@ -286,19 +286,22 @@ def _container(raw: Object, kind: str, status: Optional[Object]) -> Object:
         "kind": kind,
         "image": text(raw, "image"),
         "pull_policy": text(raw, "imagePullPolicy"),
-        "ports": [
-            {
-                "name": text(entry, "name") or None,
-                "protocol": text(entry, "protocol") or "TCP",
-                "port": port(entry, "containerPort"),
-            }
-            for entry in mappings(raw, "ports")
-        ],
+        "ports": [_container_port(entry) for entry in mappings(raw, "ports")],
         "readiness": bool(mapping(raw, "readinessProbe")),
         "liveness": bool(mapping(raw, "livenessProbe")),
         "startup": bool(mapping(raw, "startupProbe")),
         "status": None if status is None else _container_status(status),
     }
+
+
+def _container_port(raw: Object) -> Object:
+    found = {
+        "name": text(raw, "name") or None,
+        "protocol": text(raw, "protocol") or "TCP",
+        "port": port(raw, "containerPort"),
+    }
+    host_port = port(raw, "hostPort")
+    return {**found, "host_port": host_port} if host_port else found
 
 
 def _container_status(raw: Object) -> Object:

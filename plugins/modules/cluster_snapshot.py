@@ -654,6 +654,11 @@ cluster:
                   description: Its number.
                   type: int
                   sample: 5000
+                host_port:
+                  description: The port of the Pod's node that leads to it. No socket of the node need have that.
+                  returned: for one that has such a port
+                  type: int
+                  sample: 5000
             readiness:
               description: Whether it has a readiness probe.
               type: bool

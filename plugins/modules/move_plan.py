@@ -55,6 +55,11 @@ options:
         type: list
         elements: str
         required: true
+      host_ports:
+        description: The ports of nodes that lead into pods without a socket. None of them is free.
+        type: list
+        elements: int
+        default: []
   found:
     description:
       - The Services, as M(kubernetes.core.k8s_info) returns them in C(resources). Left out, only the targets are read.
@@ -98,6 +103,11 @@ asked:
       description: The Nodes of the cluster that are no host of the audit.
       type: list
       elements: str
+      returned: always
+    host_ports:
+      description: The C(hostPort)s of the cluster's pods, as the audit saw them.
+      type: list
+      elements: int
       returned: always
 ambiguous:
   description: For a person, what is left alone because targets contradict each other.

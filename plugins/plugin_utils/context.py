@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_ports, port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, host_ports
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.fleet import Fleet
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_port_paths import NodePortPath, node_port_paths
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.peers import Directory
@@ -121,6 +121,11 @@ class Context:
     def node_port_paths(self) -> list[NodePortPath]:
         """Those of ``paths`` that have a NodePort and endpoints; asked for again for every node."""
         return node_port_paths(self.paths.ports, self.slices_of)
+
+    @cached_property
+    def host_ports(self) -> set[int]:
+        """The ports of nodes that lead into pods, whether or not a socket has them."""
+        return host_ports.of(self.cluster["pods"] or ())
 
     @cached_property
     def workloads(self) -> Workloads:

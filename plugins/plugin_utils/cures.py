@@ -272,6 +272,6 @@ def _free_in_static_band(context: Context) -> int | None:
     low, high = context.nodeport_range[:2]
     band = min(max(16, (high - low + 1) // 32), 128)
     unfit = port_ranges.union(context.numbers_in_use, context.drawn)
-    had = context.listened.union(context.targets.values())
+    had = context.listened.union(context.targets.values(), context.host_ports)
     candidates = (number for number in range(low, min(low + band, high + 1)) if number not in had)
     return next((number for number in candidates if not port_ranges.contains(unfit, number)), None)

@@ -12,20 +12,21 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bund
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 
 
-def of(bundle: Bundle) -> tuple[list[str], list[str]]:
-    """The hosts on which a NodePort is one, and the names of the Nodes that were not asked. Raises BundleError.
+def of(bundle: Bundle) -> tuple[list[str], list[str], list[int]]:
+    """The hosts on which a NodePort is one, the names of the Nodes that were not asked, and the pods' hostPorts. Raises BundleError.
 
     A host that did not answer counts, since it may be a Node, and so does every host where the Nodes are not known.
     """
     try:
         context = Context(settings.read({}), bundle.cluster())
         seen = [(document["host"], document["answered"], _node(context, document)) for document in bundle.nodes()]
+        host_ports = sorted(context.host_ports)
         names = {node["name"] for node in context.cluster["nodes"] or ()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{bundle.folder} is not of the form that this collection writes: collect again") from error
     known = context.cluster["nodes"] is not None
     hosts = [host for host, answered, node in seen if node is not None or not answered or not known]
-    return hosts, sorted(names - {node["name"] for _host, _answered, node in seen if node is not None})
+    return hosts, sorted(names - {node["name"] for _host, _answered, node in seen if node is not None}), host_ports
 
 
 def _node(context: Context, document: dict[str, Any]) -> dict[str, Any] | None:

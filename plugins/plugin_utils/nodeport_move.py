@@ -81,10 +81,11 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """The hosts that have to be asked whether a number is free, and the cluster's Nodes that are none of them."""
+    """The hosts that have to be asked whether a number is free, the cluster's Nodes that are none of them, and its pods' hostPorts."""
 
     hosts: tuple[str, ...]
     others: tuple[str, ...] = ()
+    host_ports: tuple[int, ...] = ()
 
 
 def target_text(service: Mapping[str, Any], number: int, to: int, meeting: Meeting) -> str:
@@ -222,6 +223,8 @@ def _changed(metadata: Mapping[str, Any], mine: Mapping[tuple[Any, Any], int], m
 
 def _taken(move: Move, asked: Asked, answers: Mapping[str, Any]) -> str:
     """Why it is not sure that the new number is free on all hosts; empty when it is."""
+    if move.to in asked.host_ports:
+        return f"{move.to} is the hostPort of a pod, and a NodePort takes what comes for that, though no socket has it. {AGAIN}"
     for question in questions(move, asked):
         why = _taken_there(move, question["host"], answers.get(question["host"]))
         if why:

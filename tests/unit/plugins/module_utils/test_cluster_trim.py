@@ -100,6 +100,14 @@ def test_pod_of_the_capture():
     assert second == {**first, "name": "side", "ports": [], "readiness": False}
 
 
+@pytest.mark.parametrize(("host_port", "kept"), [(30000, {"host_port": 30000}), (0, {}), (None, {})])
+def test_the_nodes_port_that_leads_to_a_pod(host_port, kept):
+    declared = [{"containerPort": 80, "hostPort": host_port}]
+    raw = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "web", "ports": declared}]}}
+    (container,) = cluster_trim.pod(raw)["containers"]
+    assert container["ports"] == [{"name": None, "protocol": "TCP", "port": 80, **kept}]
+
+
 # name of the pod, what is special about it
 OTHER_PODS = [
     ("hostnet", {"host_network": True, "owner": None, "ips": ["192.0.2.2"]}),

@@ -197,7 +197,13 @@ def nodes(*names):
     ids=["one", "a stranger", "others", "silent", "no Nodes"],
 )  # fmt: skip
 def test_who_is_asked(snapshots, cluster, hosts, others):
-    assert node_hosts.of(Scene(snapshots, cluster)) == (hosts, others)
+    assert node_hosts.of(Scene(snapshots, cluster)) == (hosts, others, [])
+
+
+def test_which_ports_of_nodes_lead_into_pods():
+    cluster = kubernetes_136()
+    cluster["pods"][0]["containers"][0]["ports"] = [{"name": None, "protocol": "TCP", "port": 80, "host_port": 30000}]
+    assert node_hosts.of(Scene({"node-a": captured("node-a")}, cluster))[2] == [30000]
 
 
 def test_a_bundle_of_another_form_is_none():
@@ -324,6 +330,13 @@ def test_where_the_number_is_not_known_to_be_free(told, why):
     assert made.state == STOPPED
     assert why in made.why
     assert made.patch == ()
+
+
+def test_a_hostport_of_a_pod_has_no_socket_and_is_not_free():
+    made = plan(asked=Asked(ASKED.hosts, host_ports=(8080, 30000)))
+    assert (made.state, made.patch) == (STOPPED, ())
+    assert "30000 is the hostPort of a pod" in made.why
+    assert plan(asked=Asked(ASKED.hosts, host_ports=(30001, 30053))).state == NEEDED
 
 
 def test_what_does_not_matter_to_the_number():

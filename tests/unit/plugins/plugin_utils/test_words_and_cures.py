@@ -165,6 +165,14 @@ def test_what_another_node_listens_on_or_may_draw_is_not_free():
     assert target(cures.move_node_port(port("dns", 30053), made)) == 30005
 
 
+@pytest.mark.parametrize(("phase", "number"), [("Running", 30001), ("Pending", 30001), ("Succeeded", 30000)])
+def test_what_leads_into_a_pod_without_a_socket_is_not_free(phase, number):
+    cluster = kubernetes_136()
+    cluster["pods"][0]["phase"] = phase
+    cluster["pods"][0]["containers"][0]["ports"] = [{"name": None, "protocol": "TCP", "port": 80, "host_port": 30000}]
+    assert target(cures.move_node_port(port("dns", 30053), context(cluster))) == number
+
+
 def test_what_a_host_listens_on_that_is_no_node_does_not_matter():
     made = context()
     made.learn("bare", with_socket(captured("bare"), port=30000)["sections"])
