@@ -64,7 +64,8 @@ def _asked(arguments: dict[str, Any]) -> Asked:
         return Asked(*(tuple(arguments["asked"][name]) for name in ("hosts", "others", "host_ports")))
     if arguments["bundle"] is None:
         raise AnsibleActionFail("say which hosts have to be asked: one of bundle and asked is needed")
-    return Asked(*map(tuple, node_hosts.of(Bundle(folder(arguments["bundle"])))))
+    hosts, others, host_ports = node_hosts.of(Bundle(folder(arguments["bundle"])))
+    return Asked(tuple(hosts), tuple(others), tuple(host_ports))
 
 
 def _told(move: Move, asked: Asked, found: list[dict[str, Any]] | None, answers: dict[str, Any]) -> dict[str, Any]:

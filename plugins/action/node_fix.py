@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
             if arguments["state"] == node_fix.APPLIED and not self._task.check_mode:
                 return self._act(arguments, task_vars)
             answer = self._ask(arguments, task_vars)
-            return answer if arguments["state"] == node_fix.UNDONE else {**answer, **_NOTHING_TO_UNDO}
+            plans = arguments["state"] in (node_fix.PLANNED, node_fix.APPLIED)
+            return {**answer, **_NOTHING_TO_UNDO} if plans else answer
         except (BundleError, node_fix.ChangeError) as error:
             raise AnsibleActionFail(str(error)) from None
 
@@ -52,11 +53,13 @@ class ActionModule(ActionBase):
         file = undo_record.begin(folder(arguments["bundle"]), _record(arguments, task_vars["inventory_hostname"]))
         # Without an answer (a lost connection, a traceback) the record stays as it is: nobody knows what was done.
         answer = self._ask(arguments, task_vars)
-        if "state" in answer:
-            undo_record.end(file, None if answer["state"] in _AS_BEFORE else answer["state"])
         if answer.get("state") in _AS_BEFORE:
+            undo_record.end(file, None)
             return {**answer, **_NOTHING_TO_UNDO}
-        return {**answer, "record": str(file), "undo_command": undo_record.command(file)}
+        can_be = answer.get("can_be_undone", True)
+        if "state" in answer:
+            undo_record.end(file, answer["state"], None if can_be else {"no_undo": "; ".join(answer["undo"])})
+        return {**answer, "record": str(file), "undo_command": undo_record.command(file) if can_be else None}
 
     def _ask(self, arguments: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         options = {key: value for key, value in arguments.items() if key != "bundle" and value is not None}

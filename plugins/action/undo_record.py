@@ -53,3 +53,7 @@ def _refuse(file: Path, record: dict[str, Any], hosts: list[str] | None) -> None
         raise AnsibleActionFail(f"{file}: {why}")
     if hosts is not None and host is not None and host not in hosts:
         raise AnsibleActionFail(f"{file} is of host {host}, which is not among the hosts of this run")
+    if host is not None and not all(isinstance(record.get(name), str) for name in ("change", "store")):
+        raise AnsibleActionFail(
+            f"{file} is no record of a node's change: it does not say where the node keeps what was before"
+        )

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Optional, Type
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     change_diff,
     change_parts,
+    change_run,
     change_store,
     change_worker,
 )
@@ -44,9 +45,11 @@ __all__ = [
     "ROLLED_BACK",
     "UNDONE",
     "ChangeError",
+    "NotEndedError",
     "Outcome",
     "Prepared",
     "as_diff",
+    "can_be_undone",
     "carry_out",
     "prepare",
     "recover",
@@ -54,6 +57,7 @@ __all__ = [
 ]
 
 _KEPT = "all of its steps had been taken, so it is kept; whether it helped was not verified"
+_NO_WAY_BACK = "no restart is taken back, and no process that has ended"
 _UNTOUCHED = "nothing had been undone yet, so the change is kept"
 # For what a worker does besides its steps: systemd is asked, files are written.
 _SPARE_SECONDS = 60.0
@@ -63,6 +67,11 @@ def as_diff(prepared: Sequence[Prepared]) -> List[Dict[str, str]]:
     """For Ansible's --diff, a dict each file, setting, unit and process: of a file nothing but the lines that change."""
     found = [change_diff.of(one.part, one.old, one.new) for one in prepared]
     return [diff for diff in found if diff is not None]
+
+
+def can_be_undone(prepared: Sequence[Prepared]) -> bool:
+    """Whether anything of it can be brought back."""
+    return change_run.can_be_undone([one.part for one in prepared])
 
 
 def carry_out(
@@ -81,13 +90,17 @@ def carry_out(
             raise ChangeError("changed since it was planned")
         run = Run(held, change, [one.part for one in now], seconds)
         again = _Again(held, change, places, seconds)
-        return _worked(lambda: run.carry_out(fix, now, verify), lambda: again.end(verify), run, seconds)
+        outcome = _worked(lambda: run.carry_out(fix, now, verify), lambda: again.end(verify), run, seconds)
+        if outcome.state == APPLIED and not run.can_be_undone:
+            held.remove(change)
+        return outcome
 
 
 def recover(store: str, places: Places, seconds: float, check: bool = False) -> List[Dict[str, str]]:
     """End every change that was interrupted: ``[{id, fix, state, why}]``, empty where there was none.
 
-    One whose steps have all been taken is kept (APPLIED; whether it helped, the next plan sees), any other is taken back (ROLLED_BACK). With ``check`` nothing
+    One whose steps have all been taken is kept (APPLIED; whether it helped, the next plan sees), any other is taken back (ROLLED_BACK; FAILED where a
+    step of it cannot be). With ``check`` nothing
     is changed, and the state is INTERRUPTED. Raises ChangeError when one could not be ended, and when somebody is changing the node: nothing else is
     to be done here then.
     """
@@ -104,11 +117,14 @@ def recover(store: str, places: Places, seconds: float, check: bool = False) -> 
             run = Run.of_record(held, record, places, seconds)
             if record["state"] == change_store.DONE:
                 run.tidy()
+                if not run.can_be_undone:  # carry_out was killed just before it did so
+                    held.remove(change)
             else:
                 ended.append(_ended(_Again(held, change, places, seconds), run, record))
-    failed = [f"{one['fix']}: {one['why']}" for one in ended if one["state"] == FAILED]
+        left = held.ids()
+    failed = [f"{one['fix']}: {one['why']}" for one in ended if one["state"] == FAILED and one["id"] in left]
     if failed:
-        raise ChangeError(f"a change that was interrupted could not be ended: {'; '.join(failed)}")
+        raise NotEndedError(f"a change that was interrupted could not be ended: {'; '.join(failed)}")
     return ended
 
 
@@ -121,17 +137,21 @@ def undo(store: str, change: str, places: Places, seconds: float, check: bool = 
     with _Errors(), change_store.locked(places.root, store) as held:
         record = held.read(change)
         run = Run.of_record(held, record, places, seconds)
-        against = run.why_not_back()
+        against = run.why_not_back() if run.can_be_undone else f"{record['fix']} cannot be undone: {_NO_WAY_BACK}"
         if against:
-            raise ChangeError(f"{against}. Nothing was undone")
+            raise ChangeError(against)
         told = run.back()
         diff = _diff_back(run, places)
         if check:
             return Outcome(NEEDED, "", change, changed=True, told=told, diff=diff)
         outcome = _worked(lambda: run.undo(record), _Again(held, change, places, seconds).undo, run, seconds)
     if outcome.state == STOPPED:
-        raise ChangeError(f"{outcome.why}. Nothing was undone")
+        raise ChangeError(outcome.why)
     return outcome._replace(diff=diff)
+
+
+class NotEndedError(ChangeError):
+    """What was interrupted before could not be ended; not all is as it was."""
 
 
 class _Again:
@@ -147,7 +167,7 @@ class _Again:
         """APPLIED, ROLLED_BACK or FAILED."""
         record = self._record()
         if record is None:
-            return Outcome(ROLLED_BACK, "all is as it was before", self._change)
+            return Outcome(ROLLED_BACK, "it was not begun, or is taken back", self._change)
         return self._run(record).end(record["state"], verify)
 
     def undo(self) -> Outcome:

@@ -101,7 +101,9 @@ def _prepared(step: Step, places: Places) -> Prepared:
         return Prepared(step, EnablePart(systemd, {"kind": change_unit.ENABLE, "unit": step.unit, "before": before}))
     if isinstance(step, Reload):
         return Prepared(step, ReloadPart(systemd))
-    ends = ProcessPart(places.proc, {"kind": change_process.KIND, **step._asdict(), "before": change_process.ALIVE, "asked": False})
+    ends = ProcessPart(
+        places.proc, {"kind": change_process.KIND, **step._asdict(), "before": change_process.ALIVE, "asked": False}
+    )
     change_process.look(ends)
     return Prepared(step, ends)
 

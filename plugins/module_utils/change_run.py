@@ -179,7 +179,9 @@ class Run:
         done += [f"cannot be taken back: {'; '.join(lasting)}"] if lasting else []
         if problems:
             kept = [words for words in map(why, problems) if words != failed]
-            said += [f"not taken back: {'; '.join(kept)}"] if kept else ["not taken back: it failed again in the same way"]
+            said += (
+                [f"not taken back: {'; '.join(kept)}"] if kept else ["not taken back: it failed again in the same way"]
+            )
             said += done
             self._store.note(self.id, "; ".join(said))
             return Outcome(FAILED, f"{'; '.join(said)}. {self._left(problems)}", self.id, changed=True, told=told)
@@ -195,7 +197,9 @@ class Run:
         """What a person has to do."""
         if all(isinstance(error, UnderWayError) for error in problems):
             return "Run it again when it has ended; where it never does, end it by hand"
-        return f"Put that right by hand and run it again, or remove {self._store.path}/{self.id}.* to leave all as it is"
+        return (
+            f"Put that right by hand and run it again, or remove {self._store.path}/{self.id}.* to leave all as it is"
+        )
 
     def _take_back(self, reached: Sequence[Part]) -> Tuple[List[str], List[Exception]]:
         """What was done, and what could not be. First what units read, from the last step to the first; then the units."""

@@ -159,6 +159,10 @@ def locked(root: str, path: str) -> Iterator[Store]:
     while folder is None:
         try:
             folder = _locked(root, path, deadline)
+        except PermissionError as error:
+            raise ChangeError(
+                f"{path}: {error.strerror}: only root may change this node (run it with --become)"
+            ) from error
         except FileNotFoundError:
             if deadline.passed():  # it is not only that somebody has just removed it
                 raise

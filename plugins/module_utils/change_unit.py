@@ -38,6 +38,10 @@ def look_enable(systemd: Systemd, name: str) -> Document:
     unit = systemd.loaded(name, f"enable and start {name} by hand")
     if unit.enabled not in (_ENABLED, _DISABLED):
         raise ChangeError(f"{name} can be neither enabled nor disabled: its state is {unit.enabled or 'not told'}")
+    if systemd.has_others(name):
+        raise ChangeError(
+            f"other units are enabled and disabled with {name} (Also=), which could not be brought back: enable and start {name} by hand"
+        )
     return unit.document()
 
 
@@ -110,7 +114,7 @@ class RestartPart(Part):
         return ""
 
     def lasts(self) -> str:
-        return "" if self.where() == BEFORE else f"{self.unit} was restarted"
+        return f"{self.unit} was restarted" if self.where() == AFTER else ""
 
     def back(self) -> str:
         return f"{self.unit} is restarted"

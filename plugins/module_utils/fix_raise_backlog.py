@@ -115,7 +115,8 @@ def plan(targets: Sequence[str], choices: Mapping[str, Any], places: Places, dea
         return stopped(str(error))
     left = list(_told_of_others(low, restarts))
     if not change.steps and not restarts:
-        return done(f"{KEY} is {setting.live} already; {'; '.join(left)}")
+        but = sysctl_setting.but_for_conf(setting, sysctl_setting.at_least(value))
+        return done(f"{KEY} is {setting.live} already{but}; {'; '.join(left)}")
     steps = (*change.steps, *(Restart(one.unit) for one in restarts))
     told = (*change.told, *_told_of_restarts(restarts), *left)
     return Plan(NEEDED, "", told, _undo(change.undo, restarts), steps, _Verify(setting, value, restarts, places))

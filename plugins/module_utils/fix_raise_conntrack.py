@@ -117,7 +117,7 @@ def plan(targets: Sequence[str], _choices: Mapping[str, Any], places: Places, de
     except (SettingError, ConfError, TargetError) as error:
         return stopped(str(error))
     if not change.steps:
-        return done(f"{KEY} is {setting.live} already")
+        return done(f"{KEY} is {setting.live} already{sysctl_setting.but_for_conf(setting, enough)}")
     if enough(setting.live):  # for the boot alone
         buckets = None
     return Plan(

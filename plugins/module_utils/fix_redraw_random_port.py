@@ -88,7 +88,7 @@ def plan(targets: Sequence[str], _choices: Mapping[str, Any], places: Places, de
             filter(None, (*_told(there, owners), *(owner_restart.also(owner, places, deadline) for owner in owners)))
         ),
         undo=tuple(
-            f"nothing is to be undone, since the old number was drawn by chance: systemctl restart {owner.unit} draws yet another one"
+            f"the old number was drawn by chance; systemctl restart {owner.unit} draws yet another one"
             for owner in owners
         ),
         steps=tuple(Restart(owner.unit or "") for owner in owners),

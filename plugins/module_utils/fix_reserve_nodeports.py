@@ -96,7 +96,9 @@ def _plan(setting: Setting, local: Interval, listed: Intervals, wanted: Interval
     except SettingError as error:
         return stopped(str(error))
     if not change.steps:
-        return done(f"{KEY} holds all of these ports, now and at each boot")
+        but = sysctl_setting.but_for_conf(setting, enough)
+        when = "now, and the files of sysctl.d set them" if but else "now and at each boot"
+        return done(f"{KEY} holds all of these ports, {when}{but}")
     told = (*change.told, *_told(setting, local, listed, after, wanted, wish))
     return Plan(
         NEEDED,

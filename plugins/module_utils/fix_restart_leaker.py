@@ -101,7 +101,7 @@ def plan(targets: Sequence[str], _choices: Mapping[str, Any], places: Places, de
     return Plan(
         NEEDED,
         told=(*(line for _step, lines in made for line in lines), *map(_freed, there), _LASTING),
-        undo=("nothing can be undone: connections that were cut do not come back, and the program runs as before",),
+        undo=("connections that were cut do not come back; the program runs as before, and leaks as before",),
         steps=tuple(step for step, _lines in made),
         verify=lambda deadline: _verify(there, back, places, deadline),
     )

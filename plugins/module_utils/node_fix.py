@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import change, change_store, node_fixes
-from ansible_collections.kubenode.doctor.plugins.module_utils.change import ChangeError, Prepared
+from ansible_collections.kubenode.doctor.plugins.module_utils.change import ChangeError, NotEndedError, Prepared
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import Enable, Restart, Terminate
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import (
@@ -30,12 +30,12 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import (
 )
 
 _HERE = Places()
-PLANNED, APPLIED, UNDONE = "planned", "applied", "undone"
+PLANNED, APPLIED, RECOVERED, UNDONE = "planned", "applied", "recovered", "undone"
 ARGUMENTS = {
     "fix": {"type": "str", "choices": sorted(node_fixes.FIXES), "required": True},
     "targets": {"type": "list", "elements": "str", "default": []},
     "choices": {"type": "dict", "default": {}},
-    "state": {"type": "str", "choices": [PLANNED, APPLIED, UNDONE], "default": PLANNED},
+    "state": {"type": "str", "choices": [PLANNED, APPLIED, RECOVERED, UNDONE], "default": PLANNED},
     "digest": {"type": "str"},
     "change": {"type": "str"},
     "controller_time": {"type": "float"},
@@ -56,13 +56,24 @@ def run(arguments: Mapping[str, Any], check: bool, places: Places = _HERE) -> di
     seconds = arguments["seconds"]
     if arguments["state"] == UNDONE:
         return _undo(arguments, check, places)
-    recovered = change.recover(arguments["store"], places, seconds, check=check)
+    would = check
+    check = check or arguments["state"] == PLANNED
+    ended = change.recover(arguments["store"], places, seconds, check=check)
+    recovered = [_ended(one) for one in ended]
+    if arguments["state"] == RECOVERED:
+        return {
+            "state": RECOVERED,
+            "why": "",
+            "plan": [],
+            "change": None,
+            "recovered": recovered,
+            "changed": bool(ended),
+        }
     made = _make(arguments, places)
     if arguments["state"] == APPLIED and made.plan.state == NEEDED and not check:
         answer = _apply(arguments, made, places)
-    else:
-        answer = {**_told(made), "changed": check and made.plan.state == NEEDED}
-    return {**answer, "recovered": [_ended(one) for one in recovered]}
+        return {**answer, "recovered": recovered, "changed": answer["changed"] or bool(ended)}
+    return {**_told(made), "recovered": recovered, "changed": would and (made.plan.state == NEEDED or bool(ended))}
 
 
 def _ended(record: Mapping[str, str]) -> str:
@@ -70,6 +81,7 @@ def _ended(record: Mapping[str, str]) -> str:
     states = {
         change.APPLIED: "is done, all of its steps had been taken",
         change.ROLLED_BACK: "is taken back",
+        change.FAILED: "is ended, and not all of it could be taken back",
         change.INTERRUPTED: "is neither done nor taken back",
     }
     return f"{record['fix']} ({record['id']}) {states.get(record['state'], record['state'])}: {record['why']}"
@@ -118,7 +130,7 @@ def _apply(arguments: Mapping[str, Any], made: _Made, places: Places) -> dict[st
         **_told(made),
         "state": outcome.state,
         "why": outcome.why,
-        "change": outcome.id,
+        "change": outcome.id if change.can_be_undone(made.prepared) else None,
         "changed": outcome.changed,
     }
 
@@ -142,10 +154,21 @@ def _told(made: _Made) -> dict[str, Any]:
         "plan": list(made.plan.told),
         "undo": list(made.plan.undo),
         "restarts": any(isinstance(one.step, (Enable, Restart, Terminate)) for one in made.prepared),
+        "can_be_undone": change.can_be_undone(made.prepared),
         "digest": made.digest,
         "change": None,
         "diff": change.as_diff(made.prepared),
     }
 
 
-__all__ = ["APPLIED", "ARGUMENTS", "PLANNED", "UNDONE", "ChangeError", "TargetError", "run"]
+__all__ = [
+    "APPLIED",
+    "ARGUMENTS",
+    "PLANNED",
+    "RECOVERED",
+    "UNDONE",
+    "ChangeError",
+    "NotEndedError",
+    "TargetError",
+    "run",
+]

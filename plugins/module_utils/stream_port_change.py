@@ -172,9 +172,10 @@ def _check_winner(told: Told, port: int, path: str, after: str) -> None:
         raise ChangeRefusedError(f"what {told.runtime.name} would be told could not be read: {_gap(files)}")
     then = told._replace(setting=setting)
     if not then.says(port):
-        raise ChangeRefusedError(
-            f"{path} would not decide: {then.where} is read later, or the command line sets the address"
+        later = (
+            "the command line sets the address" if then.setting.file in (None, path) else f"{then.where} is read later"
         )
+        raise ChangeRefusedError(f"{path} would not decide: {later}")
 
 
 def _trial(told: Told, path: str, after: str, pid: int, port: int, places: Places, deadline: Deadline) -> list[str]:

@@ -148,6 +148,11 @@ def verify(setting: Setting, enough: Enough, places: Places, deadline: Deadline)
     return ""
 
 
+def but_for_conf(setting: Setting, enough: Enough) -> str:
+    """What has to be said beside "nothing is left to be done": that /etc/sysctl.conf sets less; empty where it does not."""
+    return "".join(f"; {words}" for words in _told_of_conf(setting, enough))
+
+
 def own_file(files: sysctl_files.KeyFiles, name: str) -> str:
     """The file of ours that is, or would be, read last of all that set the key. Raises SettingError."""
     by_name = [found.file for found in files.assignments if not found.by_pattern]

@@ -23,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.program_lines impo
 ACTIVE = "active"
 # Those that are restarted, started or enabled; systemd.unit(5) on the characters of a name.
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|timer)")
+_ALSO = re.compile(r"\s*Also\s*=\s*\S")
 _BYTES, _LINE = 256 << 10, 64 << 10
 _SETTLED = frozenset({ACTIVE, "failed", "inactive"})
 _POLL_SECONDS = 0.2
@@ -75,6 +76,11 @@ class Systemd:
             raise ChangeError(f"systemd has no usable unit {name}")
         return unit
 
+    def has_others(self, name: str) -> bool:
+        """Whether its installation is that of other units too, which enable and disable follow: systemd.unit(5), Also=."""
+        lines = self._lines(("cat", "--", name), Deadline(_ASK_SECONDS), f"look after {name} by hand")
+        return any(_ALSO.match(line) for line in lines)
+
     def reload(self, deadline: Deadline) -> None:
         """Have it read its units anew."""
         self._lines(("daemon-reload",), deadline, "have the units read anew by hand")
@@ -108,7 +114,7 @@ class Systemd:
             time.sleep(min(_POLL_SECONDS, deadline.left()))
 
     def _last_words(self, name: str) -> str:
-        """The end of its log. What stands above it are command lines, which may hold secrets."""
+        """The end of its log, which says why, as samples of logs do in a report. What stands above it are command lines, which may hold secrets."""
         command = [self._program("look by hand"), "status", "--no-pager", "--full", f"--lines={_WORDS}", "--", name]
         with Program(command, Deadline(_ASK_SECONDS), _BYTES, _LINE, _ENVIRONMENT) as program:
             lines = [line.decode("utf-8", "replace") for line in program.lines()]

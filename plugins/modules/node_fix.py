@@ -18,7 +18,8 @@ description:
     that needs room on a disk is written before the first step. The steps are taken by a process of their own, which a lost connection does not
     end; when one fails, or the change does not help, those before it are taken back.
   - What was there before is kept on the node, in O(store), for O(state=undone). A change that was interrupted by the end of the machine or of
-    all its processes is found there by the next run, which finishes it or takes it back, and says which.
+    all its processes is found there by the next run, which finishes it or takes it back, and says which. A restart cannot be taken back, nor the
+    end of a process.
 extends_documentation_fragment:
   - kubenode.doctor.attributes
 attributes:
@@ -59,11 +60,12 @@ options:
     default: {}
   state:
     description:
-      - V(planned) says what would be done.
+      - V(planned) says what would be done, and changes nothing.
       - V(applied) does it, when a plan that is made now has O(digest).
+      - V(recovered) ends what was interrupted on this node before, and does nothing else. So does V(applied) before it acts.
       - V(undone) puts back what was before O(change), when everything still is as that has left it.
     type: str
-    choices: [planned, applied, undone]
+    choices: [planned, applied, recovered, undone]
     default: planned
   digest:
     description:
@@ -110,6 +112,7 @@ state:
     - For O(state=planned), V(needed), V(done) (nothing is left to be done), or V(stopped).
     - For O(state=applied), V(applied), V(rolled-back) (it did not work or did not help, and is taken back), V(failed) (it could be neither
       finished nor taken back as a whole), V(stopped) or V(done).
+    - For O(state=recovered), V(recovered).
     - For O(state=undone), V(undone), in check mode V(needed), V(stopped) or V(failed).
   returned: always
   type: str
@@ -123,7 +126,7 @@ plan:
   type: list
   elements: str
 undo:
-  description: For a person, how it is undone.
+  description: For a person, how it is undone; where it cannot be, why.
   returned: with O(state=planned) and O(state=applied)
   type: list
   elements: str
@@ -131,17 +134,21 @@ restarts:
   description: Whether something is restarted.
   returned: with O(state=planned) and O(state=applied)
   type: bool
+can_be_undone:
+  description: Whether anything of it can be brought back. A restart cannot, nor a process that was ended.
+  returned: with O(state=planned) and O(state=applied)
+  type: bool
 digest:
   description: A hash over the fix, its targets, the choices, the steps, and what the node has before each of them.
   returned: with O(state=planned) and O(state=applied)
   type: str
 change:
-  description: Under which name the node keeps what was before. V(null) where nothing was changed.
+  description: Under which name the node keeps what was before. V(null) where nothing was changed, or nothing of it can be brought back.
   returned: success
   type: str
 recovered:
-  description: For a person, what became of changes that were interrupted on this node before.
-  returned: with O(state=planned) and O(state=applied)
+  description: For a person, what became of changes that were interrupted on this node before; with O(state=planned) and in check mode, that there are such.
+  returned: with O(state=planned), O(state=applied) and O(state=recovered)
   type: list
   elements: str
 record:
@@ -149,7 +156,7 @@ record:
   returned: with O(state=planned) and O(state=applied), by the action plugin
   type: str
 undo_command:
-  description: The command that undoes it. V(null) where nothing was changed.
+  description: The command that undoes it. V(null) where nothing was changed, or nothing of it can be brought back.
   returned: with O(state=planned) and O(state=applied), by the action plugin
   type: str
 """
@@ -174,6 +181,8 @@ def main() -> None:
         module.fail_json(msg=f"seconds: {module.params['seconds']} is less than 1")
     try:
         result = node_fix.run(module.params, module.check_mode)
+    except node_fix.NotEndedError as error:
+        module.fail_json(msg=f"Nothing else was changed: {error}", changed=True)
     except (node_fix.TargetError, node_fix.ChangeError) as error:
         module.fail_json(msg=f"This run has changed nothing: {error}")
     told = {key: value for key, value in result.items() if key != "diff" or module._diff}

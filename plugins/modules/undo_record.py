@@ -58,6 +58,8 @@ EXAMPLES = r"""
     document:
       fix: sync-clock
       host: "{{ inventory_hostname }}"
+      change: sync-clock-3f2a9c0d1e5b
+      store: /var/lib/kubenode.doctor
   register: begun
 
 - name: Note that it was done

@@ -71,7 +71,8 @@ def raise_somaxconn(value: int, sockets: Sequence[dict[str, Any]], somaxconn: in
     return Remedy(
         f"let somaxconn be {value}, then restart the program: {RESTART}",
         sysctl.commands(fix_raise_backlog.KEY, value, SOMAXCONN_FILE),
-        "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own",
+        "more connections wait, and longer; a program that accepts too slowly fills any queue; pods have a somaxconn of their own; "
+        f"{sysctl.LATER_BUT_FOR_FIX}",
         fix_raise_backlog.FIX,
         _targets(sockets, value, somaxconn),
     )

@@ -125,14 +125,16 @@ def reserve(sections: dict[str, Any], context: Context, ports: port_ranges.Inter
     if wanted == reserved(sections):
         return None
     in_use = _drawable_in_use(sections, context)
+    offer = _NO_BLOCK if ports else _fix_of_reserve(sections, context)
+    later = f"{sysctl.LATER_BUT_FOR_FIX}, and takes in what other files reserve" if "fix" in offer else sysctl.LATER
     what = ["the NodePorts"] if in_use or ports else []
     what += ["the fixed ports of programs"] if fixed_ports.drawable(sections) else []
     return Remedy(
         f"reserve {' and '.join(what)}, so that the kernel never draws them again (the list includes what this node "
         f"reserves already){_what_stays_open(sections, context, in_use, wanted)}",
         sysctl.commands(fix_reserve_nodeports.KEY, port_ranges.format_ports(wanted), SYSCTL_FILE),
-        "sockets that have such a port keep it until they are closed; another sysctl.d file that sets the same key overwrites this one",
-        **(_NO_BLOCK if ports else _fix_of_reserve(sections, context)),
+        f"sockets that have such a port keep it until they are closed; {later}",
+        **offer,
     )
 
 
@@ -151,7 +153,7 @@ def let_ephemeral_range_be(low: int, high: int, why: str) -> Remedy:
     return Remedy(
         f"let the ephemeral range be {low} to {high}, {why}",
         sysctl.commands("net.ipv4.ip_local_port_range", f"{low} {high}", RANGE_FILE),
-        f"{high - low + 1} ports are left for outgoing connections to one destination; pods have network namespaces of their own",
+        f"{high - low + 1} ports are left for outgoing connections to one destination; pods have network namespaces of their own; {sysctl.LATER}",
         by_hand="how many ports the machine's own connections need, and which ones firewalls expect them to come from, its owner knows",
     )
 

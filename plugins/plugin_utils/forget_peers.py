@@ -5,7 +5,7 @@
 
 Never done automatically: two sources have to say that a peer is gone (no Node has its address, and it does not answer), and that it
 will not come back is known to a person only. Commands are exact: where the program wants a name that only its own list tells, the
-command that shows the list is all that is offered.
+command that shows the list is all that is offered, and ``by_hand`` says so.
 
 Sources: docs.tigera.io calicoctl node status (the column SINCE); etcd.io/docs runtime reconfiguration, and the paths in
 kubernetes cmd/kubeadm/app/constants/constants.go; weave.works/docs/net/latest/kubernetes/kube-addon (weave --local in the pod).

@@ -73,10 +73,10 @@ _BGP = Protocol(
     ),
     (
         Remedy(
-            f"delete what Calico still lists, one node at a time (calicoctl delete node, with the name that its list has for the address), {_TWO_SOURCES}",
-            (),
+            f"delete what Calico still lists, one node at a time, by the name that its list has beside the address, {_TWO_SOURCES}",
+            ("calicoctl get nodes -o wide",),
             "deleting a living node cuts its routes, and removes its addresses and endpoints; it registers again when its calico-node restarts",
-            by_hand=_BY_HAND,
+            by_hand=f"only Calico's own list tells the name that calicoctl delete node has to be given, and {_BY_HAND}",
         ),
     ),
     routers=True,
@@ -130,10 +130,10 @@ ETCD = Protocol(
     ),
     (
         Remedy(
-            f"remove the dead member (etcdctl member remove, with the ID that the list has for the address), {_TWO_SOURCES}",
+            f"remove the dead member, by the ID that etcd's list has beside the address, {_TWO_SOURCES}",
             (),
             "without a majority of living members the removal hangs, and a wrong one costs the quorum: take a snapshot first",
-            by_hand=_BY_HAND,
+            by_hand=f"only etcd's own list tells the ID that etcdctl member remove has to be given, and {_BY_HAND}",
         ),
     ),
     removes=True,

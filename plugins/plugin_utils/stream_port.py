@@ -27,12 +27,11 @@ _CHOICES = range(10010, 10240)
 
 
 class _Runtime(NamedTuple):
-    """How a runtime is told: ``lines`` for a file, the flag for a command line, and the unit that packages give it."""
+    """How a runtime is told: ``lines`` for a file of which this is the section, and the flag for a command line."""
 
     lines: str
     section: str
     flag: str
-    unit: str
 
 
 _RUNTIMES = {
@@ -40,15 +39,13 @@ _RUNTIMES = {
         'stream_server_address = "127.0.0.1" and stream_server_port = "{port}"',
         "the CRI plugin's section",
         "",
-        "containerd",
     ),
     "cri-o": _Runtime(
         'stream_address = "127.0.0.1" and stream_port = "{port}"',
         "[crio.api]",
         "--stream-address=127.0.0.1 --stream-port={port}",
-        "crio",
     ),
-    "cri-dockerd": _Runtime("", "", "--streaming-bind-addr=127.0.0.1:{port}", "cri-docker"),
+    "cri-dockerd": _Runtime("", "", "--streaming-bind-addr=127.0.0.1:{port}"),
 }
 # Folders whose configuration is written anew at each start, and what it is written from (docs.k3s.io/advanced,
 # docs.rke2.io/advanced, microk8s.io/docs/configuring-services, docs.k0sproject.io/stable/runtime).
@@ -84,12 +81,12 @@ def pin(socket: dict[str, Any], sections: dict[str, Any], context: Context) -> R
     told = _already_set(socket, setting, port)
     remedy = Remedy(
         told or f"{_instruction(component, setting, edit, port)}, then restart {_restarted(socket, component)}",
-        _commands(socket, component, (setting or {}).get("file") or edit.get("file") or "", port),
+        _commands(socket, port, told != ""),
         "running kubectl exec, attach and port-forward sessions on this node end; pods keep running",
     )
     by_hand = _why_by_hand(socket, setting, edit, told != "")
     if by_hand:
-        return replace(remedy, by_hand=by_hand if remedy.commands else "")
+        return replace(remedy, by_hand=by_hand)
     return replace(remedy, fix=fix_pin_stream_port.FIX, targets=(_target(socket, edit, port, context),))
 
 
@@ -202,9 +199,10 @@ def _restarted(socket: dict[str, Any], component: str) -> str:
     return restarts.own_unit(socket["processes"]) or component
 
 
-def _commands(socket: dict[str, Any], component: str, file: str, port: int) -> tuple[str, ...]:
-    """Restart the server's own unit and look; of a distribution with a unit of its own, the usual unit does not exist."""
-    unit = restarts.own_unit(socket["processes"]) or ("" if _generated(file) else _RUNTIMES[component].unit)
-    if not unit:
+def _commands(socket: dict[str, Any], port: int, is_set: bool) -> tuple[str, ...]:
+    """Restart the server's own unit where that is all, and look. A restart without the edit ends sessions and draws another random port."""
+    unit = restarts.own_unit(socket["processes"])
+    if unit is None:
         return ()
-    return restarts.command(unit), f"ss -tlnp sport = :{port}"
+    look = f"ss -tlnp sport = :{port}"
+    return (restarts.command(unit), look) if is_set else (look,)

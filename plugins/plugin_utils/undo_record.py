@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a fix is undone, in a file of the bundle that exists before the fix acts: a lost connection must not lose the way back.
 
-A record of a node's change: ``{schema, fix, host, change, store, at, state, plan, undo}``; what was there before is kept on the node itself, since a
+A record of a node's change: ``{schema, fix, host, change, store, at, state}``; what was there before is kept on the node itself, since a
 configuration may hold secrets. ``state`` is PLANNED until the node has answered, then what it has answered. Of what cannot be undone the record
 has ``no_undo``, which says why, and where that is kept which was there before.
 """

@@ -38,13 +38,15 @@ PINNED = 10010
 CONFIG = "/etc/containerd/config.toml"
 SECTION = '[plugins."io.containerd.grpc.v1.cri"]\n'
 CONFIG_TEXT = f'version = 2\n{SECTION}  stream_server_address = "127.0.0.1"\n  stream_server_port = "0"\n'
-# containerd and the diagnosis read it all the same; who edits it had to understand every line.
+# containerd and the diagnosis read past it; who edits the file has to understand every line.
 ODD_LINE = "'''odd''' = {}\n"
 ODD_TEXT = CONFIG_TEXT.replace(SECTION, ODD_LINE + SECTION)
 API_SERVER = "kube-apiserver.service"
 ILL = "/run/ill"
 _PROGRAM = "/tests/support/fix_programs.py"
-_API_UNIT = f"[Service]\nExecStart=/usr/local/bin/kube-apiserver {_PROGRAM} api-server --service-node-port-range=30000-40000\n"
+_API_UNIT = (
+    f"[Service]\nExecStart=/usr/local/bin/kube-apiserver {_PROGRAM} api-server --service-node-port-range=30000-40000\n"
+)
 _JUNK = ("0", "-1", "junk", "101%")
 
 
@@ -68,13 +70,13 @@ class Story(NamedTuple):
             host: json.loads(node.run("python3", _PROGRAM, "state").stdout) for host, node in sorted(self.nodes.items())
         }
 
+    def bundles(self, name: str) -> list[Path]:
+        """Those of a run."""
+        return list((self.runs[name].folder / "audits").iterdir())
+
     def records(self, name: str) -> set[str]:
         """The hosts for which a run has left the record of a change."""
-        return {
-            read(file)["host"]
-            for bundle in (self.runs[name].folder / "audits").iterdir()
-            for file in bundle.glob("undo-*")
-        }
+        return {read(file)["host"] for bundle in self.bundles(name) for file in bundle.glob("undo-*")}
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +105,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         told.step("odd worker", "fix", *cluster)
         nodes[WORKERS[0]].write(CONFIG, CONFIG_TEXT)
         told.step("mended", "fix", *cluster, "-e", "max_unavailable=2")
-        (bundle, _after) = sorted((told.runs["mended"].folder / "audits").iterdir())
-        told.step("undo elsewhere", "undo", "-e", f"record={bundle / f'undo-{FIX}-w1.json'}", "-l", "w2")
+        record = min(told.bundles("mended")) / f"undo-{FIX}-w1.json"
+        told.step("undo elsewhere", "undo", "-e", f"record={record}", "-l", "w2")
         yield told
 
 
@@ -145,7 +147,104 @@ def _in_order(inventory: Path, hosts: Iterable[str]) -> Path:
     return inventory
 
 
-def test_x(story: Story):
-    for name, run in story.runs.items():
-        print("=====", name, run.status)
-        print(run.printed)
+def _events(run: Run) -> list[tuple[str, str]]:
+    """What was planned and done, and where, in the order in which it was said."""
+    return re.findall(rf"^(\w+): (?:the )?(plan of|{FIX} is done)", run.stdout, re.MULTILINE)
+
+
+def _planned_and_done(hosts: Iterable[str]) -> list[tuple[str, str]]:
+    return [(host, what) for host in hosts for what in ("plan of", f"{FIX} is done")]
+
+
+def _ports(state: dict[str, Any]) -> set[int]:
+    """Where containerd listens."""
+    return {port for _address, port, _backlog, name, _pid in state["listeners"] if name == "containerd"}
+
+
+@needs_nodes
+def test_the_nodes_are_at_fault(story: Story):
+    for host, state in story.states["before"].items():
+        assert len(_ports(state)) == 1, host
+        assert PINNED not in _ports(state), host
+    # The same words that stop the fix must not keep it from being offered.
+    for name, hosts in {"one alone": {"m2"}, "ill": {*HOSTS}, "gone": {*HOSTS}, "odd worker": {*HOSTS}}.items():
+        findings = read(min(story.bundles(name)) / "findings.json")["findings"]
+        failed = {
+            finding["host"]
+            for finding in findings
+            if finding["rule"] == "cri-stream-port-random" and finding["status"] == "fail"
+        }
+        assert failed == hosts, name
+
+
+NOT_ASKED = (
+    "The cluster's Nodes could not be read (give kubeconfig=FILE, or diagnose all hosts), so these, which were not asked or did not answer, "
+    "may be of it: w2, w1, m1"
+)
+NOT_READY = "which cannot be spared: m1: it answers 500: [-]etcd failed: reason withheld"
+NOT_THERE = "which cannot be spared: m1: it does not run here"
+
+
+@needs_nodes
+@pytest.mark.parametrize(
+    ("name", "before", "words"),
+    [("one alone", "before", NOT_ASKED), ("ill", "before", NOT_READY), ("gone", "stopped", NOT_THERE)],
+    ids=("one alone", "ill", "gone"),
+)
+def test_a_control_plane_that_cannot_spare_a_host_is_left_alone(story: Story, name: str, before: str, words: str):
+    run = story.runs[name]
+    assert run.status != 0
+    assert f"Nothing was changed: {FIX} restarts something on this host of the control plane" in run.said
+    assert words in run.said
+    # Neither is anything begun on the hosts that would follow.
+    assert _events(run) == [("m2", "plan of")]
+    assert story.records(name) == set()
+    assert story.states[name] == story.states[before]
+
+
+@needs_nodes
+def test_the_control_plane_comes_first_host_by_host_as_in_the_inventory(story: Story):
+    run, state = story.runs["odd worker"], story.states["odd worker"]
+    assert _events(run) == _planned_and_done(MASTERS)
+    assert [_ports(state[host]) for host in MASTERS] == [{PINNED}] * len(MASTERS)
+    assert story.records("odd worker") == set(MASTERS)
+
+
+@needs_nodes
+def test_a_worker_on_which_it_fails_stops_the_rest(story: Story):
+    run = story.runs["odd worker"]
+    assert run.status != 0
+    assert f"Left alone: {FIX}: containerd: {CONFIG} is not edited by a program" in run.said
+    assert (run.recap("w2")["failed"], run.recap("w1")["failed"]) == (1, 0)
+    for host in WORKERS:
+        assert story.states["odd worker"][host] == story.states["odd"][host]
+
+
+@needs_nodes
+def test_as_many_workers_at_a_time_as_are_allowed(story: Story):
+    run, state = story.runs["mended"], story.states["mended"]
+    assert run.status == 0, run.printed
+    events = _events(run)
+    assert {what for _host, what in events[:2]} == {"plan of"}
+    assert sorted(events) == sorted(_planned_and_done(WORKERS))
+    assert [_ports(state[host]) for host in WORKERS] == [{PINNED}] * len(WORKERS)
+    for host in MASTERS:
+        assert state[host] == story.states["odd worker"][host]
+
+
+@needs_nodes
+def test_a_record_of_another_host_is_refused(story: Story):
+    run = story.runs["undo elsewhere"]
+    assert run.status != 0
+    assert "is of host w1, which is not among the hosts of this run" in run.said
+    assert story.states["undo elsewhere"] == story.states["mended"]
+
+
+@pytest.mark.parametrize("number", _JUNK)
+def test_a_number_of_hosts_that_is_none_is_refused(number: str):
+    """Before anybody is asked. Of 0 hosts at a time Ansible would make all of them."""
+    localhost = ("-i", PROJECT / "inventory" / "localhost.yml")
+    run = diagnose(*localhost, "-e", f"fix={FIX}", "-e", f"max_unavailable={number}", name="fix")
+    assert run.status != 0
+    assert f"max_unavailable={number}: a whole number from 1 on, or 1% to 100%" in run.said
+    assert not (run.folder / "audits").exists()

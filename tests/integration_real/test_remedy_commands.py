@@ -229,7 +229,10 @@ def test_kernel_settings(node):
         f"mount -t tmpfs none /proc/sys; for path in {' '.join(paths.values())}; do mkdir -p $(dirname $path); echo 0 >$path; done"
     )
     for key, value, write, load in settings():
+        file = write.rpartition(" ")[2]
+        node.sh(f"printf '# an operator wrote it, without an end' > {file}")  # and that stays
         assert node.sh(f"{write} && {load}") == f"{key} = {value}\n"
+        assert node.sh(f"cat {file}") == f"# an operator wrote it, without an end\n{key} = {value}\n"
         assert node.sh(f"cat {paths[key]}") == f"{value}\n"
     node.sh("umount /proc/sys")
 

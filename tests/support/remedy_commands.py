@@ -72,7 +72,7 @@ ELSEWHERE = {
     "weave": "weaveworks/weave site/kubernetes/kube-addon.md and the script weave: status connections, forget",
 }
 _VALUE = re.compile("<([a-z]+):([^>]+)>")
-_TAIL = re.compile(r"(.*?)((?: > /\S+)?(?: 2>&1)?)", re.DOTALL)
+_TAIL = re.compile(r"(.*?)((?: >>? /\S+)?(?: 2>&1)?)", re.DOTALL)
 
 _ID = "<id:000000000023aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa>"
 _FILE = "/root/<short:000000000023>"
@@ -175,7 +175,7 @@ _PROBED = '{"spec": {"template": {"spec": {"containers": [{"name": "ui", "readin
 
 
 def _set_at_boot(key: str, value: str, file: str) -> tuple[str, str]:
-    return f"printf '%s\\n' '{key} = {value}' > /etc/sysctl.d/{file}", f"sysctl -p /etc/sysctl.d/{file}"
+    return f"printf '\\n%s\\n' '{key} = {value}' >> /etc/sysctl.d/{file}", f"sysctl -p /etc/sysctl.d/{file}"
 
 
 CHANGING = (

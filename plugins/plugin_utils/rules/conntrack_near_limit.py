@@ -60,7 +60,8 @@ def _fail(use: limits.Use, level: str, context: Context) -> Fail:
             Remedy(
                 f"let the table hold {wanted} entries, now and at each boot",
                 sysctl.commands(fix_raise_conntrack.KEY, wanted, _FILE),
-                f"up to {fix_raise_conntrack.memory_mib(wanted)} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts",
+                f"up to {fix_raise_conntrack.memory_mib(wanted)} MiB of kernel memory when it is full; kube-proxy writes its own figure again when it starts; "
+                f"{sysctl.LATER_BUT_FOR_FIX}",
                 fix_raise_conntrack.FIX,
                 (fix_raise_conntrack.target(wanted, use.limit, worth),),
             ),

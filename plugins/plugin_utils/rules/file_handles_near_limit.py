@@ -50,7 +50,7 @@ def _machine(section: dict[str, Any], settings: Settings) -> Iterator[Answer]:
                 Remedy(
                     f"let the machine open {use.doubled} files, now and at each boot",
                     sysctl.commands("fs.file-max", use.doubled, _FILE),
-                    "each open file costs some hundred bytes of kernel memory; a leak fills the new limit too",
+                    f"each open file costs some hundred bytes of kernel memory; a leak fills the new limit too; {sysctl.LATER}",
                     by_hand=limits.BY_HAND,
                 ),
             ),

@@ -63,7 +63,7 @@ def _fail(section: dict[str, Any], use: limits.Use, level: str) -> Fail:
             Remedy(
                 f"let the kernel keep {use.doubled} of them, now and at each boot",
                 sysctl.commands("net.ipv4.tcp_max_orphans", use.doubled, _FILE),
-                "up to 64 KiB of memory each, which cannot be swapped",
+                f"up to 64 KiB of memory each, which cannot be swapped; {sysctl.LATER}",
                 by_hand=limits.BY_HAND,
             ),
         ),

@@ -91,7 +91,8 @@ def _raise(marks: list[int] | None, pages: int) -> Iterator[Remedy]:
         yield Remedy(
             "where all of it is needed: double the marks, now and at each boot",
             sysctl.commands("net.ipv4.tcp_mem", doubled, _FILE),
-            "TCP may then take twice the memory, by default nearly a fifth of the machine's, away from the pods; a program that hangs fills that too",
+            "TCP may then take twice the memory, by default nearly a fifth of the machine's, away from the pods; a program that hangs fills that too; "
+            f"{sysctl.LATER}",
             by_hand=limits.BY_HAND,
         )
 

@@ -74,7 +74,7 @@ def _raise(use: limits.Use | None) -> Iterator[Remedy]:
         yield Remedy(
             f"let the kernel keep {use.doubled} of them, now and at each boot",
             sysctl.commands("net.ipv4.tcp_max_tw_buckets", use.doubled, _FILE),
-            "some 250 bytes of kernel memory each; it cures no shortage of ports",
+            f"some 250 bytes of kernel memory each; it cures no shortage of ports; {sysctl.LATER}",
             by_hand=limits.BY_HAND,
         )
 

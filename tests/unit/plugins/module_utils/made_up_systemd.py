@@ -23,10 +23,16 @@ class MadeUpSystemd:
         monkeypatch.setattr(systemd, "_STAYS_SECONDS", 0)
         monkeypatch.setattr(systemd, "Program", lambda command, *_limits: _Program(self.run(command[1:])))
 
-    def unit(self, name, config="", active="active", enabled="enabled"):
+    def unit(self, name, config="", active="active", enabled="enabled", also=""):
         """A unit that is there; ``config`` is a path on this machine."""
         (self._units / name).mkdir()
-        for key, value in (("config", config), ("active", active), ("enabled", enabled), ("invocation", "1")):
+        for key, value in (
+            ("config", config),
+            ("active", active),
+            ("enabled", enabled),
+            ("invocation", "1"),
+            ("also", also),
+        ):
             self.put(name, key, value)
 
     def remove(self, name):
@@ -54,6 +60,9 @@ class MadeUpSystemd:
         verb, unit = words[0], words[-1]
         if verb == "show":
             return 0, "\n".join(self._shown(unit)), ""
+        if verb == "cat":
+            also = self.get(unit, "also")
+            return 0, f"[Service]\nExecStart=/usr/bin/x --password=hunter2\n[Install]\n{also}\nAlias=x.service", ""
         if verb == "status":
             log = "Nov 21 18:00:00 node-a x[12]: toml: line 3: broken"
             return 3, f"* {unit}\n   Process: 12 ExecStart=/usr/bin/x --password=hunter2\n\n{log}", ""

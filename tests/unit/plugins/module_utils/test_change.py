@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -16,7 +17,15 @@ import time
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import change, change_file, change_store, procfs, systemd
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    change,
+    change_file,
+    change_process,
+    change_store,
+    change_worker,
+    procfs,
+    systemd,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import (
     Enable,
     FileText,
@@ -137,8 +146,34 @@ def test_what_did_not_help_is_taken_back(scene, says):
 
 def test_a_restart_alone_is_not_taken_back_by_another(scene):
     outcome = scene.carry_out(Restart(UNIT), verify=lambda _deadline: "it drew 30080 again")
-    assert (outcome.state, outcome.why) == ("rolled-back", "it drew 30080 again; all is as it was before")
+    said = f"it drew 30080 again; cannot be taken back: {UNIT} was restarted"
+    assert (outcome.state, outcome.why, outcome.changed) == ("failed", said, True)
     assert scene.systemd.calls() == [f"restart -- {UNIT}"]
+    assert not scene.store.exists()  # nothing is left to be done
+
+
+def test_a_restart_alone_cannot_be_undone(scene, monkeypatch):
+    assert not change.can_be_undone(scene.prepare(Restart(UNIT)))
+    assert change.can_be_undone(scene.prepare(Restart(UNIT), Sysctl(KEY, "8192")))
+    outcome = scene.carry_out(Restart(UNIT))
+    assert (outcome.state, scene.store.exists()) == ("applied", False)
+    # The module is killed when the change is done.
+    monkeypatch.setattr(change_store.Store, "remove", lambda *_words: None)
+    scene.systemd.put(UNIT, "invocation", "1")
+    outcome = scene.carry_out(Restart(UNIT))
+    monkeypatch.undo()
+    for check in (True, False):
+        with pytest.raises(change.ChangeError, match="pin-stream-port cannot be undone: no restart is taken back"):
+            scene.undo(outcome, check)
+    assert (scene.recover(), scene.store.exists()) == ([], False)
+
+
+def test_a_unit_that_stays_down_was_changed(scene):
+    scene.config.write_text("broken\n")
+    outcome = scene.carry_out(Restart(UNIT))
+    assert (outcome.state, outcome.changed) == ("failed", True)
+    assert outcome.why.count("toml: line 3: broken") == 1
+    assert "; not taken back: it failed again in the same way. Put that right by hand" in outcome.why
 
 
 def test_a_unit_that_does_not_come_up_again_gets_its_old_configuration(scene):
@@ -233,7 +268,7 @@ def test_a_lock_without_a_record_is_respected(scene, monkeypatch):
 def test_undo_stops_where_something_was_changed_since(scene):
     outcome = scene.carry_out(FileText(CONFIG, NEW), Sysctl(KEY, "8192"))
     scene.sysctl.write_text("1024\n")
-    with pytest.raises(change.ChangeError, match=f"{KEY} was set to 1024 since. Nothing was undone"):
+    with pytest.raises(change.ChangeError, match=f"^{KEY} was set to 1024 since$"):
         scene.undo(outcome)
     assert scene.config.read_text() == NEW
     scene.sysctl.write_text("8192\n")
@@ -293,21 +328,127 @@ def test_the_diff_has_no_line_but_those_that_change(scene):
     ]
 
 
-def test_a_process_ends_and_nothing_takes_it_back(node):
-    (node.root / "var" / "lib").mkdir(parents=True)
-    places = Places("/proc", str(node.root))
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as victim:
-        started = int(procfs.stat_fields(f"/proc/{victim.pid}/stat")[19])
-        step = Terminate(victim.pid, started, "python3")
-        with pytest.raises(change.ChangeError, match="is another one by now"):
-            change.prepare([step._replace(started=started - 1)], places)
-        prepared = change.prepare([step], places)
-        outcome = change.carry_out(STORE, "restart-leaker", DIGEST, prepared, lambda _deadline: "", places, SECONDS)
-        assert outcome.state == "applied"
-        assert victim.wait() == -15
+class Victim:
+    """A process that a change ends; where it is ``stubborn``, when it is let go."""
+
+    def __init__(self, node, stubborn):
+        (node.root / "var" / "lib").mkdir(parents=True)
+        self.places = Places("/proc", str(node.root))
+        deaf = "import signal; signal.signal(signal.SIGTERM, lambda *_all: None); " if stubborn else ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", f"{deaf}print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.process.stdout.readline()
+        started = int(procfs.stat_fields(f"/proc/{self.process.pid}/stat")[19])
+        self.step = Terminate(self.process.pid, started, "python3")
+
+    @property
+    def name(self):
+        return f"python3 (process {self.process.pid})"
+
+    def prepare(self):
+        return change.prepare([self.step], self.places)
+
+    def carry_out(self, verify=lambda _deadline: "", seconds=SECONDS):
+        return change.carry_out(STORE, "restart-leaker", DIGEST, self.prepare(), verify, self.places, seconds)
+
+    def recover(self, seconds=SECONDS):
+        return change.recover(STORE, self.places, seconds)
+
+    def records(self):
+        return [one["state"] for one in change_store.changes(self.places.root)]
+
+    def let_go(self):
+        self.process.communicate()
+
+
+@pytest.fixture
+def victim(node):
+    victims = []
+    yield lambda stubborn=False: victims.append(Victim(node, stubborn)) or victims[-1]
+    for one in victims:
+        one.process.kill()
+        one.let_go()
+
+
+def test_a_process_ends_and_nothing_takes_it_back(victim):
+    one = victim()
+    with pytest.raises(change.ChangeError, match="is another one by now"):
+        change.prepare([one.step._replace(started=one.step.started - 1)], one.places)
+    assert not change.can_be_undone(one.prepare())
+    outcome = one.carry_out()
+    assert outcome.state == "applied"
+    assert one.process.wait() == -15
     with pytest.raises(change.ChangeError, match="has ended, or is another one by now"):
-        change.prepare([step], places)
-    assert change.undo(STORE, outcome.id, places, SECONDS).told == ["nothing of it was left to be brought back"]
+        one.prepare()
+    with pytest.raises(change.ChangeError, match="no change"):
+        change.undo(STORE, outcome.id, one.places, SECONDS)
+
+
+def test_a_process_that_does_not_come_back_is_told(victim):
+    one = victim()
+    outcome = one.carry_out(lambda _deadline: "it does not listen again")
+    said = f"it does not listen again; cannot be taken back: {one.name} has ended"
+    assert (outcome.state, outcome.why, outcome.changed) == ("failed", said, True)
+    assert one.records() == []
+
+
+def test_a_process_that_takes_its_time_to_end(victim):
+    """From the signal on there is no way back, so it is never said that all is as it was."""
+    one = victim(stubborn=True)
+    outcome = one.carry_out(seconds=0.3)
+    asked = f"{one.name} was asked to end and has not yet; it will"
+    assert (outcome.state, outcome.changed, outcome.why.count(asked)) == ("failed", True, 1)
+    assert outcome.why.endswith("Run it again when it has ended; where it never does, end it by hand")
+    assert one.records() == ["interrupted"]
+    with pytest.raises(change.NotEndedError, match="was asked to end and has not yet; it will"):
+        one.recover(seconds=0.1)
+    assert one.records() == ["interrupted"]
+    one.let_go()
+    [ended] = one.recover()
+    assert ended["state"] == "applied"
+    assert "all of its steps had been taken" in ended["why"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_killed_after_the_signal(victim, ends, monkeypatch):
+    """Worker and module are: the next run waits for the end."""
+    one = victim(stubborn=True)
+
+    def wait(*_words):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(change_worker, "run", lambda act, _seconds: act())
+        patched.setattr(change_process.ProcessPart, "_wait", wait)
+        with pytest.raises(KeyboardInterrupt):
+            one.carry_out()
+    assert one.records() == ["interrupted"]
+    if ends:
+        monkeypatch.setattr(
+            change_process.time, "sleep", lambda _seconds: one.process.kill()
+        )  # it ends while it is waited for
+        [ended] = one.recover()
+        assert (ended["state"], one.records()) == ("applied", ["done"])
+    else:
+        with pytest.raises(change.NotEndedError, match="asked to end and has not yet"):
+            one.recover(seconds=0.1)
+
+
+def test_killed_before_the_signal(victim, monkeypatch):
+    one = victim(stubborn=True)
+
+    def begins(*_words):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(change_worker, "run", lambda act, _seconds: act())
+        patched.setattr(change_process.ProcessPart, "begins", begins)
+        with pytest.raises(KeyboardInterrupt):
+            one.carry_out()
+    [ended] = one.recover()
+    assert ended["state"] == "rolled-back"
+    assert ended["why"].endswith("all is as it was before")
 
 
 @pytest.mark.parametrize("pid", [0, 1, -1, pytest.param(os.getpid(), id="own")])
@@ -326,12 +467,14 @@ REFUSED = (
     (Restart("--force"), "no name of a unit"),
     (Restart("nothing.service"), "no usable unit nothing.service"),
     (Restart(CLOCK), f"{CLOCK} is inactive: it is not restarted"),
+    (Enable("with-another.service"), r"enabled and disabled with with-another.service \(Also=\)"),
     (Enable("masked.service"), "can be neither enabled nor disabled: its state is masked"),
 )
 
 
 def test_steps_that_are_refused(scene):
     scene.systemd.unit("masked.service", enabled="masked")
+    scene.systemd.unit("with-another.service", also="Also = chrony-wait.service")
     for step, why in REFUSED:
         with pytest.raises(change.ChangeError, match=why):
             scene.prepare(step)
@@ -407,10 +550,21 @@ def test_a_store_of_others_is_not_used(scene):
     assert scene.config.read_text() == OLD
 
 
+def test_without_the_rights(scene, monkeypatch):
+    outcome = scene.carry_out(FileText(CONFIG, NEW))
+
+    def mkdir(path, *_mode, **_folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(change.ChangeError, match=f"^{STORE}: Permission denied: only root may change this node"):
+        scene.undo(outcome)
+
+
 def test_a_damaged_backup_undoes_nothing(scene):
     outcome = scene.carry_out(FileText(CONFIG, NEW))
     (scene.store / f"{outcome.id}.0.before").write_text("half")
-    with pytest.raises(change.ChangeError, match=r"is not what was there\. Nothing was undone"):
+    with pytest.raises(change.ChangeError, match=r"is not what was there$"):
         scene.undo(outcome)
     assert scene.config.read_text() == NEW
 

@@ -418,7 +418,7 @@ def odd_unit_file(scene):
         (running(V2 + '# \ufffd"\n'), "holds bytes that are no text"),
         (running('disabled_plugins = ["cri"]\n' + V2), "the CRI plugin is disabled"),
         (by_flag, "from its command line, which wins over every file"),
-        (address_by_flag, "the command line sets the address"),
+        (address_by_flag, f"{CRIO_DROP_IN} would not decide: the command line sets the address"),
         (another_wins, "imports rel*.toml"),
         (running(ActiveState="failed"), "is not active but failed"),
         (running(MainPID=1), "containerd"),

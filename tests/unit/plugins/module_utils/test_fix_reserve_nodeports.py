@@ -197,6 +197,12 @@ def test_sysctl_conf_has_the_last_word_with_sysctl_system(kernel, systemd, words
     assert said in kernel.plan().told
     kernel.made_up.file("/etc/sysctl.conf", line("30000-40000"))
     assert not any("sysctl --system reads it" in sentence for sentence in kernel.plan().told)
+    kernel.carry_out(kernel.plan())
+    assert kernel.plan().why == f"{fix.KEY} holds all of these ports, now and at each boot"
+    kernel.made_up.file("/etc/sysctl.conf", line("30000-32767"))
+    again = kernel.plan()
+    assert (again.state, again.steps) == (DONE, ())
+    assert again.why == f"{fix.KEY} holds all of these ports, now, and the files of sysctl.d set them; {said}"
 
 
 def test_the_whole_overlap_when_it_is_asked_for_and_what_that_costs(kernel):

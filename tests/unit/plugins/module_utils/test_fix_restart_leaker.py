@@ -63,7 +63,7 @@ def test_a_static_pods_process_is_ended(machine):
     )
     assert "with a single one the API is away until it is back" in plan.told[1]
     assert f"this frees 20 connections in CLOSE-WAIT of kube-apiserver of the pod {UID} to port 10250" in plan.told
-    assert plan.undo[0].startswith("nothing can be undone")
+    assert plan.undo[0].startswith("connections that were cut do not come back")
 
 
 def test_a_unit_is_restarted(machine):

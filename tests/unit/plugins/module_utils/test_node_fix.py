@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import fix_plan, node_fix, node_fixes
-from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import FileText
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    change_store,
+    change_worker,
+    fix_plan,
+    node_fix,
+    node_fixes,
+    procfs,
+)
+from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import FileText, Terminate
 from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import Places, Plan
 
 FIX = "reserve-nodeports"
@@ -120,6 +129,47 @@ def test_what_cannot_be_changed_is_said_in_the_plan(node, monkeypatch):
     planned = node.run()
     assert planned["state"] == "stopped"
     assert "/etc/link" in planned["why"]
+
+
+def test_what_was_interrupted_is_ended_when_asked_and_not_by_a_plan(node, monkeypatch):
+    digest = node.run()["digest"]
+    monkeypatch.setattr(change_worker, "run", lambda act, _seconds: act())
+    monkeypatch.setattr(change_store.Store, "finish", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        node.run("applied", digest=digest)
+    monkeypatch.undo()
+    for check in (False, True):
+        planned = node.run(targets=[], check=check)
+        assert (planned["state"], planned["changed"]) == ("done", check)
+        assert "is neither done nor taken back" in planned["recovered"][0]
+    node.file.write_text("old\n")
+    assert node.run("recovered", check=True)["changed"]
+    assert node.run(targets=[])["recovered"]
+    recovered = node.run("recovered")
+    assert (recovered["state"], recovered["changed"], len(recovered["recovered"])) == ("recovered", True, 1)
+    assert "is taken back" in recovered["recovered"][0]
+    again = node.run("recovered")
+    assert (again["changed"], again["recovered"]) == (False, [])
+
+
+def test_what_is_only_restarted_cannot_be_undone(node, monkeypatch):
+    assert node.run()["can_be_undone"]
+    victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        started = int(procfs.stat_fields(f"/proc/{victim.pid}/stat")[19])
+        plan = Plan("needed", undo=("it is ended",), steps=(Terminate(victim.pid, started, "x"),))
+        monkeypatch.setattr(node_fixes, "FIXES", {FIX: lambda *_all: plan})
+        planned = node.run()
+        assert (planned["can_be_undone"], planned["restarts"]) == (False, True)
+        applied = node.run("applied", digest=planned["digest"])
+        assert (applied["state"], applied["change"], applied["can_be_undone"]) == ("applied", None, False)
+    finally:
+        victim.kill()
+        victim.communicate()
+
+
+def _killed(*_words):
+    raise KeyboardInterrupt
 
 
 def test_without_a_target_nothing_but_what_was_interrupted_is_ended(node):

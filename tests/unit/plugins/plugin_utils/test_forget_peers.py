@@ -76,6 +76,10 @@ def test_etcd_shows_its_members_and_removes_none():
         "kubectl -n kube-system exec etcd-node-a -- etcdctl --endpoints=https://127.0.0.1:2379 --cacert="
     )
     assert told.endswith("/healthcheck-client.key member list -w table")
+    cures = forget_peers.cures(node_protocols.ETCD, GONE, 2380, False, node("etcd", POD), context(pod="etcd-node-a"))
+    assert list(cures)[-1].by_hand.startswith(
+        "only etcd's own list tells the ID that etcdctl member remove has to be given"
+    )
 
 
 PROOF = ["kubectl get nodes -o wide", "ss -tnpo state syn-sent dport = :179"]
@@ -85,8 +89,11 @@ def test_two_sources_and_a_day_come_before_a_cure():
     here, around = node("bird", None), context()
     prove, forget = forget_peers.cures(node_protocols.of("bird", 179), GONE, 179, False, here, around)
     assert list(prove.commands) == [*PROOF, "calicoctl node status", "ansible-playbook kubenode.doctor.diagnose"]
-    assert forget.commands == ()
-    assert forget.by_hand
+    # No audit sees by which name Calico knows an address.
+    assert forget.commands == ("calicoctl get nodes -o wide",)
+    assert forget.by_hand.startswith(
+        "only Calico's own list tells the name that calicoctl delete node has to be given, and"
+    )
     in_pod = next(iter(forget_peers.cures(node_protocols.of("bird", 179), GONE, 179, True, here, around)))
     assert PROOF[1] not in in_pod.commands  # of the host's network, which is another one
 

@@ -10,6 +10,7 @@ import json
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_trim
 from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import DONE, NEEDED, STOPPED, TargetError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import fix_offers, node_hosts, nodeport_move
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
@@ -201,8 +202,9 @@ def test_who_is_asked(snapshots, cluster, hosts, others):
 
 
 def test_which_ports_of_nodes_lead_into_pods():
-    cluster = kubernetes_136()
-    cluster["pods"][0]["containers"][0]["ports"] = [{"name": None, "protocol": "TCP", "port": 80, "host_port": 30000}]
+    ports = [{"containerPort": 80, "hostPort": 30000}, {"containerPort": 81}]
+    raw = {"metadata": {"namespace": "shop", "name": "a"}, "spec": {"containers": [{"name": "web", "ports": ports}]}}
+    cluster = changed(kubernetes_136(), "pods", [cluster_trim.pod(raw)])
     assert node_hosts.of(Scene({"node-a": captured("node-a")}, cluster))[2] == [30000]
 
 

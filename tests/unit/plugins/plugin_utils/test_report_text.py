@@ -67,8 +67,8 @@ def test_equal_findings_of_a_thousand_nodes_are_told_once():
 def test_a_command_is_never_told_for_a_host_on_which_it_would_lose_reserved_ports():
     scene = fleet(3)
     scene.snapshots["node-0001"] = changed(captured("node-a"), RESERVED, "8080")
-    told = lines(scene, "on: ", "# printf '%s\\n' 'net.ipv4.ip_local_reserved_ports")
-    command = "# printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = {}' > /etc/sysctl.d/60-nodeports.conf"
+    told = lines(scene, "on: ", "# printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports")
+    command = "# printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports = {}' >> /etc/sysctl.d/60-nodeports.conf"
     first = told.index(command.format("35776"))
     other = told.index(command.format("8080,35776"))
     assert told[first - 1] == "on: node-0000, node-0002"

@@ -29,7 +29,7 @@ def act(**arguments):
 
 
 def test_begun_ended_and_read(tmp_path):
-    begun = act(bundle=tmp_path, document={"fix": "sync-clock", "host": "master-1", "change": "x"})
+    begun = act(bundle=tmp_path, document={"fix": "sync-clock", "host": "master-1", "change": "x", "store": "/s"})
     assert begun["file"] == str(tmp_path / "undo-sync-clock-master-1.json")
     assert stat.S_IMODE((tmp_path / "undo-sync-clock-master-1.json").stat().st_mode) == 0o600
     assert (
@@ -72,6 +72,13 @@ def test_one_of_a_foreign_host(tmp_path):
     begun = act(bundle=tmp_path, document={"fix": "sync-clock", "host": "master-1"})
     with pytest.raises(AnsibleActionFail, match="is of host master-1, which is not among the hosts of this run"):
         act(file=begun["file"], hosts=["master-2"])
+
+
+@pytest.mark.parametrize("more", [{}, {"change": "x"}, {"change": "x", "store": None}])
+def test_one_that_does_not_say_what_to_bring_back(tmp_path, more):
+    begun = act(bundle=tmp_path, document={"fix": "sync-clock", "host": "master-1", **more})
+    with pytest.raises(AnsibleActionFail, match="does not say where the node keeps what was before"):
+        act(file=begun["file"], hosts=["master-1"])
 
 
 def test_one_of_the_cluster_has_a_subject(tmp_path):

@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_trim
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cures, describe, nodeport_move, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.nodeport_move import Meeting
@@ -167,9 +168,13 @@ def test_what_another_node_listens_on_or_may_draw_is_not_free():
 
 @pytest.mark.parametrize(("phase", "number"), [("Running", 30001), ("Pending", 30001), ("Succeeded", 30000)])
 def test_what_leads_into_a_pod_without_a_socket_is_not_free(phase, number):
-    cluster = kubernetes_136()
-    cluster["pods"][0]["phase"] = phase
-    cluster["pods"][0]["containers"][0]["ports"] = [{"name": None, "protocol": "TCP", "port": 80, "host_port": 30000}]
+    container = {"name": "web", "ports": [{"containerPort": 80, "hostPort": 30000}, {"containerPort": 81}]}
+    raw = {
+        "metadata": {"namespace": "shop", "name": "a"},
+        "spec": {"containers": [container]},
+        "status": {"phase": phase},
+    }
+    cluster = changed(kubernetes_136(), "pods", [cluster_trim.pod(raw)])
     assert target(cures.move_node_port(port("dns", 30053), context(cluster))) == number
 
 
@@ -251,7 +256,7 @@ def test_the_reserved_list_is_the_union(before, more, line):
     remedy = cures.reserve(sections(f"{SYSCTL}.ip_local_reserved_ports", before), context(), more)
     write, load = remedy.commands
     file = "/etc/sysctl.d/60-nodeports.conf"
-    assert shlex.split(write) == ["printf", "%s\\n", f"net.ipv4.ip_local_reserved_ports = {line}", ">", file]
+    assert shlex.split(write) == ["printf", "\\n%s\\n", f"net.ipv4.ip_local_reserved_ports = {line}", ">>", file]
     assert load == f"sysctl -p {file}"
 
 

@@ -123,7 +123,7 @@ CASES = [
         ),
         commands=(
             "systemctl restart kubelet.service",
-            "printf '%s\\n' 'net.core.somaxconn = 16384' > /etc/sysctl.d/60-somaxconn.conf",
+            "printf '\\n%s\\n' 'net.core.somaxconn = 16384' >> /etc/sysctl.d/60-somaxconn.conf",
             "sysctl -p /etc/sysctl.d/60-somaxconn.conf",
         ),
     ),

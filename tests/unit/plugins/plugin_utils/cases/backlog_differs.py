@@ -78,7 +78,7 @@ CASES = [
             "This node's net.core.somaxconn is 128 as well, so most likely that is what limits the backlog here",
             "let somaxconn be 32768",
         ),
-        commands=("printf '%s\\n' 'net.core.somaxconn = 32768' > /etc/sysctl.d/60-somaxconn.conf",),
+        commands=("printf '\\n%s\\n' 'net.core.somaxconn = 32768' >> /etc/sysctl.d/60-somaxconn.conf",),
     ),
     Case(
         "somaxconn was lowered here since",

@@ -20,7 +20,7 @@ RESERVED = "port_settings.kernel.sysctl.ip_local_reserved_ports"
 WIDE = changed(captured("node-a"), LOCAL, "1024\t65535")
 FIXED = "6443,10248-10250,10256,30787"
 ALL_OF_IT = (
-    "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 6443,10248-10250,10256,30053,30080-30081,30787,31999,32530,35776' > "
+    "printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports = 6443,10248-10250,10256,30053,30080-30081,30787,31999,32530,35776' >> "
     "/etc/sysctl.d/60-nodeports.conf"
 )
 

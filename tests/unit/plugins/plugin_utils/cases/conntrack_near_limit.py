@@ -34,7 +34,7 @@ CASES = [
             "set conntrack.min to 524288",
         ),
         commands=(
-            "printf '%s\\n' 'net.netfilter.nf_conntrack_max = 524288' > /etc/sysctl.d/60-conntrack.conf",
+            "printf '\\n%s\\n' 'net.netfilter.nf_conntrack_max = 524288' >> /etc/sysctl.d/60-conntrack.conf",
             "sysctl -p /etc/sysctl.d/60-conntrack.conf",
             "kubectl -n kube-system edit configmap kube-proxy",
             "kubectl -n kube-system rollout restart daemonset/kube-proxy",

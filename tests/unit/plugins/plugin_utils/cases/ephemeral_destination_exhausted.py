@@ -147,7 +147,9 @@ CASES = [
         uses(destination(900), changes=(API_RANGE, [30000, 32767], RANGE, [40000, 40999])),
         "node-a",
         words=("let the ephemeral range be 32768 to 65535", "never 1024 65535"),
-        commands=("printf '%s\\n' 'net.ipv4.ip_local_port_range = 32768 65535' > /etc/sysctl.d/60-port-range.conf",),
+        commands=(
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_port_range = 32768 65535' >> /etc/sysctl.d/60-port-range.conf",
+        ),
     ),
     Case(
         "NodePorts from far below do not draw it below the kernel's default",

@@ -105,7 +105,7 @@ CASES = [
         "warning",
         words=("the machine has opened most of the files", "open files of the machine: 70000 of 100000 (70 %)"),
         commands=(
-            "printf '%s\\n' 'fs.file-max = 200000' > /etc/sysctl.d/60-file-max.conf",
+            "printf '\\n%s\\n' 'fs.file-max = 200000' >> /etc/sysctl.d/60-file-max.conf",
             "sysctl -p /etc/sysctl.d/60-file-max.conf",
         ),
     ),

@@ -40,8 +40,8 @@ CASES = [
             "outside the ephemeral range, such as its default 30000-32767,",
         ),
         commands=(
-            "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 35776' > /etc/sysctl.d/60-nodeports.conf",
-            "printf '%s\\n' 'net.ipv4.ip_local_port_range = 40001 60999' > /etc/sysctl.d/60-port-range.conf",
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports = 35776' >> /etc/sysctl.d/60-nodeports.conf",
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_port_range = 40001 60999' >> /etc/sysctl.d/60-port-range.conf",
         ),
         causes=(),
     ),
@@ -51,7 +51,7 @@ CASES = [
         live(RESERVED, "8080,35000-35010"),
         "node-a",
         commands=(
-            "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 8080,35000-35010,35776' > /etc/sysctl.d/60-nodeports.conf",
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports = 8080,35000-35010,35776' >> /etc/sysctl.d/60-nodeports.conf",
         ),
     ),
     Case(

@@ -93,7 +93,7 @@ CASES = [
             "systemctl restart kubelet.service",
             "kubectl -n default get endpointslices -l kubernetes.io/service-name=kube-processor-service",
             "kubectl -n default delete service kube-processor-service",
-            "printf '%s\\n' 'net.ipv4.ip_local_reserved_ports = 36527' > /etc/sysctl.d/60-nodeports.conf",
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_reserved_ports = 36527' >> /etc/sysctl.d/60-nodeports.conf",
             "sysctl -p /etc/sysctl.d/60-nodeports.conf",
         ),
         causes=RANGE_OVERLAP,

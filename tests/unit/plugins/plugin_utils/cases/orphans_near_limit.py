@@ -29,7 +29,7 @@ CASES = [
         ),
         commands=(
             "ss -Htn state fin-wait-1",
-            "printf '%s\\n' 'net.ipv4.tcp_max_orphans = 262144' > /etc/sysctl.d/60-tcp-orphans.conf",
+            "printf '\\n%s\\n' 'net.ipv4.tcp_max_orphans = 262144' >> /etc/sysctl.d/60-tcp-orphans.conf",
             "sysctl -p /etc/sysctl.d/60-tcp-orphans.conf",
         ),
     ),

@@ -31,7 +31,7 @@ CASES = [
         ),
         absent=("run out of ports",),
         commands=(
-            "printf '%s\\n' 'net.ipv4.ip_local_port_range = 40001 60999' > /etc/sysctl.d/60-port-range.conf",
+            "printf '\\n%s\\n' 'net.ipv4.ip_local_port_range = 40001 60999' >> /etc/sysctl.d/60-port-range.conf",
             "sysctl -p /etc/sysctl.d/60-port-range.conf",
         ),
     ),

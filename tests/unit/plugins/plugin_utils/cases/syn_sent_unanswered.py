@@ -119,7 +119,7 @@ CASES = [
             "Only nodes speak gossip with each other: most likely these peers are gone. A Node object does not tell every address of a machine",
             "Calico's full mesh has a BGP session to every node that Calico's own datastore lists",
             "A router outside of the cluster (a BGPPeer) that is down looks the same",
-            "calicoctl delete node, with the name that its list has for the address), only what two sources say is gone",
+            "by the name that its list has beside the address, only what two sources say is gone",
             "prove that it is gone, by two sources: no Node has the address, and its SYNs stay unanswered from here",
             "deleting a living node cuts its routes",
             "its SYN repeated 7 times",
@@ -167,7 +167,7 @@ CASES = [
         "node-a",
         words=(
             "port 2380 (etcd peers)",
-            "etcdctl member remove, with the ID that the list has for the address), only what",
+            "remove the dead member, by the ID that etcd's list has beside the address, only what",
             "costs the quorum",
         ),
         commands=("kubectl -n kube-system get pods -l component=etcd -o wide",),

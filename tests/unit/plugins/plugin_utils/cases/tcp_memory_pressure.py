@@ -36,7 +36,7 @@ CASES = [
         absent=("TCPAbortOnMemory grew",),
         commands=(
             "ss -Htnmp",
-            "printf '%s\\n' 'net.ipv4.tcp_mem = 600 800 1200' > /etc/sysctl.d/60-tcp-memory.conf",
+            "printf '\\n%s\\n' 'net.ipv4.tcp_mem = 600 800 1200' >> /etc/sysctl.d/60-tcp-memory.conf",
             "sysctl -p /etc/sysctl.d/60-tcp-memory.conf",
         ),
     ),

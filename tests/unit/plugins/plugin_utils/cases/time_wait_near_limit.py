@@ -59,7 +59,7 @@ CASES = [
         absent=("to port 80", "TCPTimeWaitOverflow"),
         commands=(
             "ss -Htn state time-wait",
-            "printf '%s\\n' 'net.ipv4.tcp_max_tw_buckets = 262144' > /etc/sysctl.d/60-time-wait.conf",
+            "printf '\\n%s\\n' 'net.ipv4.tcp_max_tw_buckets = 262144' >> /etc/sysctl.d/60-time-wait.conf",
             "sysctl -p /etc/sysctl.d/60-time-wait.conf",
         ),
     ),
