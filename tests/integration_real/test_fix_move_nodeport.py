@@ -36,7 +36,7 @@ STOPPED = {
     "raced": "Nothing was changed: the API server refused it for Service shop/raced, which somebody has changed since it was read",
     "taken": "Nothing was changed: the API server refused it for Service shop/taken: Failed to patch existing object",
     "unsure": "Whether Service shop/unsure was changed is not known",
-    "reverted": "Service shop/reverted has NodePort 31003 again: who installed it has to change it at its source",
+    "reverted": "Service shop/reverted does not have NodePort 30003 any more: who installed it has to change it at its source",
     "busy": "Left alone: Service shop/busy: 30004 is not free any more, on other: socket 127.0.0.1:30004/tcp TIME-WAIT to 192.0.2.9 port 443",
     "silent": "Left alone: Service shop/silent: whether 30005 is free on broken is not known",
     "absent": "Nothing was changed: the inventory lacks hosts that were diagnosed",
@@ -360,7 +360,7 @@ def test_the_number_is_another_one_and_the_listener_is_reached(runs: Runs):
     ]
     assert "fail" in of_web[0]
     assert not of_web[1]
-    assert "or: ansible-playbook kubenode.doctor.undo -e" in fixed.said
+    assert f"# ansible-playbook kubenode.doctor.undo -e record={fixed.folder}/audits/" in fixed.said
     (kept,) = first.glob("undo-*")
     assert read(kept)["uid"] == uid("web")
 

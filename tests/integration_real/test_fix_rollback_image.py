@@ -363,7 +363,7 @@ def test_two_bundles_are_left_and_the_undo_in_the_first(runs: Runs):
     assert of_front == {first: ["service-target-not-listening"], second: []}
     (undo,) = first.glob("undo-*")
     assert read(undo)["undo"] == UNDO
-    assert "or: ansible-playbook kubenode.doctor.undo -e" in fixed.said
+    assert f"# ansible-playbook kubenode.doctor.undo -e record={fixed.folder}/audits/" in fixed.said
 
 
 @needs_runtime

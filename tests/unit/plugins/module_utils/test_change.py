@@ -426,7 +426,7 @@ def test_killed_after_the_signal(victim, ends, monkeypatch):
     assert one.records() == ["interrupted"]
     if ends:
         monkeypatch.setattr(
-            change_process.time, "sleep", lambda _seconds: one.process.kill()
+            change_process.time, "sleep", lambda _seconds: os.kill(one.step.pid, 9)
         )  # it ends while it is waited for
         [ended] = one.recover()
         assert (ended["state"], one.records()) == ("applied", ["done"])
