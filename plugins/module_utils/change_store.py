@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import os
 import re
@@ -23,7 +22,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Dict, List, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_read, rooted_path
+from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_read, folder_lock, rooted_path
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_file import Owner, opened, write_new
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_part import ChangeError, Document, field
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -182,7 +181,7 @@ def _locked(root: str, path: str, deadline: Deadline) -> Optional[int]:
         os.mkdir(os.path.basename(path), 0o700, dir_fd=above)
     folder = rooted_path.open_folder(root, path, os.geteuid())
     try:
-        while not _lock(folder, fcntl.LOCK_EX):
+        while not folder_lock.take(folder, folder_lock.ALONE):
             if deadline.passed():
                 raise ChangeError(_holder(folder))
             time.sleep(_AGAIN_SECONDS)
@@ -194,14 +193,6 @@ def _locked(root: str, path: str, deadline: Deadline) -> Optional[int]:
         raise
     os.close(folder)
     return None
-
-
-def _lock(folder: int, kind: int) -> bool:
-    try:
-        fcntl.flock(folder, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(folder: int) -> str:
@@ -243,9 +234,9 @@ def _told(folder: int, name: str) -> Dict[str, Optional[str]]:
 
 def _is_held(folder: int) -> bool:
     """Whether somebody has the lock. A shared one is taken for a moment, which who wants it waits for."""
-    if not _lock(folder, fcntl.LOCK_SH):
+    if not folder_lock.take(folder, folder_lock.SHARED):
         return True
-    fcntl.flock(folder, fcntl.LOCK_UN)
+    folder_lock.drop(folder)
     return False
 
 

@@ -92,7 +92,9 @@ def plan(targets: Sequence[str], _choices: Mapping[str, Any], places: Places, de
             for owner in owners
         ),
         steps=tuple(Restart(owner.unit or "") for owner in owners),
-        verify=lambda deadline: _verify([look.target for look in there], back, places, deadline),
+        verify=lambda deadline: owner_restart.verify(
+            back, places, deadline, lambda later: (_ill_drawn(look.target, later) for look in there)
+        ),
     )
 
 
@@ -150,18 +152,6 @@ def _told(there: Sequence[_Look], owners: Sequence[Owner]) -> Iterator[str]:
         yield f"restart {owner.unit}: {owner.program} then draws another port in place of {ports}"
         yield _COSTS.get(owner.program, _COSTS_OF_OTHERS)
     yield "the new port is random too; when it is a NodePort again, this fix says so: the fix reserve-nodeports keeps the kernel from drawing those"
-
-
-def _verify(wanted: Sequence[_Target], back: Sequence[Back], places: Places, deadline: Deadline) -> str:
-    for one in back:
-        amiss = one.wait(deadline)
-        if amiss:
-            return amiss
-    try:
-        now = TcpNow(Deadline(owner_restart.LOOK_SECONDS), places.proc)
-    except tcp_reader.ReaderError as error:
-        return f"the sockets of this node could not be seen: {error}"
-    return "; ".join(filter(None, (_ill_drawn(one, now) for one in wanted)))
 
 
 def _ill_drawn(wanted: _Target, now: TcpNow) -> str:

@@ -103,7 +103,7 @@ def plan(targets: Sequence[str], _choices: Mapping[str, Any], places: Places, de
         told=(*(line for _step, lines in made for line in lines), *map(_freed, there), _LASTING),
         undo=("connections that were cut do not come back; the program runs as before, and leaks as before",),
         steps=tuple(step for step, _lines in made),
-        verify=lambda deadline: _verify(there, back, places, deadline),
+        verify=lambda deadline: owner_restart.verify(back, places, deadline, lambda later: _still_held(there, later)),
     )
 
 
@@ -171,18 +171,6 @@ def _step(owner: Owner, there: Iterable[_Look], places: Places, deadline: Deadli
         "another restartPolicy than Always"
     )
     return found.step, [ended, cost]
-
-
-def _verify(there: Sequence[_Look], back: Sequence[Back], places: Places, deadline: Deadline) -> str:
-    for one in back:
-        amiss = one.wait(deadline)
-        if amiss:
-            return amiss
-    try:
-        now = TcpNow(Deadline(owner_restart.LOOK_SECONDS), places.proc)
-    except tcp_reader.ReaderError as error:
-        return f"the sockets of this node could not be seen: {error}"
-    return "; ".join(_still_held(there, now))
 
 
 def _still_held(there: Sequence[_Look], now: TcpNow) -> Iterator[str]:

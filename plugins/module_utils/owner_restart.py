@@ -9,7 +9,7 @@ A unit may only be restarted for what its main process does: docker-proxy is in 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Optional, Tuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
@@ -30,7 +30,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.wait_until import 
 
 _START = 19  # of procfs.stat_fields
 _SHOWN = 5
-LOOK_SECONDS = 10.0  # for one look after the change: the last one is not to be cut short by the deadline of all
+_LOOK_SECONDS = 10.0  # for one look after the change: the last one is not to be cut short by the deadline of all
 
 
 class _Door(NamedTuple):
@@ -92,7 +92,7 @@ class Back:
 
     def _look(self) -> str:
         try:
-            return self.amiss(TcpNow(Deadline(LOOK_SECONDS), self._places.proc))
+            return self.amiss(TcpNow(Deadline(_LOOK_SECONDS), self._places.proc))
         except tcp_reader.ReaderError as error:
             return f"the sockets of this node could not be seen: {error}"
 
@@ -122,6 +122,19 @@ class Back:
             except (OSError, ValueError):  # it ended under our eyes
                 continue
         return found
+
+
+def verify(back: Iterable[Back], places: Places, deadline: Deadline, amiss: Callable[[TcpNow], Iterable[str]]) -> str:
+    """Wait until all are back; then what ``amiss`` says of the node's sockets. Empty when nothing is wrong."""
+    for one in back:
+        why = one.wait(deadline)
+        if why:
+            return why
+    try:
+        now = TcpNow(Deadline(_LOOK_SECONDS), places.proc)
+    except tcp_reader.ReaderError as error:
+        return f"the sockets of this node could not be seen: {error}"
+    return "; ".join(filter(None, amiss(now)))
 
 
 def _limit(owner: Owner, state: UnitState, places: Places) -> str:

@@ -16,14 +16,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_read, rooted_path, whole_file
+from ansible_collections.kubenode.doctor.plugins.module_utils import bounded_read, folder_lock, rooted_path, whole_file
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_log import LogFormError
 from ansible_collections.kubenode.doctor.plugins.module_utils.kube_container import is_id
@@ -131,7 +130,7 @@ def opened(path: str) -> Iterator[Keeper]:
         raise KeepError(f"keep: {path}: {_words(error)}") from error
     try:
         # node_fix locks its store in the same way, which may be the same folder.
-        if not _lock(folder, fcntl.LOCK_EX):
+        if not folder_lock.take(folder, folder_lock.ALONE):
             raise KeepError(f"keep: {path}: another run is at changing this node: wait for it, then run again")
         yield Keeper(path, folder)
     finally:
@@ -147,7 +146,7 @@ def interrupted(path: str, there: Iterable[str]) -> List[Ended]:
     except OSError as error:
         raise KeepError(f"{path}: {_words(error)}") from error
     try:
-        return _left(path, folder, set(there)) if _lock(folder, fcntl.LOCK_SH) else []
+        return _left(path, folder, set(there)) if folder_lock.take(folder, folder_lock.SHARED) else []
     except FileNotFoundError:
         return []
     except (OSError, ValueError, RecursionError) as error:
@@ -190,14 +189,6 @@ def _open(path: str, make: bool) -> int:
         return folder
     os.close(folder)
     raise OSError(errno.EPERM, "others may look into it: a folder of one's own with mode 0700 is expected", path)
-
-
-def _lock(folder: int, kind: int) -> bool:
-    try:
-        fcntl.flock(folder, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _name(container_id: str) -> str:
