@@ -74,8 +74,8 @@ class ReloadPart(Part):
         return ""
 
 
-class RestartPart(Part):
-    """A unit that is restarted: again, when what it reads was taken back."""
+class _UnitPart(Part):
+    """A change of one unit."""
 
     def __init__(self, systemd: Systemd, document: Document) -> None:
         """Raises ChangeError for a document that is none of a unit."""
@@ -86,6 +86,10 @@ class RestartPart(Part):
 
     def document(self) -> Document:
         return self._document
+
+
+class RestartPart(_UnitPart):
+    """A unit that is restarted: again, when what it reads was taken back."""
 
     def where(self) -> str:
         unit = self._systemd.unit(self.unit)
@@ -124,18 +128,8 @@ class RestartPart(Part):
         return ""
 
 
-class EnablePart(Part):
+class EnablePart(_UnitPart):
     """A unit that is enabled and started."""
-
-    def __init__(self, systemd: Systemd, document: Document) -> None:
-        """Raises ChangeError for a document that is none of a unit."""
-        self.unit: str = field(document, "unit", str)
-        self._before = _before(document)
-        self._systemd = systemd
-        self._document = document
-
-    def document(self) -> Document:
-        return self._document
 
     def where(self) -> str:
         unit = self._systemd.unit(self.unit)

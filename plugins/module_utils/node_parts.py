@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import kubelet_config, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import kubelet_config, procfs, program_arguments
 from ansible_collections.kubenode.doctor.plugins.module_utils.bounded_read import Files
 from ansible_collections.kubenode.doctor.plugins.module_utils.configuration import port_number
 from ansible_collections.kubenode.doctor.plugins.module_utils.health_probe import Pair, Place
@@ -28,6 +28,7 @@ PARTS = (KUBELET, API_SERVER, ETCD)
 # By the kernel's name of the process, at most 15 bytes.
 _PROGRAMS = {"kubelet": KUBELET, "kube-apiserver": API_SERVER, "etcd": ETCD, "microshift-etcd": ETCD}
 # hyperkube of Kubernetes 1.16 and older names its part by its first argument.
+_HYPERKUBE_NAME = "hyperkube"
 _HYPERKUBE = {"kubelet": KUBELET, "apiserver": API_SERVER, "kube-apiserver": API_SERVER}
 # The API server's port of programs that contain everything: docs.k3s.io/installation/requirements, microk8s.io/docs/services-and-ports,
 # MicroShift's 6443. Of k3s, whose servers and agents may be told apart by their names only in some versions, any may have all.
@@ -54,7 +55,6 @@ _ETCD_PAIRS: Tuple[Pair, ...] = (
     (f"{_OF_KUBEADM}/etcd/healthcheck-client.crt", f"{_OF_KUBEADM}/etcd/healthcheck-client.key"),
 )
 
-_CMDLINE_LIMIT = 128 << 10
 _MOST_URLS = 8
 _MOST_PROGRAMS = 16  # kops runs four etcds
 
@@ -74,29 +74,16 @@ class Program(NamedTuple):
     @property
     def part(self) -> Optional[str]:
         """The one part that it is, None where it contains several."""
-        if self.comm == "hyperkube":
+        if self.comm == _HYPERKUBE_NAME:
             return _HYPERKUBE.get(self.argv[1] if len(self.argv) > 1 else "")
         return _PROGRAMS.get(self.comm)
 
 
 def running(gaps: List[Dict[str, str]], proc: str = "/proc") -> List[Program]:
     """The programs that are parts or contain them; what keeps some from being seen is noted in ``gaps``."""
-    hidden = 0
-    found: List[Program] = []
-    for pid in procfs.pids(proc):
-        try:
-            comm = procfs.text(f"{proc}/{pid}/comm").rstrip("\n")
-            if comm not in _PROGRAMS and comm not in _WHOLE and comm != "hyperkube":
-                continue
-            argv = procfs.text(f"{proc}/{pid}/cmdline", _CMDLINE_LIMIT).rstrip("\0").split("\0")
-        except PermissionError:
-            hidden += 1
-            continue
-        except OSError:  # the process ended under our eyes
-            continue
-        # Without a command line it is ending.
-        if argv != [""] and procfs.same_network_namespace(pid, proc) is not False:
-            found.append(Program(pid, comm, argv))
+    seen, hidden = program_arguments.named({*_PROGRAMS, *_WHOLE, _HYPERKUBE_NAME}, proc)
+    # Without a command line it is ending.
+    found = [Program(*one) for one in seen if one.argv != [""]]
     why = procfs.why_hidden(hidden, proc)
     if not why and len(found) > _MOST_PROGRAMS:
         why = f"{len(found)} programs have the names of parts of a node; the first {_MOST_PROGRAMS} were asked"
@@ -193,7 +180,7 @@ def _setting(program: Program, name: str, proc: str) -> Optional[str]:
     if told is not None:
         return told
     try:
-        environment = procfs.text(f"{proc}/{program.pid}/environ", _CMDLINE_LIMIT).split("\0")
+        environment = procfs.text(f"{proc}/{program.pid}/environ", program_arguments.CMDLINE_LIMIT).split("\0")
     except OSError:
         return None
     return next((entry[len(variable) :] for entry in environment if entry.startswith(variable)), None)

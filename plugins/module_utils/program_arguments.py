@@ -6,11 +6,39 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 
-_CMDLINE_LIMIT = 128 << 10
+CMDLINE_LIMIT = 128 << 10
+
+
+class Found(NamedTuple):
+    """A running program; ``argv`` is [""] while it is ending."""
+
+    pid: int
+    comm: str
+    argv: List[str]
+
+
+def named(names: Collection[str], proc: str = "/proc") -> Tuple[List[Found], int]:
+    """The programs of these names that share this network namespace, and of how many processes that could not be seen."""
+    hidden = 0
+    found: List[Found] = []
+    for pid in procfs.pids(proc):
+        try:
+            comm = procfs.text(f"{proc}/{pid}/comm").rstrip("\n")
+            if comm not in names:
+                continue
+            argv = procfs.text(f"{proc}/{pid}/cmdline", CMDLINE_LIMIT).rstrip("\0").split("\0")
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:  # the process ended under our eyes
+            continue
+        if procfs.same_network_namespace(pid, proc) is not False:
+            found.append(Found(pid, comm, argv))
+    return found, hidden
 
 
 def running(
@@ -20,23 +48,10 @@ def running(
 
     What keeps some from being seen is noted in ``gaps`` as ``what`` at the end, so the iterator is to be exhausted.
     """
-    hidden, seen = 0, False
-    for pid in procfs.pids(proc):
-        try:
-            comm = procfs.text(f"{proc}/{pid}/comm").rstrip("\n")
-            if comm not in names:
-                continue
-            argv = procfs.text(f"{proc}/{pid}/cmdline", _CMDLINE_LIMIT).rstrip("\0").split("\0")
-        except PermissionError:
-            hidden += 1
-            continue
-        except OSError:  # the process ended under our eyes
-            continue
-        if procfs.same_network_namespace(pid, proc) is not False:
-            seen = True
-            yield comm, argv
+    found, hidden = named(names, proc)
+    yield from ((one.comm, one.argv) for one in found)
     why = procfs.why_hidden(hidden, proc)
-    if not why and not seen and procfs.in_host_pid_namespace(proc) is False:
+    if not why and not found and procfs.in_host_pid_namespace(proc) is False:
         why = "this is a container with its own pid namespace, a program outside of it is invisible: run on the host"
     if why:
         gaps.append({"what": what, "why": why})
