@@ -14,7 +14,7 @@ version_added: 0.1.0
 author:
   - the kubenode.doctor authors (@kubenode)
 description:
-  - Writes C(report.txt) into the bundle and shows it. Reads C(findings.json) and computes nothing.
+  - Writes C(report.txt), and the other forms that are wanted, into the bundle, and shows the text. Reads C(findings.json) and computes nothing.
 extends_documentation_fragment:
   - kubenode.doctor.attributes
 options:
@@ -22,6 +22,13 @@ options:
     description: The folder of a judged audit on the controller.
     type: path
     required: true
+  forms:
+    description:
+      - What is written besides the text.
+    type: list
+    elements: str
+    choices: [text]
+    default: []
   show:
     description: Print the report.
     type: bool
@@ -37,7 +44,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 file:
-  description: The file with the report.
+  description: The file with the text.
   returned: success
   type: str
+files:
+  description: All files that were written, by form.
+  returned: success
+  type: dict
 """

@@ -39,8 +39,10 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.tally import Tally
 
-SCHEMA = 6  # 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins, 5 no control_plane and no by_hand of remedies
+# 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins, 5 no control_plane and no by_hand of remedies, 6 no not_applicable and no memory
+SCHEMA = 7
 CLUSTER = None  # the host of findings that belong to no single node
 
 
@@ -48,8 +50,9 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     """Judge a bundle. Returns the document of findings.json::
 
         schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
-        hosts: {host: {answered, why, picture}}, control_plane: {hosts, unseen}, cluster: {complete, missing, ...},
-        rules: {id: {group, claim, pass, fail, unknown, not_applicable}}, findings: [finding],
+        hosts: {host: {answered, why, picture, not_applicable: [rule]}}, control_plane: {hosts, unseen},
+        cluster: {complete, missing, not_applicable: [rule], ...},
+        rules: {id: {group, claim, scope, pass, fail, unknown, not_applicable}}, findings: [finding],
         origins: the listeners that nobody declared and that are no risk (Origins.document)
         survey: what the fleet comes to (Survey.document)
 
@@ -67,7 +70,7 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         else:
             context.learn_silence(node["host"], node["why"])
     networks = tcp_words.networks(context.fleet.networks)
-    tally = {rule.id: _count(rule, networks) for rule in rules}
+    tally = Tally(rules, networks)
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
     before, origins = EarlierAudits(bundle), Origins()
     on_nodes = [rule for rule in rules if rule.scope == "node"]
@@ -81,6 +84,8 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     _link_causes(findings)
     _waive(findings, settings)
     findings.sort(key=_order)
+    for host, state in hosts.items():
+        state["not_applicable"] = tally.not_applicable(host)
     return {
         "schema": SCHEMA,
         "judged_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -91,11 +96,11 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},
         "hosts": hosts,
         "control_plane": control_plane.of(hosts, context),
-        "cluster": _cluster_summary(context),
-        "rules": tally,
+        "cluster": {**_cluster_summary(context), "not_applicable": tally.not_applicable(CLUSTER)},
+        "rules": tally.rules,
         "findings": findings,
         "origins": origins.document(),
-        "survey": survey.document(hosts, findings, tally, networks, survey_paths.document(context)),
+        "survey": survey.document(hosts, findings, tally.rules, networks, survey_paths.document(context)),
     }
 
 
@@ -163,17 +168,12 @@ def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
-def _count(rule: Rule, networks: str) -> dict[str, Any]:
-    claim = f"{rule.claim}, {networks}" if rule.by_network and networks else rule.claim
-    return {"group": rule.group, "claim": claim, "pass": 0, "fail": 0, "unknown": 0, "not_applicable": 0}
-
-
-def _on_cluster(rule: Rule, context: Context, tally: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _on_cluster(rule: Rule, context: Context, tally: Tally) -> list[dict[str, Any]]:
     return _findings(rule, CLUSTER, _answers(rule.judge, (context,)), tally)
 
 
 def _on_node(
-    rule: Rule, node: dict[str, Any], view: NodeView | None, context: Context, tally: dict[str, dict[str, Any]]
+    rule: Rule, node: dict[str, Any], view: NodeView | None, context: Context, tally: Tally
 ) -> list[dict[str, Any]]:
     if view is None:
         answers: list[Answer] = [Unknown(f"the host did not answer: {node['why']}")]
@@ -201,11 +201,9 @@ def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any
     return answers
 
 
-def _findings(
-    rule: Rule, host: str | None, answers: Iterable[Answer], tally: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _findings(rule: Rule, host: str | None, answers: Iterable[Answer], tally: Tally) -> list[dict[str, Any]]:
     answers = list(answers)
-    tally[rule.id][_overall(answers)] += 1
+    tally.count(rule.id, host, _overall(answers))
     found = _merged([_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)])
     if any(finding["least_hosts"] > 1 for finding in found):
         benign = _overall([answer for answer in answers if not isinstance(answer, Fail)])
@@ -230,9 +228,7 @@ def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def _without_benign(
-    findings: Sequence[dict[str, Any]], tally: dict[str, dict[str, Any]], answered: int
-) -> list[dict[str, Any]]:
+def _without_benign(findings: Sequence[dict[str, Any]], tally: Tally, answered: int) -> list[dict[str, Any]]:
     """The findings without those that too few hosts share; a host that is left without one counts as what else it answered.
 
     Only the whole fleet tells, so this comes last, over findings: the nodes are gone by then.
@@ -250,8 +246,7 @@ def _without_benign(
     failing = {(finding["rule"], finding["host"]) for finding in kept if finding["status"] == "fail"}
     for place, answer in benign.items():
         if place not in failing:
-            tally[place[0]]["fail"] -= 1
-            tally[place[0]][answer] += 1
+            tally.acquit(*place, answer)
     return kept
 
 
