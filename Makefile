@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration
 
-.PHONY: help diagnose fix undo whose_port judge demo venv test $(STAGES) bench changelog build clean
+.PHONY: help diagnose audit fix undo whose_port judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -28,6 +28,9 @@ help: ## Say what there is
 
 diagnose: .venv/installed ## Diagnose this machine, or the fleet that ARGS names
 	@.venv/bin/ansible-playbook playbooks/diagnose.yml $(ARGS)
+
+audit: .venv/installed ## What a schedule runs: diagnose, announce, tidy up; findings do not fail it
+	@.venv/bin/ansible-playbook playbooks/audit.yml $(ARGS)
 
 fix: .venv/installed ## Cure what ARGS names: make fix ARGS='-e fix=reserve-nodeports --check --diff'
 	@.venv/bin/ansible-playbook playbooks/fix.yml $(ARGS)

@@ -72,9 +72,10 @@ run_contract() {
 
 # These look at nothing of this machine but what they made in namespaces of their own, so that two of them may run at a time.
 side_by_side=(
-    bind_overlap_kernel change_full_disk cluster_snapshot cri_containers docker_stale_names fake_api fix_cure fix_interrupted fix_move_nodeport
-    fix_order fix_rollback_image listener_origin node_fixes node_health pin_stream_port pod_listeners port_selection_kernel remedy_commands
-    seed_001 seed_002 seed_004 service_path sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
+    alert_rules audit_playbook awx bind_overlap_kernel callback_fleet change_full_disk cluster_snapshot cri_containers docker_stale_names fake_api
+    fix_cure fix_interrupted fix_move_nodeport fix_order fix_rollback_image listener_origin memory node_fixes node_health pin_stream_port
+    pod_listeners port_selection_kernel pull remedy_commands report_forms report_html scheduled_audit seed_001 seed_002 seed_004 service_path
+    sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
 )
 
 run_integration() {

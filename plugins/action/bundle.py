@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any
 
 from ansible.release import __version__ as ansible_version
@@ -28,7 +27,7 @@ class ActionModule(LocalAction):
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make the folder, named after the time."""
         now, audits = datetime.datetime.now(datetime.timezone.utc), folder(arguments["audits"])
-        path = _unused(audits, now.strftime("%Y%m%dT%H%M%SZ"))
+        path = bundle.new_folder(audits, now.strftime("%Y%m%dT%H%M%SZ"))
         about = {
             "version": VERSION,
             "ansible_version": ansible_version,
@@ -38,12 +37,3 @@ class ActionModule(LocalAction):
         }
         bundle.create(path, arguments["hosts"], about)
         return {"path": str(path)}
-
-
-def _unused(audits: Path, name: str) -> Path:
-    """Two audits may begin in the same second."""
-    path, number = audits / name, 1
-    while path.exists():
-        number += 1
-        path = audits / f"{name}-{number}"
-    return path

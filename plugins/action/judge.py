@@ -10,10 +10,12 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     bundle,
+    catalogue,
     fix_offers,
     judge,
     report_text,
     settings,
+    waivers,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 
@@ -33,14 +35,13 @@ class ActionModule(LocalAction):
         "skew_share": {"type": "float"},
         "thresholds": {"type": "dict", "default": {}},
         "waivers": {"type": "list", "elements": "dict", "default": []},
+        "waivers_file": {"type": "path"},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Read, judge, write; return what a play needs to decide who fails. Without a bundle, only the settings are checked."""
         chosen = settings.read({key: value for key, value in arguments.items() if key != "bundle"})
-        unknown = judge.unknown_rules(chosen)
-        if unknown:
-            raise settings.SettingsError(f"waivers: no rule is named {', '.join(unknown)} (docs/rules.md lists them)")
+        _check_waivers(chosen)
         if arguments["bundle"] is None:
             return {}
         read = bundle.Bundle(folder(arguments["bundle"]))
@@ -61,6 +62,13 @@ class ActionModule(LocalAction):
             "control_plane": document["control_plane"],
             "cluster": _cluster(document),
         }
+
+
+def _check_waivers(chosen: settings.Settings) -> None:
+    try:
+        waivers.check_rules(chosen.waivers, [rule.id for rule in catalogue.rules()])
+    except ValueError as error:
+        raise settings.SettingsError(str(error)) from error
 
 
 def _counts(document: dict[str, Any]) -> dict[str, int]:

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, findings_file, metrics_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS, TEXT
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS, PROMETHEUS, TEXT
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "cyan"}
 
@@ -22,15 +20,24 @@ class ActionModule(LocalAction):
     """See plugins/modules/report.py."""
 
     ARGUMENTS = {  # noqa: RUF012 - read only, as in every action plugin
-        "bundle": {"type": "path", "required": True},
+        "bundle": {"type": "path"},
         "forms": {"type": "list", "elements": "str", "choices": list(FORMS), "default": []},
+        "metrics_file": {"type": "path"},
         "show": {"type": "bool", "default": True},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Write the files; print the text line by line, so that it reads as text and not as a task's result."""
+        """Write the files; print the text line by line, so that it reads as text and not as a task's result.
+
+        Without a bundle, only the other options are checked.
+        """
+        metrics = folder(arguments["metrics_file"]) if arguments["metrics_file"] else None
+        if metrics is not None:
+            metrics_file.check(metrics)
+        if arguments["bundle"] is None:
+            return {}
         path = folder(arguments["bundle"])
-        document = _findings(path / "findings.json")
+        document = findings_file.read(path)
         files = {}
         for name in dict.fromkeys([TEXT, *arguments["forms"]]):
             text = FORMS[name].render(document, str(path))
@@ -38,17 +45,9 @@ class ActionModule(LocalAction):
             bundle.write_text(path / FORMS[name].file, text)
             if name == TEXT and arguments["show"]:
                 _show(text)
-        return {"file": files[TEXT], "files": files}
-
-
-def _findings(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise bundle.BundleError(f"{path} cannot be read, judge the bundle first: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != judge.SCHEMA:
-        raise bundle.BundleError(f"{path} holds no findings of this version: judge the bundle again")
-    return document
+        if metrics is not None:
+            metrics_file.write(metrics, FORMS[PROMETHEUS].render(document, str(path)))
+        return {"file": files[TEXT], "files": files, "metrics_file": str(metrics) if metrics else None}
 
 
 def _show(text: str) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import tcp_tally
+from ansible_collections.kubenode.doctor.plugins.module_utils import socket_sketch, tcp_tally
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_reader import STUCK
 
@@ -40,6 +40,7 @@ class _Group:
         self.persisted: Optional[int] = None
         self.oldest: Optional[float] = None
         self.stuck: list[dict[str, Any]] = []
+        self.sketch = socket_sketch.Maker()
 
 
 class Groups:
@@ -54,9 +55,11 @@ class Groups:
         group.count += sum(peers.values())
         group.peers.update(peers)
 
-    def add_stuck(self, key: Key, socket: dict[str, Any]) -> None:
-        """Add one SYN-SENT or CLOSE-WAIT socket, in the shape that tcp_states returns."""
+    def add_stuck(self, key: Key, socket: dict[str, Any], entry: Entry) -> None:
+        """Add one SYN-SENT or CLOSE-WAIT socket, in the shape that tcp_states returns and as it was read."""
         group = self._group(key)
+        if key.state == "close_wait":
+            group.sketch.add(entry)
         group.count += 1
         group.peers[tcp_tally.packed(socket["peer"])] += 1
         if socket["cause"]:
@@ -113,6 +116,7 @@ def _describe(key: Key, group: _Group, most: int) -> dict[str, Any]:
         "oldest_seconds": group.oldest if stuck else None,
         "persisted": group.persisted if stuck else None,
         "causes": {name: group.causes[name] for name in CAUSES} if key.state == "close_wait" else None,
+        "sketch": group.sketch.told(),
     }
 
 

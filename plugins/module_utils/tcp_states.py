@@ -223,7 +223,7 @@ def _grouped(readings: Iterable[Reading], who: Who, before: Optional[_Before]) -
             listener = reading.doors.of(entry) if came_in else None
             socket = _stuck(netns, entry, listener, who, compared)
             ports = (entry.port, None) if came_in else (None, entry.peer_port)
-            groups.add_stuck(Key(netns, entry.state, socket["process"], *ports), socket)
+            groups.add_stuck(Key(netns, entry.state, socket["process"], *ports), socket, entry)
     return groups
 
 

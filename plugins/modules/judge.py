@@ -56,11 +56,18 @@ options:
     default: {}
   waivers:
     description:
-      - Findings that are accepted. They stay visible and fail nothing. Each has C(rule) and C(reason), and may have C(host),
-        C(object), C(owner) and C(until) (a date, the last day it holds). C(rule), C(host) and C(object) may hold C(*) and C(?).
+      - Findings that are accepted. They stay visible and fail nothing. Each has C(rule), C(reason), C(owner) and C(until), the last day it
+        holds (UTC), at most two years ahead, and may have C(host) and C(object). C(rule), C(host) and C(object) may hold C(*) and C(?).
+      - One that fits no rule is refused, and so is one of every rule on every host and object.
+      - C(docs/waivers.md) tells how to write them.
     type: list
     elements: dict
     default: []
+  waivers_file:
+    description:
+      - A YAML file on the controller with more of them, seen from where the playbook was started. It holds a list, or a mapping with the one
+        key C(waivers). Nothing in it is templated, and what is wrong in it is told with its line.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -77,7 +84,8 @@ EXAMPLES = r"""
     waivers:
       - rule: reserved-ports-skew
         reason: accepted until the nodes are replaced
-        until: "2030-12-31"
+        owner: the platform team
+        until: "2027-12-31"
   run_once: true
   register: judged
 """

@@ -157,6 +157,13 @@ groups:
       type: dict
       returned: always
       sample: {never_read: 20, leaked: 26, never_accepted: 0}
+    sketch:
+      description:
+        - Which sockets of CLOSE-WAIT these are, so that a later audit can tell how many are still the same ones. By what they are known
+          (C(cookie) or C(inode)), then the 64 smallest hashes of that, 12 digits each. Null for other states.
+      type: str
+      returned: always
+      sample: cookie 01f3a9b2c4d50a1b2c3d4e5f
 other_groups:
   description: What is in no group for lack of room.
   returned: always

@@ -50,6 +50,33 @@ def create(folder: Path, asked: Sequence[str], about: dict[str, Any]) -> None:
     write(folder / "audit.json", {"schema": SCHEMA, "asked": list(asked), **about})
 
 
+def new_folder(audits: Path, name: str) -> Path:
+    """Make the folder of a new audit, with a number behind its name where there is one already: two may begin in the same second.
+
+    Raises BundleError.
+    """
+    path, number = audits / name, 1
+    try:
+        audits.mkdir(parents=True, exist_ok=True)
+        # Whoever makes a folder has it for himself, also among controllers that share a file system.
+        while not _made(path):
+            number += 1
+            path = audits / f"{name}-{number}"
+        _made(path / "nodes")
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    return path
+
+
+def _made(path: Path) -> bool:
+    """Whether it was not there, and now is. Raises OSError."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
+
+
 def write(path: Path, document: dict[str, Any]) -> None:
     """Write a document as JSON, whole or not at all. Raises BundleError."""
     # ASCII only: text from a node then cannot reach a terminal as anything but text.
@@ -106,6 +133,9 @@ class Bundle:
         _check_schema(folder / "audit.json", self.audit)
         if not _is_texts(self.audit.get("asked")):
             raise BundleError(f"{folder / 'audit.json'}: 'asked' is no list of hosts")
+        # What a join could not use (plugin_utils/join.py).
+        lost: Any = self.audit.get("damaged")
+        self.damaged.update({f"joined {number}": why for number, why in enumerate(lost)} if _is_texts(lost) else {})
 
     @property
     def hosts(self) -> list[str]:
@@ -130,6 +160,10 @@ class Bundle:
             self.damaged[path.name] = str(error)
             return silent_cluster(str(error))
         return _completed(document)
+
+    def findings(self) -> dict[str, Any]:
+        """What judge found, of whichever schema. Raises BundleError where it has not judged, or nobody can read it."""
+        return _read(self.folder / "findings.json", _CLUSTER_BYTES)
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Yield one document a host that was asked, in order, reading one at a time: ``{host, answered, why, snapshot}``."""

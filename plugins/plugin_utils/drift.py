@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What listens on a host that did not before: two sections listen_ports, compared by what stays the same of a listener. Pure.
+"""What listens on a host that did not before, and what does no more: two sections listen_ports, compared by what stays the same of a listener. Pure.
 
 A listener is held by a program of a name in a unit, a container or a pod. Its port is compared too, unless the kernel draws it: of such ports it is
 counted how many a program has. On fewer addresses than before is no news, on more is: each reach includes the ones below it.
@@ -41,10 +41,14 @@ class Appeared(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """``appeared`` was not there before; of ``unsure`` that cannot be told, because then or now something was hidden or cut off."""
+    """``appeared`` was not there before; of ``unsure`` that cannot be told, because then or now something was hidden or cut off.
+
+    ``closed`` was there before and certainly is not now.
+    """
 
     appeared: list[Appeared]
     unsure: list[Socket]
+    closed: list[Socket]
 
 
 class _Owner(NamedTuple):
@@ -82,8 +86,9 @@ _KERNEL = _Owner(frozenset({("", "the kernel")}), frozenset())
 
 @dataclass
 class _Port:
-    """A port that somebody listened on before; ``width`` is that of the widest of the sockets."""
+    """A port that somebody listened on before, by one of the sockets; ``width`` is that of the widest of them."""
 
+    socket: Socket
     owner: _Owner
     width: int
     drawn: bool
@@ -118,7 +123,7 @@ def between(before: Sections, now: Sections) -> Drift:
         groups.setdefault(_Group(protocol, owner, max(map(_width, port))), []).append(port)
     for group, change in known.changes_among({group: len(ports) for group, ports in groups.items()}):
         changes.update((id(socket), change) for port in groups[group] for socket in port)
-    found = Drift([], [])
+    found = Drift([], [], known.closed(now))
     for socket in sockets:
         if id(socket) not in changes:
             continue
@@ -157,7 +162,7 @@ class _Known:
             self._is_vague = self._is_vague or socket["ephemeral"] is None
             owner, width = _owner(socket), _width(socket)
             place = self._ports.setdefault((socket["protocol"], socket["port"]), {})
-            port = place.setdefault(owner, _Port(owner, width, _is_drawn(socket, self.sections)))
+            port = place.setdefault(owner, _Port(socket, owner, width, _is_drawn(socket, self.sections)))
             port.width = max(port.width, width)
         for (protocol, _number), place in self._ports.items():
             for port in place.values():
@@ -212,6 +217,24 @@ class _Known:
                     key = protocol, port.owner.is_seen
                     left[key] = max(left.get(key, -1), port.width)
         return left
+
+    def closed(self, now: Sections) -> list[Socket]:
+        """What nobody has any more. Nothing where listeners may be left out, then or now; a drawn port may be that of one whose owner is not seen."""
+        waiting = now["listen_ports"]
+        if self.is_cut or missing(waiting, "listeners", "sockets"):
+            return []
+        numbers = {(socket["protocol"], socket["port"]) for socket in waiting["listeners"]}
+        hidden = {socket["protocol"] for socket in _waiting(now) if socket["ephemeral"] and not _owner(socket).is_seen}
+        return [
+            {**port.socket, "ephemeral": port.drawn}
+            for (protocol, number), place in self._ports.items()
+            for port in place.values()
+            if not port.is_there
+            and port.owner.is_seen
+            # What is a listener by another range of drawn ports, or not by this one, is still there.
+            and not (protocol == "udp" and (protocol, number) in numbers)
+            and not (port.drawn and (self._is_vague or protocol in hidden))
+        ]
 
     def _is_unsure(self, group: _Group, left: Mapping[tuple[str, bool], int]) -> bool:
         """True where one of the drawn ports that are gone may have been this owner's."""

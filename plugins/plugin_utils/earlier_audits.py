@@ -50,6 +50,9 @@ class _Audit(Protocol):
     def node(self, host: str) -> dict[str, Any]:
         """One host's document."""
 
+    def findings(self) -> dict[str, Any]:
+        """What judge found in it."""
+
 
 @dataclass
 class EarlierAudits:
@@ -66,7 +69,7 @@ class EarlierAudits:
     def all_of(self, host: str) -> Iterator[Earlier]:
         """What all of them that a host answered have of it, the latest first; the last one says why there are no more."""
         found, asked, told = [], False, False
-        for name, audit, hosts in self._audits():
+        for name, audit, hosts in self.all():
             if host not in hosts:
                 continue
             asked = True
@@ -80,10 +83,15 @@ class EarlierAudits:
                 found.append(f"{name}: {why}")
         yield Earlier(why=self._why(found), asked=asked)
 
-    def _audits(self) -> list[tuple[str, _Audit, frozenset[str]]]:
+    def all(self) -> list[tuple[str, _Audit, frozenset[str]]]:
+        """Their folders' names, what is read of them and who was asked, the latest first: those that are there."""
         if self._opened is None:
             self._opened = list(self._open())
         return self._opened
+
+    def why_none(self) -> str:
+        """Why there is none of them."""
+        return self._why(())
 
     def _open(self) -> Iterator[tuple[str, _Audit, frozenset[str]]]:
         for name in self._names():
@@ -107,9 +115,9 @@ class EarlierAudits:
             return f"no earlier audit{more} tells what listened on this host: {found[0]}"
         if not isinstance(self.bundle.audit.get("earlier"), list):
             return "this audit does not say which ones were before it: a newer version of kubenode.doctor notes that"
-        if self._gone and not self._audits():
+        if self._gone and not self.all():
             return f"the earlier audits cannot be read: {'; '.join(self._gone[:3])}"
-        return "this host was in none of the earlier audits" if self._audits() else "this is the first audit"
+        return "this host was in none of the earlier audits" if self.all() else "this is the first audit"
 
 
 def names(folder: Path, before: datetime.datetime | None = None) -> list[str]:
@@ -118,7 +126,7 @@ def names(folder: Path, before: datetime.datetime | None = None) -> list[str]:
     found = []
     for name in _latest(folder):
         try:
-            begun = _moment(Bundle(folder / name).audit.get("started"))
+            begun = when_begun(Bundle(folder / name).audit.get("started"))
         except BundleError:
             continue
         if begun is not None and begun < moment:
@@ -170,7 +178,8 @@ def _latest(folder: Path) -> list[str]:
     return [name for name in there if (folder / name / "audit.json").is_file()][:_LOOKED_AT]
 
 
-def _moment(text: Any) -> datetime.datetime | None:
+def when_begun(text: Any) -> datetime.datetime | None:
+    """When an audit began, as audit.json has it; None for what is no time of a known zone."""
     try:
         moment = datetime.datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -10,7 +10,6 @@ not answer, a section that is missing and a rule that broke are all unknown, wit
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,13 +18,17 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     catalogue,
     cluster_gaps,
     control_plane,
+    memory,
     section_gaps,
     survey_paths,
     tcp_words,
+    waivers,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.closed_listeners import ClosedListeners
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import EarlierAudits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.held_connections import HeldConnections
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.origins import Origins
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
@@ -49,12 +52,13 @@ CLUSTER = None  # the host of findings that belong to no single node
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
     """Judge a bundle. Returns the document of findings.json::
 
-        schema, judged_at, audit, damaged: [why], waivers: [{rule, reason, until, state}], fail_on,
+        schema, judged_at, judged_with: {version, settings}, audit, damaged: [why], waivers: what became of each (waivers.apply), fail_on,
         hosts: {host: {answered, why, picture, not_applicable: [rule]}}, control_plane: {hosts, unseen},
         cluster: {complete, missing, not_applicable: [rule], ...},
         rules: {id: {group, claim, scope, pass, fail, unknown, not_applicable}}, findings: [finding],
         origins: the listeners that nobody declared and that are no risk (Origins.document)
         survey: what the fleet comes to (Survey.document)
+        memory: what changed since the last audit (memory.compare), closed: listeners that are gone, close_wait: connections that are held since then
 
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
     """
@@ -72,26 +76,29 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     networks = tcp_words.networks(context.fleet.networks)
     tally = Tally(rules, networks)
     findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
-    before, origins = EarlierAudits(bundle), Origins()
+    before, origins, closed, held = EarlierAudits(bundle), Origins(), ClosedListeners(), HeldConnections()
     on_nodes = [rule for rule in rules if rule.scope == "node"]
     for node in bundle.nodes():
         view = NodeView(node["host"], node["snapshot"]["sections"], before) if node["answered"] else None
         own = [finding for rule in on_nodes for finding in _on_node(rule, node, view, context, tally)]
         if view is not None:
             origins.learn(view, context, own)
+            closed.learn(view, context)
+            held.learn(view)
         findings += own
-    findings = _without_benign(findings, tally, sum(state["answered"] for state in hosts.values()))
+    findings, too_few = _without_benign(findings, tally, sum(state["answered"] for state in hosts.values()))
     _link_causes(findings)
-    _waive(findings, settings)
+    waived = waivers.apply(findings, settings.waivers, waivers.today())
     findings.sort(key=_order)
     for host, state in hosts.items():
         state["not_applicable"] = tally.not_applicable(host)
-    return {
+    document = {
         "schema": SCHEMA,
         "judged_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "judged_with": memory.judged_with(settings),
         "audit": {key: value for key, value in bundle.audit.items() if key != "asked"},
         "damaged": sorted(bundle.damaged.values()),
-        "waivers": _waivers(findings, settings),
+        "waivers": waived,
         "fail_on": settings.fail_on,
         "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},
         "hosts": hosts,
@@ -102,6 +109,13 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "origins": origins.document(),
         "survey": survey.document(hosts, findings, tally.rules, networks, survey_paths.document(context)),
     }
+    told_once = frozenset(rule.id for rule in rules if rule.told_once)
+    document["memory"] = {
+        **memory.compare(document, before, told_once, too_few),
+        **closed.document(),
+        **held.document(),
+    }
+    return document
 
 
 def failing(document: dict[str, Any], host: str | None, group: str | None = None) -> list[dict[str, Any]]:
@@ -228,26 +242,31 @@ def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def _without_benign(findings: Sequence[dict[str, Any]], tally: Tally, answered: int) -> list[dict[str, Any]]:
-    """The findings without those that too few hosts share; a host that is left without one counts as what else it answered.
+def _without_benign(
+    findings: Sequence[dict[str, Any]], tally: Tally, answered: int
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """The findings without those that too few hosts share, and the fingerprints of these.
+
+    A host that is left without one counts as what else it answered.
 
     Only the whole fleet tells, so this comes last, over findings: the nodes are gone by then.
     """
     sharing = _sharing(findings)
-    kept, benign = [], {}
+    kept, benign, left_out = [], {}, set()
     for finding in findings:
         otherwise, is_benign = finding.pop("if_benign", ""), _is_benign(finding, sharing, answered)
         for key in ("least_hosts", "least_share", "marks"):
             del finding[key]
         if is_benign:
             benign[finding["rule"], finding["host"]] = otherwise
+            left_out.add(finding["fingerprint"])
         else:
             kept.append(finding)
     failing = {(finding["rule"], finding["host"]) for finding in kept if finding["status"] == "fail"}
     for place, answer in benign.items():
         if place not in failing:
             tally.acquit(*place, answer)
-    return kept
+    return kept, left_out
 
 
 def _sharing(findings: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], set[str | None]]:
@@ -313,6 +332,7 @@ def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
         "caused_by": [],
         "fingerprint": hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16],
         "first_seen": None,
+        "change": None,
         "waived": None,
     }
 
@@ -337,35 +357,6 @@ def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
             found = by_place.get((rule, finding["host"])) or by_place.get((rule, CLUSTER), [])
             same = [other for other in found if other["object"] == (finding["object"] if wanted is None else wanted)]
             finding["caused_by"] += [other["fingerprint"] for other in same or (found if wanted is None else [])]
-
-
-def _waive(findings: Iterable[dict[str, Any]], settings: Settings) -> None:
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    for finding in findings:
-        for waiver in settings.waivers:
-            if finding["status"] == "fail" and waiver.covers(finding, today):
-                until = waiver.until.isoformat() if waiver.until else None
-                finding["waived"] = {"reason": waiver.reason, "owner": waiver.owner, "until": until}
-                break
-
-
-def _waivers(findings: Iterable[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
-    """What became of each waiver: expired ones are to be seen, and those that no finding needs any more."""
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    used = {(finding["waived"]["reason"], finding["rule"]) for finding in findings if finding["waived"]}
-    told = []
-    for waiver in settings.waivers:
-        needed = any(reason == waiver.reason and fnmatch.fnmatchcase(rule, waiver.rule) for reason, rule in used)
-        state = "expired" if waiver.expired(today) else "used" if needed else "unused"
-        until = waiver.until.isoformat() if waiver.until else None
-        told.append({"rule": waiver.rule, "reason": waiver.reason, "until": until, "state": state})
-    return told
-
-
-def unknown_rules(settings: Settings) -> list[str]:
-    """The rule patterns of waivers that fit no rule: a mistake that would leave its author in the dark."""
-    names = [rule.id for rule in catalogue.rules()]
-    return [waiver.rule for waiver in settings.waivers if not fnmatch.filter(names, waiver.rule)]
 
 
 def _order(finding: dict[str, Any]) -> tuple[bool, int, str, str, str]:

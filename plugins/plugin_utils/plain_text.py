@@ -15,6 +15,8 @@ _LIMIT = 500
 def clean(text: str, limit: int = _LIMIT) -> str:
     """Return the text with every unsafe character written as an escape, and cut to ``limit`` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isprintable():  # nearly every text: none of these categories is
+        return cut
     return "".join(_escape(character) if unicodedata.category(character) in _UNSAFE else character for character in cut)
 
 

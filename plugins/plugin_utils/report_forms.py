@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    report_html,
+    report_junit,
+    report_markdown,
+    report_prometheus,
+    report_sarif,
+    report_text,
+)
 
 
 class Form(NamedTuple):
@@ -18,7 +25,12 @@ class Form(NamedTuple):
     render: Callable[[dict[str, Any], str], str]
 
 
-TEXT = "text"
+TEXT, PROMETHEUS = "text", "prometheus"
 FORMS = {
     TEXT: Form("report.txt", report_text.render),
+    "html": Form("report.html", report_html.render),
+    "junit": Form("junit.xml", report_junit.render),
+    "sarif": Form("report.sarif", report_sarif.render),
+    PROMETHEUS: Form("metrics.prom", report_prometheus.render),
+    "markdown": Form("ticket.md", report_markdown.render),
 }

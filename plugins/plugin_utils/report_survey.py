@@ -25,7 +25,7 @@ _TALKERS = 10
 _PORTS = 12
 _RULES = 6
 _OBJECTS = 3
-_STATES = {
+STATES = {
     "established": "ESTAB",
     "syn_sent": "SYN-SENT",
     "syn_recv": "SYN-RECV",
@@ -141,7 +141,7 @@ def _counts(states: dict[str, dict[str, Any]]) -> str:
     for state, spread in states.items():
         if spread["most"]:
             stands_out = f" ({spread['most']} on {clean(spread['stands_out'], 100)})" if spread["stands_out"] else ""
-            parts.append(f"{_STATES[state]} {_span(spread['least'], spread['most'])}{stands_out}")
+            parts.append(f"{STATES[state]} {_span(spread['least'], spread['most'])}{stands_out}")
     return ", ".join(parts) or "no TCP socket"
 
 
@@ -185,7 +185,7 @@ def talkers(survey: dict[str, Any]) -> list[str]:
         return []
     lines = ["", "LARGEST GROUPS OF CONNECTIONS:", " sockets  hosts  state       process, port and peers"]
     for talker in survey["talkers"][:_TALKERS]:
-        margin = f"{talker['count']:>8}{talker['hosts']:>7}  {_STATES[talker['state']]:<12}"
+        margin = f"{talker['count']:>8}{talker['hosts']:>7}  {STATES[talker['state']]:<12}"
         lines += wrap("; ".join(_talker(talker)), margin, " " * len(margin))
     return lines
 
@@ -195,44 +195,52 @@ def _talker(talker: dict[str, Any]) -> list[str]:
     peers = [f"{clean(peer['address'], 100)} ({peer['count']})" for peer in talker["top_peers"]]
     most = talker["most"]
     return [
-        f"{_holder(talker)} {way} {talker['port']}",
+        f"{holder(talker)} {way} {talker['port']}",
         *([f"most with {', '.join(peers)}"] if peers else []),
         *([f"up to {talker['peers']} addresses on a host"] if (talker["peers"] or 0) > max(len(peers), 1) else []),
         *([f"most on {clean(most['host'], 100)}: {most['count']}"] if talker["hosts"] > 1 else []),
     ]
 
 
-def _holder(talker: dict[str, Any]) -> str:
+def holder(talker: dict[str, Any]) -> str:
     """Who holds the connections of a group; those in TIME-WAIT have no process any more."""
     return "(no process)" if talker["state"] == "time_wait" else _process(talker["process"])
 
 
 def scans(survey: dict[str, Any]) -> list[str]:
     """How much of containers and logs was looked at; empty where nobody answered."""
-    if not survey["answered"]:
-        return []
-    lines = ["", "CONTAINERS AND LOGS that were looked at:"]
-    for text, part in ((_containers, "containers"), (_logs, "logs")):
+    return _looked_at("CONTAINERS AND LOGS", scan_sentences(survey))
+
+
+def scan_sentences(survey: dict[str, Any]) -> list[str]:
+    """The same for any medium, a sentence each without a full stop."""
+    sentences = []
+    for text, part in ((_containers, "containers"), (_logs, "logs")) if survey["answered"] else ():
         seen = survey["scans"][part]
         partly = f"; not all of it on {count(seen['partly'], 'host')} (see UNKNOWN)" if seen["partly"] else ""
         told = f"{text(seen)}{partly}" if seen["hosts"] else "none were looked at (see UNKNOWN)"
-        lines += wrap(f"- {part} of {seen['hosts']} of {count(survey['answered'], 'host')}: {told}", "  ", "    ")
-    return lines
+        sentences.append(f"{part} of {seen['hosts']} of {count(survey['answered'], 'host')}: {told}")
+    return sentences
 
 
 def paths(survey: dict[str, Any]) -> list[str]:
     """How much of the way from Services to sockets was looked at; empty where nobody answered."""
+    return _looked_at("SERVICES AND PODS", path_sentences(survey))
+
+
+def path_sentences(survey: dict[str, Any]) -> list[str]:
+    """The same for any medium, a sentence each without a full stop."""
     if not survey["answered"]:
         return []
     seen = survey["paths"]
     hosts = f"pods of {seen['hosts']} of {count(survey['answered'], 'host')}"
     pods = f"what listens in {count(seen['pods'], 'pod')}" if seen["hosts"] else "none were looked at (see UNKNOWN)"
-    return [
-        "",
-        "SERVICES AND PODS that were looked at:",
-        *wrap(f"- {hosts}: {pods}", "  ", "    "),
-        *wrap(f"- {_services(seen)}", "  ", "    "),
-    ]
+    return [f"{hosts}: {pods}", _services(seen)]
+
+
+def _looked_at(what: str, sentences: Iterable[str]) -> list[str]:
+    lines = [line for sentence in sentences for line in wrap(f"- {sentence}", "  ", "    ")]
+    return ["", f"{what} that were looked at:", *lines] if lines else []
 
 
 def _services(seen: dict[str, Any]) -> str:

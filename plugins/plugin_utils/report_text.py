@@ -12,11 +12,16 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_survey, whose_port
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.judge import walk
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    finding_groups,
+    report_joined,
+    report_memory,
+    report_survey,
+    report_waivers,
+)
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.finding_groups import CLUSTER_NAME
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import WIDTH, count, host_names, wrap
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
@@ -28,9 +33,11 @@ _RULE_LINE = "─" * WIDTH
 def render(document: dict[str, Any], bundle: str = "") -> str:
     """Render the document of findings.json as text of at most 110 columns (commands are never broken)."""
     survey = document["survey"]
-    lines = [*_heading(document, bundle), "", *_verdict(document), *report_survey.conclusions(survey)]
-    for number, group in enumerate(_groups(document["findings"]), 1):
-        lines += ["", *_finding(number, group.depth, group.findings)]
+    lines = [*_heading(document, bundle), "", *_verdict(document), *report_memory.lines(document)]
+    lines += report_survey.conclusions(survey)
+    for number, group in enumerate(finding_groups.groups(document["findings"]), 1):
+        when = report_memory.when(group.findings, document["audit"].get("started"))
+        lines += ["", *_finding(number, group.depth, group.findings, when)]
     lines += _origins(document["origins"])
     lines += [*report_survey.services(survey), *report_survey.nodes(survey), *report_survey.talkers(survey)]
     lines += [*report_survey.scans(survey), *report_survey.paths(survey)]
@@ -51,6 +58,7 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
     audit = document["audit"]
     texts = [
         f"kubenode.doctor {clean(str(audit.get('version', '')))}, audit of {clean(str(audit.get('started', 'an unknown time')))}",
+        *(f"joined:       {text}" for text in report_joined.told(audit)),
         f"hosts:        {answered} of {len(hosts)} answered",
         f"cluster API:  {_cluster(document['cluster'])}",
         f"NodePorts:    {clean(document['nodeport_range']['range'])} ({clean(document['nodeport_range']['source'])})",
@@ -99,12 +107,7 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     lines += [
         line for why in document["damaged"] for line in wrap(f"!! the bundle is damaged: {clean(why)}", "", "   ")
     ]
-    for waiver in document["waivers"]:
-        if waiver["state"] == "expired":
-            text = (
-                f"!! the waiver of {clean(waiver['rule'])} has expired on {waiver['until']}: {clean(waiver['reason'])}"
-            )
-            lines += wrap(text, "", "   ")
+    lines += [line for text in report_waivers.told(document["waivers"]) for line in wrap(text, "", "   ")]
     broken = [finding for finding in document["findings"] if finding["broken"]]
     if broken:
         text = "checks broke on data that they could not read, and may have missed faults (see UNKNOWN)"
@@ -112,60 +115,16 @@ def _verdict(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-@dataclass
-class _Group:
-    """Findings that say the same of several hosts, and the groups that they explain."""
-
-    depth: int
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    below: dict[Any, _Group] = field(default_factory=dict)
-
-    def flat(self) -> Iterator[_Group]:
-        """Yield this group and all below it, causes first."""
-        yield self
-        for group in self.below.values():
-            yield from group.flat()
-
-
-def _groups(findings: Sequence[dict[str, Any]]) -> list[_Group]:
-    """The groups in the order to be shown: trees, causes first, the tree with the worst finding on top, waived ones last."""
-    roots: dict[Any, _Group] = {}
-    levels = [roots]
-    for depth, finding in walk([finding for finding in findings if finding["status"] == "fail"]):
-        del levels[depth + 1 :]
-        group = levels[depth].setdefault(_sameness(finding), _Group(depth))
-        group.findings.append(finding)
-        levels.append(group.below)
-    trees = sorted((list(root.flat()) for root in roots.values()), key=_tree_rank)
-    return [group for tree in trees for group in tree]
-
-
-def _sameness(finding: dict[str, Any]) -> tuple[Any, ...]:
-    """What must be equal for a finding to be told once: a command of one host may do harm on another."""
-    waived = finding["waived"]["reason"] if finding["waived"] else None
-    commands = [command for remedy in finding["remedies"] for command in remedy["commands"] if _acts(command)]
-    return finding["rule"], finding["object"], finding["title"], finding["severity"], waived, *commands
-
-
-def _acts(command: str) -> bool:
-    return not command.startswith(whose_port.PROGRAM)
-
-
-def _tree_rank(tree: Sequence[_Group]) -> tuple[bool, int]:
-    live = [group.findings[0] for group in tree if not group.findings[0]["waived"]]
-    worst = max((SEVERITIES.index(finding["severity"]) for finding in live), default=-1)
-    return not live, -worst
-
-
-def _finding(number: int, depth: int, group: Sequence[dict[str, Any]]) -> list[str]:
+def _finding(number: int, depth: int, group: Sequence[dict[str, Any]], when: str) -> list[str]:
     first = group[0]
     margin = "   " * depth
     mark = "└─ because of this, " if depth else ""
     lines = wrap(f"{number}. {mark}{headline(first)}", margin, margin + "   ")
     body = margin + "   "
     lines += wrap("on: " + _hosts(group), body, body + "    ")
+    lines += wrap(when, body, body + "    ")
     if first["waived"]:
-        lines += wrap(f"waived: {clean(first['waived']['reason'])}", body, body + "    ")
+        lines += wrap(report_waivers.beside(first["waived"]), body, body + "    ")
     differs = any(finding["explanation"] != first["explanation"] for finding in group)
     where = f"On {clean(first['host'] or 'the cluster', 100)}: " if differs else ""
     lines += wrap(where + clean(first["explanation"], 2000), body, body)
@@ -204,7 +163,7 @@ def _command(text: str) -> str:
 
 
 def _hosts(group: Sequence[dict[str, Any]]) -> str:
-    return host_names({finding["host"] or "the cluster" for finding in group})
+    return host_names({finding["host"] or CLUSTER_NAME for finding in group})
 
 
 def _origins(origins: dict[str, Any]) -> list[str]:
@@ -221,17 +180,12 @@ def _origins(origins: dict[str, Any]) -> list[str]:
 
 def _unknowns(document: dict[str, Any]) -> list[str]:
     """What could not be seen, told once a reason, with the hosts and the checks it leaves open."""
-    reasons: dict[str, tuple[set[str], set[str]]] = {}
-    for finding in document["findings"]:
-        if finding["status"] == "unknown":
-            hosts, rules = reasons.setdefault(finding["explanation"], (set(), set()))
-            hosts.add(finding["host"] or "the cluster")
-            rules.add(finding["rule"])
+    reasons = finding_groups.reasons(document["findings"])
     lines = ["", "UNKNOWN, because it could not be seen:"] if reasons else []
-    for why, (hosts, rules) in sorted(reasons.items(), key=lambda entry: (-len(entry[1][1]), entry[0])):
-        group = [{"host": host if host != "the cluster" else None} for host in hosts]
-        lines += wrap(f"- {clean(why, 600)}", "  ", "    ")
-        lines += wrap(f"on: {_hosts(group)}; open: {', '.join(sorted(rules))}", "    ", "        ")
+    for reason in reasons:
+        hosts = host_names({host or CLUSTER_NAME for host in reason.hosts})
+        lines += wrap(f"- {clean(reason.why, 600)}", "  ", "    ")
+        lines += wrap(f"on: {hosts}; open: {', '.join(sorted(reason.rules))}", "    ", "        ")
     return lines
 
 

@@ -84,6 +84,7 @@ class Rule:
     looks itself whether they are there (section_gaps.gap). ``claim`` is what must hold, ``why`` what breaks otherwise,
     ``sources`` where that is known from.
     ``by_network`` marks a claim that holds for the network namespaces that were looked at, so that the report says which.
+    ``told_once`` marks a rule whose findings are themselves what changed since the last audit: each is new, and none is ever gone.
     ``settings`` and ``thresholds`` name the operator's settings and the numbers of plugin_utils/thresholds.py that it asks for.
     """
 
@@ -100,6 +101,7 @@ class Rule:
     settings: tuple[str, ...] = ()
     thresholds: tuple[str, ...] = ()
     by_network: bool = False
+    told_once: bool = False
     see_also: tuple[str, ...] = field(default=())
 
 

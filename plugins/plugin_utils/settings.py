@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
-import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,38 +12,15 @@ from typing import Any, TypeVar
 from ansible_collections.kubenode.doctor.plugins.module_utils import expected_listeners, port_ranges
 from ansible_collections.kubenode.doctor.plugins.module_utils.expected_listeners import Expected
 from ansible_collections.kubenode.doctor.plugins.module_utils.service_proxy import MODES
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import thresholds
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import thresholds, waivers, waivers_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.waivers import Waiver
 
 _Read = TypeVar("_Read")
-_WAIVER_KEYS = {"rule", "host", "object", "reason", "owner", "until"}
 
 
 class SettingsError(ValueError):
     """A setting that cannot be right; the text names it."""
-
-
-@dataclass(frozen=True)
-class Waiver:
-    """Findings somebody has decided to live with: patterns (``*`` and ``?``), the reason, and the last day it holds."""
-
-    rule: str
-    reason: str
-    host: str = "*"
-    object: str = "*"
-    owner: str = ""
-    until: datetime.date | None = None
-
-    def expired(self, today: datetime.date) -> bool:
-        """True when the last day it holds has passed."""
-        return self.until is not None and today > self.until
-
-    def covers(self, finding: Mapping[str, Any], today: datetime.date) -> bool:
-        """True when the waiver speaks of this finding and has not expired."""
-        if self.expired(today):
-            return False
-        pairs = ((self.rule, finding["rule"]), (self.host, finding["host"] or ""), (self.object, finding["object"]))
-        return all(fnmatch.fnmatchcase(value, pattern) for pattern, value in pairs)
 
 
 @dataclass(frozen=True)
@@ -77,7 +52,10 @@ def read(options: Mapping[str, Any]) -> Settings:
         nodeport_range=_range(given.get("nodeport_range")),
         proxy_mode=_choice("proxy_mode", given["proxy_mode"], MODES) if "proxy_mode" in given else None,
         skew_share=_share("skew_share", given.get("skew_share", Settings.skew_share)),
-        waivers=_waivers(given.get("waivers", ())),
+        waivers=(
+            *_checked(waivers.read, given.get("waivers", ())),
+            *_checked(waivers_file.read, given.get("waivers_file")),
+        ),
         expected_listeners=_checked(expected_listeners.read, given.get("expected_listeners", ())),
         thresholds=_checked(thresholds.read, given.get("thresholds", {})),
     )
@@ -114,36 +92,3 @@ def _checked(read_one: Callable[[Any], _Read], value: Any) -> _Read:
         return read_one(value)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-
-
-def _waivers(value: Any) -> tuple[Waiver, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise SettingsError("waivers: a list of mappings is expected")
-    return tuple(_waiver(index, entry) for index, entry in enumerate(value))
-
-
-def _waiver(index: int, entry: Any) -> Waiver:
-    place = f"waivers[{index}]"
-    if not isinstance(entry, Mapping):
-        raise SettingsError(f"{place}: a mapping is expected")
-    unknown = set(entry) - _WAIVER_KEYS
-    if unknown:
-        raise SettingsError(f"{place}: unknown keys {', '.join(sorted(map(str, unknown)))}")
-    for key in ("rule", "reason"):
-        if not str(entry.get(key) or "").strip():
-            raise SettingsError(f"{place}: {key} is needed")
-    texts = {key: str(value) for key, value in entry.items() if key != "until" and value is not None}
-    return Waiver(until=_day(place, entry.get("until")), **texts)
-
-
-def _day(place: str, value: Any) -> datetime.date | None:
-    if value is None:
-        return None
-    if isinstance(value, datetime.datetime):
-        return value.date()
-    if isinstance(value, datetime.date):
-        return value
-    try:
-        return datetime.date.fromisoformat(str(value))
-    except ValueError as error:
-        raise SettingsError(f"{place}: until {value!r} is no date (YYYY-MM-DD)") from error

@@ -221,6 +221,14 @@ def who(socket: dict[str, Any], context: Context) -> str:
     return f"{names[0]} ({whose})" if whose else names[0]
 
 
+def program(socket: dict[str, Any], context: Context) -> str:
+    """The same of any listener; a known one by its component."""
+    if not socket["known_as"]:
+        return who(socket, context)
+    whose = whose_program(socket, context)
+    return f"{describe.owner_name(socket)}, {whose}" if whose else describe.owner_name(socket)
+
+
 def whose_program(socket: dict[str, Any], context: Context) -> str:
     """In what the program of a listener runs: its workload, unit or container; empty for none of them."""
     units = [entry["unit"] for entry in socket["processes"] if entry["unit"]]

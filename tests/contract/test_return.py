@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from jsonschema import Draft202012Validator
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS
 from ansible_collections.kubenode.doctor.tests.contract.conftest import POD_UID, Scene
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, module_docs
@@ -71,6 +72,13 @@ def _listener_origin(scene: Scene) -> list[Arguments]:
     ]
 
 
+def _join(scene: Scene) -> list[Arguments]:
+    torn = scene.directory / "torn"
+    torn.mkdir()
+    (torn / "audit.json").write_text("{")
+    return [{"bundles": [scene.audit, "torn"], "hosts": ["node-z"], "audits": "joined"}]
+
+
 def _node_fix(_scene: Scene) -> list[Arguments]:
     # What it would do depends on the machine, what it answers does not; nothing is done.
     target = json.dumps({"drawn_from": "32768-60999", "ports": "36527", "span": "30000-40000"})
@@ -86,6 +94,12 @@ def _pod_listeners(scene: Scene) -> list[Arguments]:
         pytest.skip("a pod takes a cgroup, which takes root")
     # No time is too little to find anything.
     return [{"pods": [POD_UID]}, {"budget_seconds": 0}]
+
+
+def _report(scene: Scene) -> list[Arguments]:
+    metrics = str(scene.directory / "kubenode_doctor.prom")
+    common = {"bundle": scene.audit, "show": False}
+    return [common, {**common, "forms": sorted(FORMS), "metrics_file": metrics}, {"metrics_file": metrics}]
 
 
 def _rollback_plan(_scene: Scene) -> list[Arguments]:
@@ -186,9 +200,12 @@ CHANGING = {"docker_stale_names", "listener_origin"}
 
 # The runs that between them show all that a module can return. A module that is not named is run without arguments.
 RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
+    "announce": lambda scene: [{"bundle": scene.audit, "command": ["cat"]}, {"bundle": scene.audit}],
     "bundle": lambda _scene: [{"audits": "more", "hosts": ["localhost"]}],
     "cluster_snapshot": _cluster_snapshot,
     "docker_stale_names": _docker_stale_names,
+    "join": _join,
+    "history": lambda scene: [{"bundle": scene.audit, "keep_days": 1}],
     "judge": lambda scene: [{"bundle": scene.audit}],
     "listen_ports": _listen_ports,
     "listener_origin": _listener_origin,
@@ -199,7 +216,7 @@ RUNS: dict[str, Callable[[Scene], list[Arguments]]] = {
     "node_snapshot": _node_snapshot,
     "nodeport_conflict": _nodeport_conflict,
     "pod_listeners": _pod_listeners,
-    "report": lambda scene: [{"bundle": scene.audit, "show": False}],
+    "report": _report,
     "rollback_plan": _rollback_plan,
     "show": lambda _scene: [{"heading": "removed", "items": ["attempt 23"]}],
     "tcp_states": _tcp_states,

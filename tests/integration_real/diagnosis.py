@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubenode.doctor.tests.support import findings_schema
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, playbook
 
 needs_stage = pytest.mark.skipif(
@@ -61,8 +62,10 @@ class Run:
 
     @functools.cached_property
     def document(self) -> dict[str, Any]:
-        """findings.json."""
-        return read(self.bundle / "findings.json")
+        """findings.json, which is what its schema says."""
+        document = read(self.bundle / "findings.json")
+        findings_schema.check(document)
+        return document
 
     def findings(self, host: str = "*", rule: str = "*", status: str = "fail") -> list[dict[str, Any]]:
         """The findings of a status, of one host and one rule when they are named."""
@@ -77,9 +80,18 @@ class Run:
         return read(self.bundle / "nodes" / f"{host}.json")
 
     def recap(self, host: str) -> dict[str, int]:
-        """Ansible's own counts for a host."""
-        (line,) = [line for line in self.stdout.splitlines() if line.startswith(host) and "unreachable=" in line]
-        return {key: int(value) for key, value in (word.split("=") for word in line.split() if "=" in word)}
+        """How it ended for a host, by what the end of the run says of the group that it is in."""
+        for line in self.stdout.rpartition("PLAY RECAP")[2].splitlines():
+            group, _, names = line.rpartition(": ")
+            if host in names.split(", "):
+                changes = re.search(r", (\d+) changes?\b", group)
+                word = group.strip().partition("  ")[0]
+                return {
+                    "failed": int(word == "failed"),
+                    "unreachable": int(word == "unreachable"),
+                    "changed": int(changes[1]) if changes else 0,
+                }
+        raise AssertionError(f"{host} is in no group:\n{self.stdout}")
 
 
 def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, name: str = "diagnose") -> Run:
@@ -89,6 +101,14 @@ def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, n
     run = Run(done.returncode, done.stdout, done.stderr, folder)
     assert "Traceback" not in run.printed, run.printed
     return run
+
+
+def failure(printed: str, host: str) -> str:
+    """What is said of the first failure of a host, which is told in another's name where both failed alike."""
+    same = re.search(rf"fatal: [^:]*\[{re.escape(host)}\][^:]*: FAILED! => the same as \[([^]]+)\]", printed)
+    _before, _fatal, message = printed.partition(f"fatal: [{same[1] if same else host}]: FAILED! => ")
+    # What follows is another host's, or Ansible's own word on the next one, which comes before that one's.
+    return re.split(r"fatal: \[|\[ERROR\]|TASK \[|PLAY", message)[0]
 
 
 def ad_hoc(inventory: Path, host: str, module: str, **options: object) -> tuple[bool, dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.kubenode.doctor.tests.contract.plays import run_tasks
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import ad_hoc, diagnose, variable
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 
 LOCALHOST = PROJECT / "inventory" / "localhost.yml"
 
@@ -94,7 +95,13 @@ def test_kubeconfig_without_permission():
         ("waivers", [{"rule": "reserved-ports-skew"}], "waivers[0]: reason is needed"),
         (
             "waivers",
-            [{"rule": "x", "reason": "y", "until": "soon"}],
+            [waiver("reserved-port-skew")],
+            "waivers[0]: no rule is named reserved-port-skew; there is reserved-ports-skew",
+        ),
+        ("waivers_file", "/nonexistent/waivers.yml", "/nonexistent/waivers.yml: there is no such file of waivers"),
+        (
+            "waivers",
+            [waiver("x", until="soon")],
             "waivers[0]: until 'soon' is no date (YYYY-MM-DD)",
         ),
         ("waivers", [{"rule": "x", "reason": "y", "untill": 1}], "waivers[0]: unknown keys untill"),

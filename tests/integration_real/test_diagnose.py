@@ -27,6 +27,7 @@ from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi
 from ansible_collections.kubenode.doctor.tests.support.kube_objects import captured
 from ansible_collections.kubenode.doctor.tests.support.seed_000 import PORT
 from ansible_collections.kubenode.doctor.tests.support.stage import Node, Stage
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 
 pytestmark = [needs_stage, needs_ssh]
 
@@ -176,8 +177,8 @@ def test_check_mode_sees_the_same_and_changes_nothing(fleet: Fleet, whole: Run):
 
 
 def test_fail_on_warning(fleet: Fleet):
-    waiver = {"rule": "service-without-endpoints", "reason": "it would fail every host"}
-    run = fleet.diagnose("-e", "fail_on=warning", *variable("waivers", [waiver]))
+    accepted = waiver("service-without-endpoints", "it would fail every host")
+    run = fleet.diagnose("-e", "fail_on=warning", *variable("waivers", [accepted]))
     assert run.status != 0
     assert failed_hosts(run) == {"sick", "worker", "nft"}
     names = run.stdout.partition("fatal: [worker]: FAILED!")[2].partition("fatal: ")[0]
@@ -186,18 +187,18 @@ def test_fail_on_warning(fleet: Fleet):
 
 
 def test_waived_finding_fails_nothing_and_stays_visible(fleet: Fleet):
-    waiver = {"rule": SHADOWS, "host": "si*", "reason": "moved on Monday, ticket 4711", "until": "2999-12-31"}
-    run = fleet.diagnose(*variable("waivers", [waiver]))
+    accepted = waiver(SHADOWS, "moved on Monday, ticket 4711", host="si*")
+    run = fleet.diagnose(*variable("waivers", [accepted]))
     assert run.status == 0
     (finding,) = run.findings("sick", SHADOWS)
-    assert finding["waived"]["reason"] == waiver["reason"]
+    assert finding["waived"]["reason"] == accepted["reason"]
     assert "CRITICAL (waived): kubectl exec, attach and port-forward fail" in run.said
-    assert "waived: moved on Monday, ticket 4711" in run.said
+    assert " by ops: moved on Monday, ticket 4711" in run.said
 
 
 def test_expired_waiver_waives_nothing(fleet: Fleet):
-    waiver = {"rule": "*", "reason": "moved on Monday", "until": "2020-01-01"}
-    run = fleet.diagnose(*variable("waivers", [waiver]), "-l", "sick")
+    expired = waiver("*", "moved on Monday", host="sick", until="2020-01-01")
+    run = fleet.diagnose(*variable("waivers", [expired]), "-l", "sick")
     assert failed_hosts(run, ["sick"]) == {"sick"}
     assert run.findings("sick", SHADOWS)[0]["waived"] is None
 

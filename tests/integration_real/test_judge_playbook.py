@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/judge.yml on a bundle of seed 000, after its nodes and its API server are gone: whole, and damaged in every way."""
+"""playbooks/judge.yml on a bundle of seed 000, after its nodes and its API server are gone: whole, in slices, and damaged in every way."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import
 from ansible_collections.kubenode.doctor.tests.support import seed_000
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi
 from ansible_collections.kubenode.doctor.tests.support.stage import Stage
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 
 pytestmark = needs_stage
 
@@ -74,7 +75,7 @@ def test_same_findings_and_same_verdict(first: Run, bundle: Path):
         (("-e", "fail_on=warning"), [SHADOWS, "nodeport-range-overlaps-ephemeral"]),
         (("-e", "proxy_mode=nftables"), []),
         (("-e", "proxy_mode=nftables", "-e", "fail_on=warning"), ["nodeport-range-overlaps-ephemeral"]),
-        (variable("waivers", [{"rule": SHADOWS, "reason": "known"}]), []),
+        (variable("waivers", [waiver(SHADOWS)]), []),
         # Every machine has opened that much.
         (
             ("-e", "fail_on=warning", *variable("thresholds", {"files_share": 1e-9})),
@@ -93,6 +94,39 @@ def test_relative_path_is_seen_from_where_it_was_started(first: Run):
     # diagnose() starts each run in a new folder: two steps up from there lies the root of all paths.
     run = judge("../" + str(first.bundle.relative_to(first.folder.parent)), "-e", "proxy_mode=nftables")
     assert run.status == 0, run.printed
+
+
+def slice_of(bundle: Path, host: str, path: Path) -> Path:
+    """What an audit of this host alone leaves."""
+    shutil.copytree(bundle, path)
+    audit = read(path / "audit.json")
+    (path / "audit.json").write_text(json.dumps({**audit, "asked": [host]}))
+    for file in set((path / "nodes").iterdir()) - {path / "nodes" / f"{host}.json"}:
+        file.unlink()
+    return path
+
+
+def test_slices_are_judged_as_one(first: Run, bundle: Path, tmp_path: Path):
+    for host in ("sick", "healthy"):
+        slice_of(bundle, host, tmp_path / "slices" / host)
+    run = judge(f"{tmp_path}/slices/sick,{tmp_path}/slices/healthy")
+    assert run.status != 0
+    assert "sick: ports: - 'CRITICAL: kubectl exec" in failing(run)
+    assert fingerprints(run.bundle / "findings.json") == fingerprints(first.bundle / "findings.json")
+    assert "joined: from sick (1 answer), healthy (1 answer)" in run.said
+    assert {path.stat().st_mode & 0o777 for path in run.bundle.rglob("*.json")} == {0o600}
+
+
+def test_what_is_missing_of_slices_is_told(bundle: Path, tmp_path: Path):
+    slice_of(bundle, "healthy", tmp_path / "slices" / "healthy")
+    cut(slice_of(bundle, "sick", tmp_path / "slices" / "sick") / "audit.json")
+    (tmp_path / "nodes.ini").write_text("healthy\nsick\nlost\n")
+    everybody = variable("expected_hosts", "{{ groups.all }}")
+    run = diagnose("-i", tmp_path / "nodes.ini", "-e", f"bundles={tmp_path}/slices/*", *everybody, name="judge")
+    assert run.status != 0  # although no finding fails: not everything was judged
+    assert f"{tmp_path}/slices/sick/audit.json is damaged or half-written" in failing(run)
+    assert [run.document["hosts"][host]["answered"] for host in ("healthy", "lost", "sick")] == [True, False, False]
+    assert run.document["hosts"]["lost"]["why"] == "it is in none of the bundles that were joined"
 
 
 def cut(path: Path) -> None:
@@ -187,6 +221,10 @@ def test_half_written_audit_of_which_nothing_but_the_beginning_is_there(bundle: 
     [
         ((), "say which bundle: -e bundle=audits/<time>"),
         (("-e", "bundle="), "the folder has no name"),
+        (
+            ("-e", "bundles=/nonexistent/*"),
+            "/nonexistent/*: there is no such folder, and no folder fits it as a pattern",
+        ),
         (("-e", "bundle=/nonexistent"), "/nonexistent/audit.json does not exist: this is no bundle"),
         (("-e", "bundle=/dev/null"), "/dev/null/audit.json cannot be read: Not a directory"),
     ],

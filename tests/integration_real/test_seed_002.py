@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, read, variable
+from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, failure, read, variable
 from ansible_collections.kubenode.doctor.tests.support import docker_engine_node, seed_002_node
 from ansible_collections.kubenode.doctor.tests.support.docker_engine_node import IMAGE, SOCKET, EngineNode, Pod
 from ansible_collections.kubenode.doctor.tests.support.private_node import JOURNAL_WRITER, PrivateNode
@@ -38,6 +38,7 @@ from ansible_collections.kubenode.doctor.tests.support.seed_002_node import (
     Scene,
 )
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, host_variables, python_for_nobody
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 
 COMMANDS = (*docker_engine_node.COMMANDS, JOURNAL_WRITER)
 pytestmark = pytest.mark.skipif(
@@ -48,7 +49,7 @@ pytestmark = pytest.mark.skipif(
 ROLE = "kubenode.doctor.containers"
 FIX = ("-e", "fix=container-name-conflict")
 CONFLICT, CLOCK = "container-name-conflict", "clock-set-back"
-WAIVER = variable("waivers", [{"rule": CONFLICT, "object": f"*{LEFT.name}*", "reason": "let it be"}])
+WAIVER = variable("waivers", [waiver(CONFLICT, "let it be", object=f"*{LEFT.name}*")])
 NOT_CREATED, ETCD = "container-not-created", "apiserver-cannot-reach-etcd"
 # The chain of the seed: each rule with the severity and the rule that caused it.
 CHAIN = {
@@ -273,8 +274,8 @@ def verified(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("host", NOT_CURED)
 def test_a_cure_that_does_not_hold_is_a_failure(verified: str, host: str):
-    printed = " ".join(verified.partition(f"fatal: [{host}]: FAILED!")[2].split())
-    assert printed.removeprefix("=> changed: false msg: ").lstrip("'\"").startswith(NOT_CURED[host][1]), verified
+    printed = " ".join(failure(verified, host).split())
+    assert printed.removeprefix("changed: false msg: ").lstrip("'\"").startswith(NOT_CURED[host][1]), verified
 
 
 @pytest.mark.parametrize("host", CURED)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import failure
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
 
 SHARED = ["CRITICAL: nobody listens behind Service shop/{{ 7 * 7 }} [service-target-not-listening]"]
@@ -52,12 +52,6 @@ def _unsafe(value: object) -> object:
     return [{"__ansible_unsafe": line} for line in value] if isinstance(value, list) else value
 
 
-def said(printed: str, host: str) -> str:
-    _before, fatal, message = printed.partition(f"fatal: [{host}]: FAILED! => ")
-    # What follows is another host's, or Ansible's own word on the next one, which comes before that one's.
-    return re.split(r"fatal: \[|\[ERROR\]|TASK \[|PLAY", message)[0] if fatal else ""
-
-
 def test_what_is_wrong_in_the_cluster_is_told_once(printed: str):
     heading = "the cluster has findings of the services family, and they fail every host that answered"
     assert printed.count(f"{heading} - {SHARED[0]}") == 1
@@ -66,9 +60,11 @@ def test_what_is_wrong_in_the_cluster_is_told_once(printed: str):
 
 @pytest.mark.parametrize("host", FLEET)
 def test_every_host_that_answered_fails(printed: str, host: str):
-    assert (REFERENCE in said(printed, host)) == (host != FLEET[-1])
-    assert (OWN[0] in said(printed, host)) == (host == "node-1")
+    assert (REFERENCE in failure(printed, host)) == (host != FLEET[-1])
+    assert (OWN[0] in failure(printed, host)) == (host == "node-1")
 
 
 def test_without_a_judgement_it_fails(printed: str):
-    assert "services_judged holds no judgement: run the role kubenode.doctor.report first" in said(printed, "unjudged")
+    assert "services_judged holds no judgement: run the role kubenode.doctor.report first" in failure(
+        printed, "unjudged"
+    )

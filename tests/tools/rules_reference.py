@@ -46,8 +46,8 @@ root is needed, the API server is dead. Never counted as pass. |
 A host that has one fault and something unseen has failed; what was not seen is told as well.
 
 The severity below is the usual one; a finding may be lower or higher where the case is. `fail_on` (critical, unless set) decides from \
-which severity on a host fails. A waiver names a rule by its id, with a reason and a last day. Settings are variables of the \
-playbooks; [thresholds](#thresholds) are keys of the variable `thresholds`.
+which severity on a host fails. A waiver names a rule by its id, with a reason, an owner and a last day ([waivers.md](waivers.md)). Settings are variables \
+of the playbooks; [thresholds](#thresholds) are keys of the variable `thresholds`.
 """
 _THRESHOLDS = """
 ## Thresholds

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     close_wait,
     describe,
+    held_connections,
     listening,
     other_end,
     peers,
@@ -19,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     tcp_words,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.held_connections import Held
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.other_end import Surroundings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Answer, Fail, Rule, Unknown
@@ -121,7 +123,7 @@ def _fail(leak: _Leak, node: NodeView, context: Context) -> Fail:
         subject=_subject(gathered),
         title=_title(gathered),
         explanation=" ".join(_explanation(gathered)),
-        evidence=tuple(_evidence(leak, Surroundings(node, context, gathered))),
+        evidence=tuple(_evidence(leak, held_connections.of(gathered, node), Surroundings(node, context, gathered))),
         remedies=tuple(close_wait.remedies(gathered, node)),
         severity="critical" if _is_critical(leak, context) else "warning",
         caused_by=_causes(gathered, context),
@@ -174,7 +176,7 @@ def _causes(gathered: Gathered, context: Context) -> tuple[str, ...]:
     return ("accept-queue-overflow",) if over else ()
 
 
-def _evidence(leak: _Leak, around: Surroundings) -> Iterator[str]:
+def _evidence(leak: _Leak, held: Held | None, around: Surroundings) -> Iterator[str]:
     gathered = leak.gathered
     direction = "that came in on" if gathered.came_in else "to"
     yield (
@@ -182,6 +184,8 @@ def _evidence(leak: _Leak, around: Surroundings) -> Iterator[str]:
         f"{stuck_groups.age_words(gathered)}"
     )
     yield from stuck_groups.why_unseen(gathered)
+    if held is not None:
+        yield held.words(gathered.count)
     yield from _cause_line(gathered)
     if leak.files:
         share = f", {tcp_words.share(leak.files_share)} of the limit" if leak.files_share >= 0.01 else ""

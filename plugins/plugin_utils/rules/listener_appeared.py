@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges, reach
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
-    describe,
     listener_cures,
     section_gaps,
     undeclared,
@@ -45,7 +44,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         if undeclared.key(one.socket) in told or undeclared.is_expected(one.socket, node, context):
             continue  # listener-unexplained tells of the first that they are new
         if not _is_service(one.socket, context):
-            programs.setdefault(_who(one.socket, context), []).append(one)
+            programs.setdefault(undeclared.program(one.socket, context), []).append(one)
     for who, appeared in programs.items():
         yield _fail(who, appeared, node, before)
     cut = missing(node["listen_ports"], "listeners", "sockets")
@@ -65,13 +64,6 @@ def _is_service(socket: dict[str, Any], context: Context) -> bool:
     """True for a NodePort that the service proxy holds (before Kubernetes 1.24), or a Service's health check: the API accounts for it."""
     known = socket["known_as"] or {}
     return known.get("component") == "kube-proxy" and port_ranges.contains(context.numbers_in_use, socket["port"])
-
-
-def _who(socket: dict[str, Any], context: Context) -> str:
-    if not socket["known_as"]:
-        return undeclared.who(socket, context)
-    whose = undeclared.whose_program(socket, context)
-    return f"{describe.owner_name(socket)}, {whose}" if whose else describe.owner_name(socket)
 
 
 def _fail(who: str, appeared: list[Appeared], node: NodeView, before: Earlier) -> Fail:
@@ -152,5 +144,6 @@ RULE = Rule(
     needs=("host", "listen_ports"),
     reads=("listener_origin",),
     settings=("expected_listeners",),
+    told_once=True,
     see_also=("listener-unexplained",),
 )

@@ -42,6 +42,13 @@ def stuck(number=0, **more):
     return {**told, **more}
 
 
+def add_stuck(groups, group, socket):
+    """Add it with the entry from which it was made."""
+    ends = (socket["address"], socket["port"], socket["peer"], socket["peer_port"])
+    entry = Entry("tcp", "ipv4", socket["state"], *ends, None, None, None, socket["inode"])
+    groups.add_stuck(group, socket, entry)
+
+
 CLOSE_WAIT = key("close_wait", "kube-apiserver", None, 10250)
 SYN_SENT = key("syn_sent", "bird", None, 179)
 
@@ -73,6 +80,7 @@ def test_a_group():
             "oldest_seconds": None,
             "persisted": None,
             "causes": None,
+            "sketch": None,
         }
     ]
 
@@ -125,9 +133,9 @@ def test_stuck_groups_come_first_then_the_largest():
     groups = Groups()
     groups.add(key(process="small"), peers(_7=1))
     groups.add(key(process="large"), peers(_7=1000))
-    groups.add_stuck(CLOSE_WAIT, stuck())
-    groups.add_stuck(SYN_SENT, stuck(1, state="syn_sent"))
-    groups.add_stuck(SYN_SENT, stuck(2, state="syn_sent"))
+    add_stuck(groups, CLOSE_WAIT, stuck())
+    add_stuck(groups, SYN_SENT, stuck(1, state="syn_sent"))
+    add_stuck(groups, SYN_SENT, stuck(2, state="syn_sent"))
     assert [group["process"] for group in told(groups)] == ["bird", "kube-apiserver", "large", "small"]
 
 
@@ -150,10 +158,10 @@ def test_equally_large_groups_have_one_order():
 
 def test_a_stuck_group():
     groups = Groups()
-    groups.add_stuck(CLOSE_WAIT, stuck(0, age_seconds=3.5, cause="leaked", persisted=True))
-    groups.add_stuck(CLOSE_WAIT, stuck(1, age_seconds=70.5, cause="leaked", persisted=False, peer="10.0.0.8"))
-    groups.add_stuck(CLOSE_WAIT, stuck(2, age_seconds=None, cause="never_read", persisted=True))
-    groups.add_stuck(CLOSE_WAIT, stuck(3, age_seconds=0.0, cause=None, persisted=True, peer="fd00::7"))
+    add_stuck(groups, CLOSE_WAIT, stuck(0, age_seconds=3.5, cause="leaked", persisted=True))
+    add_stuck(groups, CLOSE_WAIT, stuck(1, age_seconds=70.5, cause="leaked", persisted=False, peer="10.0.0.8"))
+    add_stuck(groups, CLOSE_WAIT, stuck(2, age_seconds=None, cause="never_read", persisted=True))
+    add_stuck(groups, CLOSE_WAIT, stuck(3, age_seconds=0.0, cause=None, persisted=True, peer="fd00::7"))
     (group,) = told(groups)
     assert {name: group[name] for name in ("count", "peers", "oldest_seconds", "persisted", "causes")} == {
         "count": 4,
@@ -175,7 +183,7 @@ def test_a_stuck_group():
 def test_zero_is_not_unknown(sockets, oldest, persisted):
     groups = Groups()
     for socket in sockets:
-        groups.add_stuck(CLOSE_WAIT, socket)
+        add_stuck(groups, CLOSE_WAIT, socket)
     (group,) = told(groups)
     assert (group["oldest_seconds"], group["persisted"]) == (oldest, persisted)
     assert group["causes"] == {"never_read": 0, "leaked": 0, "never_accepted": 0}
@@ -183,7 +191,7 @@ def test_zero_is_not_unknown(sockets, oldest, persisted):
 
 def test_syn_sent_has_no_causes():
     groups = Groups()
-    groups.add_stuck(SYN_SENT, stuck(state="syn_sent", age_seconds=1.0, persisted=True))
+    add_stuck(groups, SYN_SENT, stuck(state="syn_sent", age_seconds=1.0, persisted=True))
     (group,) = told(groups)
     assert (group["causes"], group["oldest_seconds"], group["persisted"]) == (None, 1.0, 1)
 
@@ -201,14 +209,14 @@ def test_every_socket_is_in_a_group_or_in_the_others():
     groups = Groups()
     for number in range(300):
         groups.add(key(local_port=number % 150 + 1), peers(_7=number % 7 + 1))
-        groups.add_stuck(key("close_wait", f"p{number % 20}", None, 443), stuck(number))
+        add_stuck(groups, key("close_wait", f"p{number % 20}", None, 443), stuck(number))
     kept, others = groups.told(10)
     assert sum(group["count"] for group in kept) + others["sockets"] == 300 + sum(n % 7 + 1 for n in range(300))
 
 
 def add_peers(groups, group, count):
     for number in range(count):
-        groups.add_stuck(group, stuck(number, state=group.state, peer=f"10.1.{number >> 8}.{number & 255}"))
+        add_stuck(groups, group, stuck(number, state=group.state, peer=f"10.1.{number >> 8}.{number & 255}"))
 
 
 def told_peers(groups, top):
@@ -235,8 +243,8 @@ def test_all_stuck_groups_together_tell_no_more_than_two_would():
 def test_the_oldest_of_each_stuck_group_are_samples():
     groups = Groups()
     for number in range(50):
-        groups.add_stuck(CLOSE_WAIT, stuck(number, age_seconds=float(number)))
-        groups.add_stuck(SYN_SENT, stuck(number, state="syn_sent", age_seconds=number / 10))
+        add_stuck(groups, CLOSE_WAIT, stuck(number, age_seconds=float(number)))
+        add_stuck(groups, SYN_SENT, stuck(number, state="syn_sent", age_seconds=number / 10))
     samples = groups.stuck()
     assert [sample["age_seconds"] for sample in samples if sample["state"] == "close_wait"] == list(range(49, 29, -1))
     assert len(samples) == 40
@@ -249,7 +257,7 @@ def test_of_very_many_the_oldest_are_samples_too(step):
     groups = Groups()
     for number in range(5000):
         socket = number * step % 5000
-        groups.add_stuck(CLOSE_WAIT, stuck(socket, age_seconds=float(socket)))
+        add_stuck(groups, CLOSE_WAIT, stuck(socket, age_seconds=float(socket)))
     assert [sample["port"] for sample in groups.stuck()] == list(range(54999, 54979, -1))
     assert told(groups)[0]["count"] == 5000
 
@@ -259,8 +267,8 @@ def test_samples_without_an_age_have_one_order():
     for numbers in (range(5), range(4, -1, -1)):
         groups = Groups()
         for number in numbers:
-            groups.add_stuck(CLOSE_WAIT, stuck(number))
-        groups.add_stuck(CLOSE_WAIT, stuck(9, age_seconds=1.0))
+            add_stuck(groups, CLOSE_WAIT, stuck(number))
+        add_stuck(groups, CLOSE_WAIT, stuck(9, age_seconds=1.0))
         orders.append([sample["port"] for sample in groups.stuck()])
     assert orders == [[50009, 50000, 50001, 50002, 50003, 50004]] * 2
 
@@ -269,7 +277,7 @@ def test_samples_are_bounded_and_the_largest_groups_have_them():
     groups = Groups()
     for number in range(30):
         for socket in range(20 + number):
-            groups.add_stuck(key("close_wait", f"p{number}", None, 443), stuck(socket, process=f"p{number}"))
+            add_stuck(groups, key("close_wait", f"p{number}", None, 443), stuck(socket, process=f"p{number}"))
     samples = groups.stuck()
     assert len(samples) == 200
     assert {sample["process"] for sample in samples} == {f"p{number}" for number in range(20, 30)}

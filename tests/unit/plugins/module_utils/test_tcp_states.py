@@ -167,6 +167,7 @@ def group(state, name, local_port, peer_port, peers, **more):
         "oldest_seconds": None,
         "persisted": None,
         "causes": None,
+        "sketch": None,
         **more,
     }
 
@@ -180,6 +181,7 @@ GROUPS = [
         {"10.0.0.20": 2},
         oldest_seconds=70.5,
         causes={"never_read": 1, "leaked": 1, "never_accepted": 0},
+        sketch="cookie 3d97795d6d787761a138ee5f",
     ),
     group("syn_sent", "bird", None, 179, {"10.0.0.99": 1, "fd00::99": 1}, oldest_seconds=7.5),
     # Nobody holds it: its listener's process is the one that should.
@@ -191,6 +193,7 @@ GROUPS = [
         {"10.0.0.8": 1},
         oldest_seconds=5.0,
         causes={"never_read": 0, "leaked": 0, "never_accepted": 1},
+        sketch="cookie 2fcafd15aa45",
     ),
     # One of them waits to be accepted.
     group("established", "nginx", 443, None, {"10.0.0.7": 2, "10.0.0.8": 1}),

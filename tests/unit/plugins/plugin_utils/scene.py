@@ -23,6 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     reach,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, settings
+from ansible_collections.kubenode.doctor.tests.support import findings_schema
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
 
@@ -247,6 +248,7 @@ class Scene:
     folder: Path = Path("audits/20261121T080000Z")
     damaged: dict[str, str] = field(default_factory=dict)
     earlier: dict[str, Any] = field(default_factory=dict)  # the audits before it, the latest first: scenes by folder
+    document: dict[str, Any] | None = field(default=None, compare=False)  # of findings.json
     audit: dict[str, Any] = field(
         default_factory=lambda: {"schema": 1, "version": "0.1.0", "started": "2026-11-21T08:00:00+00:00"}
     )
@@ -263,6 +265,12 @@ class Scene:
             raise bundle.BundleError(found)
         return found
 
+    def findings(self):
+        """As a bundle's: what judge found, once it was asked."""
+        if self.document is None:
+            raise bundle.BundleError(f"{self.folder / 'findings.json'} does not exist")
+        return self.document
+
     def cluster(self):
         return {**bundle.silent_cluster(""), **self.cluster_document}
 
@@ -277,7 +285,9 @@ class Scene:
 
     def judged(self):
         """The document of findings.json."""
-        return judge.judge(self, settings.read(self.options))
+        self.document = json.loads(json.dumps(judge.judge(self, settings.read(self.options))))
+        findings_schema.check(self.document)
+        return copy.deepcopy(self.document)
 
 
 @dataclass

@@ -99,6 +99,7 @@ def group(state, process, peers, *, local_port=None, peer_port=None, **fields):
         "oldest_seconds": None,
         "persisted": None,
         "causes": None,
+        "sketch": None,
     }
     assert fields.keys() <= made.keys()
     return {**made, **fields}

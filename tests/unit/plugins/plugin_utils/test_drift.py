@@ -48,6 +48,11 @@ def between(before, now):
     return {one.socket["port"]: one.change for one in found.appeared}, [one["port"] for one in found.unsure]
 
 
+def closed(before, now):
+    """The ports that are gone."""
+    return [one["port"] for one in drift.between(sections(before), sections(now)).closed]
+
+
 def sections(listeners):
     return {"listen_ports": {"listeners": listeners, "complete": True, "missing": []}}
 
@@ -83,6 +88,7 @@ WEB, EVIL = held("java", "web.service"), held("java", "evil.service")
 )
 def test_the_same(before, now):
     assert between([before], [now]) == ({}, [])
+    assert closed([before], [now]) == []
 
 
 @pytest.mark.parametrize(
@@ -186,3 +192,44 @@ def test_many_are_compared_in_no_time():
     appeared, unsure = between(before, now)
     assert time.monotonic() - began < 60
     assert (len(appeared), unsure) == (4000, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "gone"),
+    [
+        ([listener(9000, "a")], [], [9000]),
+        ([listener(9000, "a"), listener(9001, "a")], [listener(9001, "a")], [9000]),
+        ([listener(9000, WEB)], [listener(9000, EVIL)], [9000]),
+        ([listener(40000, "a"), listener(40001, "a")], [listener(50000, "a")], [40000]),
+        ([listener(40000, "a")], [], [40000]),
+        ([listener(9000)], [], [9000]),  # the kernel's own
+        ([unseen(9000)], [], []),
+        ([listener(9000, "a")], [unseen(9000)], []),
+        ([listener(9000, "a")], [unseen(9001)], [9000]),
+        ([listener(40000, "a")], [unseen(50000)], []),  # it may be the one
+        ([listener(40000, "a")], [listener(50000, "b", protocol="udp", state="unconnected", hidden=True)], [40000]),
+        ([listener(9000, "a", ephemeral=None)], [], [9000]),
+        ([listener(40000, "a", ephemeral=None), listener(40001, "a")], [], [40000]),
+        (
+            [listener(40000, "a", protocol="udp", state="unconnected", ephemeral=False)],
+            [listener(40000, "a", protocol="udp", state="unconnected", ephemeral=True)],
+            [],
+        ),
+    ],
+)
+def test_what_is_gone(before, now, gone):
+    assert closed(before, now) == gone
+
+
+@pytest.mark.parametrize("what", ["listeners", "sockets"])
+def test_nothing_is_called_gone_where_some_were_left_out(what):
+    whole, cut = sections([listener(9000, "a")]), sections([])
+    cut["listen_ports"]["missing"] = [{"what": what, "why": "too many"}]
+    assert drift.between(whole, cut).closed == []
+    whole["listen_ports"]["missing"] = [{"what": what, "why": "too many"}]
+    assert drift.between(whole, sections([])).closed == []
+
+
+def test_of_what_is_gone_it_is_told_whether_its_port_was_drawn():
+    fixed, drawn = drift.between(sections([listener(9000, "a"), listener(40000, "a")]), sections([])).closed
+    assert (fixed["ephemeral"], drawn["ephemeral"]) == (False, True)

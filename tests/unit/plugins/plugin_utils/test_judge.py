@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import unit_state
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, report_text, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Fail, NotApplicable, Remedy, Rule, Unknown
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import (
     check_command,
     check_report,
@@ -105,21 +106,6 @@ def test_a_silent_host_is_unknown_to_every_rule():
     assert sorted(finding["rule"] for finding in silent) == sorted(NODE_RULES)
     assert {finding["explanation"] for finding in silent} == {"the host did not answer: No route to host"}
     assert all(document["rules"][rule]["unknown"] == 1 for rule in NODE_RULES)
-
-
-def test_what_became_of_waivers():
-    waivers = [
-        {"rule": "nodeport-*", "reason": "known"},
-        {"rule": "reserved-ports-skew", "reason": "nothing to waive"},
-        {"rule": "nodeport-shadows-listener", "reason": "was", "until": "2020-01-01"},
-    ]
-    told = [(waiver["reason"], waiver["state"]) for waiver in seed(waivers=waivers).judged()["waivers"]]
-    assert told == [("known", "used"), ("nothing to waive", "unused"), ("was", "expired")]
-
-
-def test_waivers_of_rules_that_there_are_not():
-    chosen = settings.read({"waivers": [{"rule": "nodeport-shadow-*", "reason": "x"}, {"rule": "*", "reason": "y"}]})
-    assert judge.unknown_rules(chosen) == ["nodeport-shadow-*"]
 
 
 def test_without_an_api_everything_that_needs_none_is_judged():
@@ -366,26 +352,29 @@ def test_unknown_fails_nobody():
 
 
 @pytest.mark.parametrize(
-    ("waiver", "waived"),
+    ("fields", "waived"),
     [
         ({}, True),
-        ({"until": "9999-12-31"}, True),
         ({"until": "2020-01-01"}, False),
         ({"host": "healthy"}, False),
         ({"object": "Service default/*"}, True),
     ],
 )
-def test_waivers(waiver, waived):
-    given = {"rule": "nodeport-shadows-listener", "reason": "moved next week", "owner": "ops", **waiver}
+def test_waivers(fields, waived):
+    given = waiver("nodeport-shadows-listener", "moved next week", **fields)
     document = seed(waivers=[given]).judged()
     (finding,) = of_rule(document, "nodeport-shadows-listener")
-    told = {"reason": "moved next week", "owner": "ops", "until": waiver.get("until")}
+    told = {"reason": "moved next week", "owner": "ops", "until": given["until"]}
     assert finding["waived"] == (told if waived else None)
+    assert document["waivers"][0]["findings"] == (0 if "host" in fields else 1)
     assert bool(judge.failing(document, "sick")) is not waived
     assert document["rules"]["nodeport-shadows-listener"]["fail"] == 1  # still counted
     report = report_text.render(document)
     assert ("CRITICAL (waived): kubectl exec" in report) is waived
-    assert ("waived: moved next week" in report) is waived
+    assert (f"waived until {given['until']} by ops: moved next week" in report) is waived
+    assert (
+        "has expired on 2020-01-01, and 1 finding that it covered is back: moved next week" in " ".join(report.split())
+    ) is ("until" in fields)
     assert ("!! sick" in report) is not waived
 
 

@@ -16,6 +16,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import fix_offers,
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.nodeport_move import Asked
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     Scene,
     captured,
@@ -167,7 +168,7 @@ def test_a_rule_offers_it_for_what_was_seen():
         seed(cluster=changed(seed_000(), "nodes", [])),  # the host may be another cluster's
         seed(cluster=changed(seed_000(), "services.0.uid", None)),
         seed("port_settings.kernel.sysctl.ip_local_port_range", "1024\t65535"),  # no number is free
-        seed(waivers=[{"rule": "nodeport-shadows-listener", "reason": "known"}]),
+        seed(waivers=[waiver("nodeport-shadows-listener")]),
     ],
     ids=["stranger", "no uid", "nothing is free", "waived"],
 )

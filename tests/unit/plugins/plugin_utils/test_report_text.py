@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_text
+from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import check_report
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import (
     Scene,
@@ -107,11 +108,11 @@ def test_addresses_of_one_host_are_not_told_as_those_of_all():
 
 
 def test_the_worst_comes_first_and_the_waived_last():
-    waiver = {"rule": "nodeport-shadows-listener", "reason": "moved next week"}
+    accepted = waiver("nodeport-shadows-listener", "moved next week")
     titles = [
         line[:14]
         for line in lines(
-            live(cluster=two_faults(), waivers=[waiver], expected_listeners=EXPECTED), "1.", "2.", "3.", "4."
+            live(cluster=two_faults(), waivers=[accepted], expected_listeners=EXPECTED), "1.", "2.", "3.", "4."
         )
     ]
     assert titles == ["1. WARNING: th", "2. └─ because ", "3. WARNING: Se", "4. CRITICAL (w"]
@@ -134,7 +135,7 @@ def test_the_worst_comes_first_and_the_waived_last():
             "RESULT: 0 critical, 0 warnings, 0 notes; 17 answers unknown. No fault found in what could be seen.",
         ),
         (
-            seed(waivers=[{"rule": "*", "reason": "x"}]),
+            seed(waivers=[waiver("*")]),
             "RESULT: 0 critical, 0 warnings, 0 notes, 4 waived; 1 answer unknown.",
         ),
     ],

@@ -22,7 +22,7 @@ DRAWN = next(socket["port"] for socket in NODE["sections"]["listen_ports"]["list
 
 
 def audit(snapshot, host="node-a", started="2026-11-20T08:00:00+00:00", **fields):
-    return Scene({host: snapshot}, kubernetes_136(), audit={"started": started}, **fields)
+    return Scene({host: snapshot}, kubernetes_136(), audit={"schema": 1, "started": started}, **fields)
 
 
 def since(before, now=NODE, **options):
