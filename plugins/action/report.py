@@ -11,6 +11,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, findings_file, metrics_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS, PROMETHEUS, TEXT
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "cyan"}
@@ -47,6 +48,9 @@ class ActionModule(LocalAction):
                 _show(text)
         if metrics is not None:
             metrics_file.write(metrics, FORMS[PROMETHEUS].render(document, str(path)))
+        others = [clean(file, 5000) for name, file in files.items() if name != TEXT]
+        if others and arguments["show"]:
+            Display().display("\n".join(f"written too: {file}" for file in others))
         return {"file": files[TEXT], "files": files, "metrics_file": str(metrics) if metrics else None}
 
 

@@ -72,6 +72,7 @@ class Context:
     pods: PodsSeen = field(default_factory=PodsSeen)
     proxies: ProxySeen = field(default_factory=ProxySeen)
     directory: Directory = field(init=False)
+    _api_range: tuple[int, int, str] | None = None  # the least of api_ranges: each rule asks for it on each node
     _node_objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slices: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     _pod_objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class Context:
         if api_server.get("range"):
             low, high = api_server["range"]
             self.api_ranges[host] = (*port_ranges.parse_range(f"{low}-{high}"), f"{host}: {api_server['source']}")
+            self._api_range = min(self._api_range or self.api_ranges[host], self.api_ranges[host])
         if match is not None or self.cluster["nodes"] is None:
             self._learn_ports(sections)
         self.fleet.learn(host, sections)
@@ -181,8 +183,8 @@ class Context:
         if self.settings.nodeport_range:
             low, high = self.settings.nodeport_range
             return NodePortRange(low, high, "the variable nodeport_range", False)
-        if self.api_ranges:
-            low, high, source = min(self.api_ranges.values())
+        if self._api_range:
+            low, high, source = self._api_range
             return NodePortRange(low, high, source, False)
         why = "assumed, Kubernetes' default: no API server was seen among the hosts; tell it with nodeport_range"
         span = port_ranges.union([DEFAULT_RANGE], self.numbers_in_use)

@@ -122,20 +122,22 @@ def _service(row: Mapping[str, Any], longest: int) -> dict[str, Any]:
 
 
 def _queues(queues: Mapping[str, Any]) -> dict[str, Any]:
-    fullest = queues["fullest"]
     return {
         "seen": queues["seen"],
         "unseen": queues["unseen"],
-        "fullest": fullest
-        and {
-            "host": clean(fullest["host"], _NAMES),
-            "process": clean(fullest["process"], _NAMES) if fullest["process"] else "a process that was not seen",
-            "port": fullest["port"],
-            "length": fullest["length"],
-            "backlog": fullest["backlog"],
-            # A queue takes one connection more than its backlog (include/net/sock.h, sk_acceptq_is_full).
-            "bar": length(fullest["length"], fullest["backlog"] + 1),
-        },
+        "fullest": [
+            {
+                "host": clean(queue["host"], _NAMES),
+                "process": clean(queue["process"], _NAMES) if queue["process"] else "a process that was not seen",
+                "port": queue["port"],
+                "pods": queue["pods"],
+                "length": queue["length"],
+                "backlog": queue["backlog"],
+                # A queue takes one connection more than its backlog (include/net/sock.h, sk_acceptq_is_full).
+                "bar": length(queue["length"], queue["backlog"] + 1),
+            }
+            for queue in queues["fullest"]
+        ],
     }
 
 

@@ -63,7 +63,7 @@ class Survey:
             where: "on 2 of 51 hosts"; hosts: their names, [] where these are not told, and for what concerns the cluster
             text: what holds there, a clause without a full stop
         services: {rows: [{process, pods, ports, backlogs, hosts, same_hosts, usual, differs_on}], more: number of rows left out,
-                   queues: {seen, unseen, fullest: {host, process, port, pods, length, backlog} or null (all were empty)}}
+                   queues: {seen, unseen, fullest: [{host, process, port, pods, length, backlog}], [] all were empty}}
             process: null where it was not seen; pods: in network namespaces of pods; ports: [[low, high]], inclusive
             backlogs: of these ports on each of the hosts, [] not seen; hosts: the number that listens on each of the ports;
             same_hosts: false where these are others from port to port

@@ -176,7 +176,7 @@ def _queues_seen(
     """What the queues held in the moment they were looked at, where it is not known whether they overflowed before."""
     if rule is None or rule["fail"] or rule["pass"] >= answered or not queues["seen"]:
         return
-    fullest = queues["fullest"]
+    fullest = next(iter(queues["fullest"]), None)
     if fullest is None:
         text = f"no accept queue was full when it was looked at: all {queues['seen']} were empty"
     else:

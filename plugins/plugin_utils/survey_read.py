@@ -8,6 +8,7 @@ Everything here raises KeyError, TypeError, ValueError or AttributeError for a s
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, port_ranges
@@ -27,6 +28,7 @@ STATES = (
 )
 _MOST = 1 << 40  # no machine has as many sockets, and no backlog is as long: sums of larger numbers are nonsense
 _NAME_LIMIT = 100  # the kernel's comm has 15 characters; names of units are longer
+QUEUES = 10  # accept queues that are told: the fullest
 _BACKLOGS = 8  # of one process on one port: more of them tell nothing more
 
 
@@ -69,11 +71,11 @@ class Queue(NamedTuple):
 
 
 class Queues(NamedTuple):
-    """A node's accept queues: of how many length and backlog were seen, of how many not, and the fullest (None: all were empty)."""
+    """A node's accept queues: of how many length and backlog were seen, of how many not, and the fullest (none: all were empty)."""
 
     seen: int
     unseen: int
-    fullest: Queue | None
+    fullest: tuple[Queue, ...]
 
 
 class Seen(NamedTuple):
@@ -105,8 +107,8 @@ def _services(queues: list[dict[str, Any]]) -> dict[Service, tuple[int, ...]]:
 def _queues(listeners: list[dict[str, Any]], left_out: int) -> Queues:
     whole = [queue for queue in listeners if None not in (queue["queue"], queue["backlog"])]
     waiting = (Queue(_service(queue), _whole(queue["queue"]), _whole(queue["backlog"])) for queue in whole)
-    fullest = max((queue for queue in waiting if queue.length), key=lambda queue: queue.share, default=None)
-    return Queues(len(whole), len(listeners) - len(whole) + left_out, fullest)
+    fullest = heapq.nlargest(QUEUES, (queue for queue in waiting if queue.length), key=lambda queue: queue.share)
+    return Queues(len(whole), len(listeners) - len(whole) + left_out, tuple(fullest))
 
 
 def _service(queue: dict[str, Any]) -> Service:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import port_ranges
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_read import Queue, Queues, Service
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_read import QUEUES, Queue, Queues, Service
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_table import Hosts, pruned
 
 # Ports of processes to remember. A fleet that opens every NodePort of the default range, each by kube-proxy, has 2768; random
@@ -44,14 +45,15 @@ class Services:
     def __init__(self) -> None:
         self._hosts: dict[Service, dict[Backlogs, Hosts]] = {}
         self._seen = self._unseen = 0
-        self._fullest: tuple[str, Queue] | None = None
+        self._fullest: list[tuple[str, Queue]] = []
 
     def add(self, host: str, services: Mapping[Service, Backlogs], queues: Queues) -> None:
         """Count one host's services and accept queues."""
         self._seen += queues.seen
         self._unseen += queues.unseen
-        if queues.fullest and (self._fullest is None or queues.fullest.share > self._fullest[1].share):
-            self._fullest = (host, queues.fullest)
+        if queues.fullest:
+            own = [(host, queue) for queue in queues.fullest]
+            self._fullest = heapq.nlargest(QUEUES, [*self._fullest, *own], key=lambda one: one[1].share)
         for service, backlogs in services.items():
             self._hosts.setdefault(service, {}).setdefault(backlogs, Hosts()).add(host)
         self._hosts = pruned(self._hosts, _SERVICES, _size)
@@ -71,11 +73,11 @@ class Services:
             "queues": {"seen": self._seen, "unseen": self._unseen, "fullest": self._told_fullest()},
         }
 
-    def _told_fullest(self) -> dict[str, Any] | None:
-        if self._fullest is None:
-            return None
-        host, queue = self._fullest
-        return {"host": host, **queue.service._asdict(), "length": queue.length, "backlog": queue.backlog}
+    def _told_fullest(self) -> list[dict[str, Any]]:
+        return [
+            {"host": host, **queue.service._asdict(), "length": queue.length, "backlog": queue.backlog}
+            for host, queue in self._fullest
+        ]
 
 
 def _size(by_backlogs: Mapping[Backlogs, Hosts]) -> int:

@@ -119,6 +119,9 @@ def test_one_request_a_kind_and_one_report(whole: Run):
     assert whole.printed.count("RESULT: ") == 1
     assert "hosts:        4 of 5 answered" in whole.stdout
     assert (whole.bundle / "report.txt").read_text() in whole.stdout
+    page = whole.bundle / "report.html"
+    assert f"\nwritten too: {page}\n" in whole.stdout
+    assert page.stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_but_the_report_and_the_failure_is_printed(whole: Run):

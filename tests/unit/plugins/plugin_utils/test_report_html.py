@@ -340,11 +340,16 @@ def test_bars_are_as_long_as_their_numbers():
     ]
 
 
-def test_the_fullest_queue_is_drawn_against_its_limit():
+def test_the_fullest_queues_are_drawn_against_their_limits():
     document = copy.deepcopy(rich()[0])
     document["survey"]["services"]["queues"].update(
         seen=3,
-        fullest={"host": "worker-2", "process": "java", "port": 8080, "pods": False, "length": 65, "backlog": 128},
+        fullest=[
+            {"host": "worker-2", "process": "java", "port": 8080, "pods": False, "length": 65, "backlog": 128},
+            {"host": "worker-1", "process": None, "port": 80, "pods": True, "length": 1, "backlog": 128},
+        ],
     )
     made = page(document)
     assert ({"class": "num b50"}, "65") in made.all("td")
+    assert ({"class": "num b1"}, "1") in made.all("td")
+    assert ({"scope": "row"}, "a process that was not seen, port 80 in a pod's network") in made.all("th")

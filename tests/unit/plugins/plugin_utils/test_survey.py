@@ -138,17 +138,26 @@ def test_random_ports_are_one_row_of_which_each_port_is_another_host():
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ([section(queue("a", 1), queue("b", 2))] * 2, (4, 0, None)),
-        ([section(queue("a", 1), queue("b", 2, None), queue("c", 3, length=None))], (1, 2, None)),
-        ([section(queue("a", 1), truncated={"accept_queues": 7, "namespaces": 0})], (1, 7, None)),
-        ([section(queue("a", 1, 128, 3), queue("b", 2, 8, 2)), section(queue("a", 1, 4096, 20))], (3, 0, ("a", 2))),
-        ([section(queue("a", 1, 1, 1)), section(queue("a", 1, 0, 1))], (2, 0, ("b", 1))),
+        ([section(queue("a", 1), queue("b", 2))] * 2, (4, 0, [])),
+        ([section(queue("a", 1), queue("b", 2, None), queue("c", 3, length=None))], (1, 2, [])),
+        ([section(queue("a", 1), truncated={"accept_queues": 7, "namespaces": 0})], (1, 7, [])),
+        (
+            [section(queue("a", 1, 128, 3), queue("b", 2, 8, 2)), section(queue("a", 1, 4096, 20))],
+            (3, 0, [("a", 2), ("a", 1), ("b", 1)]),
+        ),
+        ([section(queue("a", 1, 1, 1)), section(queue("a", 1, 0, 1))], (2, 0, [("b", 1), ("a", 1)])),
     ],
 )
-def test_the_fullest_queue_and_what_was_not_seen(sections, expected):
+def test_the_fullest_queues_and_what_was_not_seen(sections, expected):
     queues = told(learnt(*sections))["services"]["queues"]
-    fullest = queues["fullest"] and (queues["fullest"]["host"], queues["fullest"]["port"])
+    fullest = [(queue["host"], queue["port"]) for queue in queues["fullest"]]
     assert (queues["seen"], queues["unseen"], fullest) == expected
+
+
+def test_of_many_queues_the_fullest_are_told():
+    full = [section(*(queue("a", port, 128, port) for port in range(1, 30)))] * 3
+    queues = told(learnt(*full))["services"]["queues"]
+    assert [queue["length"] for queue in queues["fullest"]] == [29, 29, 29, 28, 28, 28, 27, 27, 27, 26]
 
 
 def test_memory_does_not_grow_with_random_ports(monkeypatch):
