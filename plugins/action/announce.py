@@ -31,8 +31,8 @@ class ActionModule(LocalAction):
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Tell each way of its own; what one of them cannot deliver is no reason not to use the other. Without a bundle, only look at the ways."""
+        _check(arguments)
         if arguments["bundle"] is None:
-            _check(arguments)
             return {}
         audit = folder(arguments["bundle"])
         document = findings_file.read(audit)
@@ -64,9 +64,11 @@ class ActionModule(LocalAction):
 
 def _check(arguments: Mapping[str, Any]) -> None:
     try:
-        if arguments["webhook_file"]:
+        delivery.check_seconds(arguments["seconds"])
+        # With a bundle, what is wrong with one way is a problem of that one alone.
+        if arguments["webhook_file"] and arguments["bundle"] is None:
             delivery.read_webhook(folder(arguments["webhook_file"]))
-        if arguments["command"]:
+        if arguments["command"] and arguments["bundle"] is None:
             delivery.check_command(arguments["command"])
     except DeliveryError as error:
         raise SettingsError(f"announcements: {error}") from error

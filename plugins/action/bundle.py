@@ -32,7 +32,7 @@ class ActionModule(LocalAction):
             "version": VERSION,
             "ansible_version": ansible_version,
             "started": now.isoformat(timespec="seconds"),
-            "earlier": earlier_audits.names(audits, now),
+            **earlier_audits.beside(audits, now, arguments["hosts"])._asdict(),
             "limits": arguments["limits"],
         }
         bundle.create(path, arguments["hosts"], about)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import join
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError, is_there
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 
 
@@ -30,24 +30,29 @@ class ActionModule(LocalAction):
         hours = arguments["max_age_hours"]
         if not 0 <= hours <= _MOST_HOURS:
             raise BundleError(f"max_age_hours: {hours:g}: a number from 0 (for any age) to {_MOST_HOURS} is expected")
+        found = [pair for text in arguments["bundles"] for pair in _folders(text)]
         joined = join.join(
-            [path for text in arguments["bundles"] for path in _folders(text)],
+            [path for path, _host in found],
             folder(arguments["audits"]),
             arguments["hosts"],
             datetime.timedelta(hours=hours) if hours else None,
+            {path: host for path, host in found if host is not None},
         )
         return {"path": str(joined.path), "bundles": joined.slices, "told": joined.told, "damaged": joined.damaged}
 
 
 _MOST_HOURS = 24 * 366
+_HOST = "{host}"
 
 
-def _folders(text: str) -> list[Path]:
-    """The folders that a text names; one that is not there as it stands may be a pattern."""
+def _folders(text: str) -> list[tuple[Path, str | None]]:
+    """The folders that a text names, and whose each is; one that is not there as it stands may be a pattern."""
     path = folder(text.strip())
-    if path.exists():
-        return [path]
-    found = sorted(Path(name) for name in glob.glob(str(path)))
+    if is_there(path):
+        return [(path, None)]
+    at = path.parts.index(_HOST) if _HOST in path.parts else None
+    pattern = str(Path(*("*" if part == _HOST else part for part in path.parts)))
+    found = sorted(Path(name) for name in glob.glob(pattern))
     if not found:
         raise BundleError(f"{path}: there is no such folder, and no folder fits it as a pattern")
-    return found
+    return [(name, None if at is None else name.parts[at]) for name in found]

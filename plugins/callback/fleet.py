@@ -136,6 +136,12 @@ class CallbackModule(Default):
             super().v2_runner_on_failed(result, ignore_errors)
         self._tell_failure(result, said)
 
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        """It failed with one item of a loop."""
+        with self._watch.door.held() as said:
+            super().v2_runner_item_on_failed(result)
+        self._tell_failure(result, said, str(self._get_item_label(_returned(result))))
+
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """It could not be reached."""
         self._watch.end(_host(result), progress.UNREACHABLE)
@@ -158,6 +164,7 @@ class CallbackModule(Default):
     def v2_playbook_on_no_hosts_remaining(self) -> None:
         """Nobody is left for the play."""
         self._task_is_over()
+        self._course.ended_early()
         super().v2_playbook_on_no_hosts_remaining()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
@@ -174,7 +181,7 @@ class CallbackModule(Default):
             self._watch.door.let_through(line)
 
     def _tell_ends(self, ends: dict[str, endings.Ending]) -> None:
-        change = "change to make" if context.CLIARGS.get("check") else "change"
+        change = ("change to make", "changes to make") if context.CLIARGS.get("check") else ("change", "changes")
         for word, line in endings.lines(ends, change):
             self._display.display(line, color=getattr(C, _COLOURS[word]))
         status, line = endings.exit_status(ends, self._course.ended_for_all)
@@ -197,12 +204,12 @@ class CallbackModule(Default):
             self._failures.flush()
             self._failures = None
 
-    def _tell_failure(self, result: Any, said: list[Said]) -> None:
+    def _tell_failure(self, result: Any, said: list[Said], item: str | None = None) -> None:
         if not self._display.verbosity and _task(result).action in _SAY_WHY:
             # From ansible-core 2.19 on, the same words stand in an error with the place in the playbook, where nothing is wrong.
             said = [line for line in said if not line.text.startswith("[ERROR]: ")]
         if self._failures is not None:
-            self._failures.add(self.host_label(result), said)
+            self._failures.add(self.host_label(result), said, item)
             return
         for line in said:
             self._watch.door.let_through(line)

@@ -10,11 +10,13 @@ import os
 import tempfile
 from typing import Iterable
 
+PREFIX = ".kubenode-doctor-"  # of what a killed run leaves, so that it is told from anybody else's hidden file
+
 
 def write(path: str, pieces: Iterable[str]) -> None:
     """Write pieces of text, one after the other, as a file of mode 0600 that is there when it is complete. Raises OSError."""
     # made 0600 by tempfile
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".")
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=PREFIX)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             for piece in pieces:

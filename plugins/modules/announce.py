@@ -32,7 +32,7 @@ options:
   webhook_file:
     description:
       - A file on the controller with C(url), to which the document is sent with POST, and where it is needed C(token), sent as a bearer token,
-        and C(headers), a mapping. In YAML or JSON.
+        and C(headers), a mapping. In YAML or JSON. A C(.netrc) is not looked at.
       - It is a file, so that no secret is a variable, or shown. A file that everybody may read is refused.
       - A redirection is not followed. A server that cannot be reached, or answers with status 429 or 500 and above, is tried three times.
     type: path
@@ -43,7 +43,7 @@ options:
     elements: str
     default: []
   seconds:
-    description: Seconds for one try to send, and for the command.
+    description: Seconds for one try to send, whatever the server does meanwhile, and for the command. Above 0, and at most 3600.
     type: float
     default: 20
 """

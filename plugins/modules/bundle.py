@@ -15,7 +15,8 @@ author:
   - the kubenode.doctor authors (@kubenode)
 description:
   - Makes a folder on the controller, named after the time, that holds everything one audit collects and finds.
-  - Notes which audits lie beside it, the latest ten of them, so that it can be told what changed since.
+  - Notes which audits lie beside it, the latest ten and of each host that is in none of these the latest that asked it, so that it can be told what
+    changed since.
   - Files in it are readable by their owner only. Also done in check mode, since nothing on a node changes.
 extends_documentation_fragment:
   - kubenode.doctor.attributes

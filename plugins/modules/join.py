@@ -17,19 +17,23 @@ description:
   - Makes one audit of several, such as the slices of a fleet that outgrows one controller, or what nodes collected that nobody can reach.
     The new bundle can be judged, reported and compared with earlier audits like any other. Asks no node and no API server.
   - Of a host that is in several bundles the latest answer is taken. Of the cluster the answer that saw most is taken, with the pods that the
-    others saw.
+    others saw. Where a name stands for two machines, neither answer is taken, and RV(damaged) says so.
   - The bundles are left as they are. One that cannot be read is told in RV(damaged) and in the judgement, and the others are joined.
 extends_documentation_fragment:
   - kubenode.doctor.attributes
 options:
   audits:
     description:
-      - The folder in which the new one is made, named after the time at which the first of the bundles began.
+      - The folder in which the new one is made, named after the time at which the latest of the bundles began.
       - Audits that lie in it and began before are those that it is compared with.
     type: path
     required: true
   bundles:
-    description: The folders of the bundles. One that is not there may be a pattern with C(*), C(?) and C([]).
+    description:
+      - The folders of the bundles. One that is not there may be a pattern with C(*), C(?) and C([]).
+      - In a pattern a folder's name may be C({host}). It then stands for any name, and says whose the bundles in it are. Such a bundle speaks for
+        this host only. What it says of others is told in RV(damaged), and what it says of the cluster is left out.
+      - Any other bundle can speak for each host and for the cluster. Nothing proves whose answer it holds.
     type: list
     elements: str
     required: true

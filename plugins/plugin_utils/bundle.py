@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store, whole_file
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import KINDS
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
 SCHEMA = 1
 # One node's answer, or a cluster's: far above real ones (a node with 5000 listeners takes 2 MB), below what hurts.
@@ -39,7 +42,7 @@ def create(folder: Path, asked: Sequence[str], about: dict[str, Any]) -> None:
 
     Raises BundleError when the folder cannot be made or already holds an audit.
     """
-    if (folder / "audit.json").exists():
+    if is_there(folder / "audit.json"):
         raise BundleError(f"{folder} already holds an audit: choose another folder")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,6 +78,14 @@ def _made(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder. Raises BundleError where nobody can tell: a name that is too long, a folder that is closed."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise BundleError(f"{clean(str(path), 500)} cannot be read: {error.strerror}") from error
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
@@ -147,7 +158,7 @@ class Bundle:
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise BundleError(f"{name!r} is no name of a folder beside {self.folder}")
         folder = self.folder.parent / name
-        return Bundle(folder) if (folder / "audit.json").exists() else None
+        return Bundle(folder) if is_there(folder / "audit.json") else None
 
     def cluster(self) -> dict[str, Any]:
         """The cluster's answer, in the form of cluster_snapshot; a missing or damaged one is all unknown and says so."""
@@ -175,7 +186,7 @@ class Bundle:
         path = node_file(self.folder, host)
         silent = {"host": host, "answered": False, "snapshot": None}
         try:
-            if not path.exists():
+            if not is_there(path):
                 raise BundleError(f"no answer was stored ({path.name} is not in the bundle)")
             document = _read(path, _NODE_BYTES)
             _check_schema(path, document)
@@ -195,6 +206,8 @@ def _check_cluster(path: Path, document: dict[str, Any]) -> None:
             raise BundleError(f"{path}: {kind.section!r} is no list of objects")
     if document.get("pods_of") is not None and not _is_texts(document["pods_of"]):
         raise BundleError(f"{path}: 'pods_of' is no list of Nodes")
+    if not all(isinstance(pod.get("node"), (str, type(None))) for pod in document.get("pods") or ()):
+        raise BundleError(f"{path}: a pod's 'node' is no name")
     if not _is_reasons(document.get("missing")):
         raise BundleError(f"{path}: 'missing' is no list of reasons")
 
@@ -258,7 +271,10 @@ def _check_schema(path: Path, document: dict[str, Any]) -> None:
 
 def _read(path: Path, limit: int) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        # What moves bundles may carry a named pipe, and to open that waits until somebody writes into it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BundleError(f"{path} is no regular file")
             raw = file.read(limit + 1)
     except FileNotFoundError as error:
         raise BundleError(f"{path} does not exist: this is no bundle, or an unfinished one") from error

@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -33,6 +34,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.version import VER
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
 TRIES = 3
+MOST_SECONDS = 3600.0  # a command may wait for somebody; an audit host ends an audit after an hour
 PAUSE = 5.0  # seconds between them: a restart of what is behind a load balancer takes about as long
 _TOO_MANY, _SERVER = 429, 500  # what may pass by itself (RFC 6585, 4; RFC 9110, 15.6)
 _ERROR_BYTES = 400  # of what a command or a server said
@@ -104,7 +106,7 @@ def post(
     body = json.dumps(document, ensure_ascii=True).encode("ascii")
     for number in range(1, TRIES + 1):
         try:
-            _post(webhook, body, seconds)
+            _in_time(webhook, body, seconds)
             return
         except _ForNowError as error:
             if number == TRIES:
@@ -114,6 +116,26 @@ def post(
 
 class _ForNowError(DeliveryError):
     """Another try may do."""
+
+
+def _in_time(webhook: Webhook, body: bytes, seconds: float) -> None:
+    """One try. A thread makes it, which can be left behind: the time-out of a socket starts anew with each byte that arrives."""
+    outcome: list[Exception | None] = []
+
+    def work() -> None:
+        try:
+            _post(webhook, body, seconds)
+            outcome.append(None)
+        except Exception as error:  # raised again below
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise _ForNowError(f"the webhook's server has not answered within {seconds:g} seconds")
+    if outcome[0] is not None:
+        raise outcome[0]
 
 
 def _post(webhook: Webhook, body: bytes, seconds: float) -> None:
@@ -126,6 +148,8 @@ def _post(webhook: Webhook, body: bytes, seconds: float) -> None:
             method="POST",
             timeout=seconds,
             follow_redirects="none",
+            # ~/.netrc would replace the token, and tell this server a secret that is not its own.
+            use_netrc=False,
             http_agent=f"kubenode.doctor/{VERSION}",
         ):
             return
@@ -152,6 +176,12 @@ def _said(answer: urllib.error.HTTPError) -> str:
     except (OSError, http.client.HTTPException, ValueError):
         text = ""
     return f": {clean(text, _ERROR_BYTES)}" if text else ""
+
+
+def check_seconds(seconds: float) -> None:
+    """Raises DeliveryError where nothing could be told within them, or nobody would see the end of them."""
+    if not 0 < seconds <= MOST_SECONDS:
+        raise DeliveryError(f"seconds={seconds:g}: a number above 0, and at most {MOST_SECONDS:g}")
 
 
 def check_command(command: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import reach
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import drift, section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, drift, section_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
 
-MOST = 10  # audits that are looked back at
+MOST = 10  # audits that are looked back at, whomever they asked
 _LOOKED_AT = 100  # folders of audits; their names begin with the time, so these are the latest
 _SECTION = "listen_ports"
 
@@ -89,6 +89,12 @@ class EarlierAudits:
             self._opened = list(self._open())
         return self._opened
 
+    @property
+    def later(self) -> list[str]:
+        """The audits that lay beside it and claimed to have begun later, which no clock that is right can have told."""
+        names = self.bundle.audit.get("later")
+        return [name for name in names if isinstance(name, str)][:MOST] if isinstance(names, list) else []
+
     def why_none(self) -> str:
         """Why there is none of them."""
         return self._why(())
@@ -107,7 +113,7 @@ class EarlierAudits:
 
     def _names(self) -> list[str]:
         names = self.bundle.audit.get("earlier")
-        return [name for name in names if isinstance(name, str)][:MOST] if isinstance(names, list) else []
+        return [name for name in names if isinstance(name, str)][:_LOOKED_AT] if isinstance(names, list) else []
 
     def _why(self, found: Sequence[str]) -> str:
         if found:
@@ -117,21 +123,48 @@ class EarlierAudits:
             return "this audit does not say which ones were before it: a newer version of kubenode.doctor notes that"
         if self._gone and not self.all():
             return f"the earlier audits cannot be read: {'; '.join(self._gone[:3])}"
+        if self.later and not self.all():
+            return f"no audit beside it began before it, {of_the_future(self.later)}"
         return "this host was in none of the earlier audits" if self.all() else "this is the first audit"
+
+
+def of_the_future(later: Sequence[str]) -> str:
+    """What is to be said of audits that claim to have begun later."""
+    verb = "claims" if len(later) == 1 else "claim"
+    return f"and {describe.listed(later, 3)} {verb} to have begun later: look at the controller's clock"
+
+
+class Beside(NamedTuple):
+    """The folders that hold audits which began before a moment, and after it; the latest first."""
+
+    earlier: list[str]
+    later: list[str]
+
+
+def beside(folder: Path, moment: datetime.datetime, hosts: Iterable[str] = ()) -> Beside:
+    """The last few in a folder; of those before, also the last one of each of the ``hosts`` that is in none of these."""
+    earlier: list[tuple[datetime.datetime, str, frozenset[str]]] = []
+    later: list[tuple[datetime.datetime, str, frozenset[str]]] = []
+    for name in _latest(folder):
+        try:
+            audit = Bundle(folder / name).audit
+        except BundleError:
+            continue
+        begun = when_begun(audit.get("started"))
+        if begun is not None and begun != moment:
+            (earlier if begun < moment else later).append((begun, name, frozenset(audit["asked"])))
+    earlier.sort(reverse=True)
+    missing, found = set(hosts), list[str]()
+    for _begun, name, asked in earlier:
+        if len(found) < MOST or missing & asked:
+            found.append(name)
+            missing -= asked
+    return Beside(found, [name for _begun, name, _asked in sorted(later, reverse=True)[:MOST]])
 
 
 def names(folder: Path, before: datetime.datetime | None = None) -> list[str]:
     """The folders in ``folder`` that hold an audit which began before a moment (now), the latest first; a few at most."""
-    moment = before or datetime.datetime.now(datetime.timezone.utc)
-    found = []
-    for name in _latest(folder):
-        try:
-            begun = when_begun(Bundle(folder / name).audit.get("started"))
-        except BundleError:
-            continue
-        if begun is not None and begun < moment:
-            found.append((begun, name))
-    return [name for _begun, name in sorted(found, reverse=True)[:MOST]]
+    return beside(folder, before or datetime.datetime.now(datetime.timezone.utc)).earlier
 
 
 class History:

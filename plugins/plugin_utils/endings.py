@@ -33,8 +33,8 @@ class Ending(NamedTuple):
     rescued: int = 0
 
 
-def lines(endings: Mapping[str, Ending], change: str = "change") -> list[tuple[str, str]]:
-    """``(word, line)`` of each group. ``change`` is what a change is called."""
+def lines(endings: Mapping[str, Ending], change: tuple[str, str] = ("change", "changes")) -> list[tuple[str, str]]:
+    """``(word, line)`` of each group. ``change`` is what one change is called, and what several are."""
     groups: dict[Ending, list[str]] = {}
     for host, ending in endings.items():
         groups.setdefault(ending, []).append(host)
@@ -53,7 +53,7 @@ def exit_status(endings: Mapping[str, Ending], play_ended_for_all: bool) -> tupl
         others = ", and others failed" if FAILED in words else ""
         return 4, _row("exit status", f"{'4 or 2' if play_ended_for_all else 4}: hosts could not be reached{others}")
     if FAILED in words:
-        return 2, _row("exit status", '2: hosts failed; what stands after "fatal:" says why')
+        return 2, _row("exit status", '2: hosts failed; what stands after "fatal:" or "failed:" says why')
     if not endings:
         return 0, _row("exit status", "0: no host was asked for anything")
     silent = ", but some did not answer" if SILENT in words else ""
@@ -66,10 +66,10 @@ def _rank(ending: Ending, hosts: Sequence[str]) -> tuple[object, ...]:
     return _WORST_FIRST.index(ending.word), -len(hosts), numbers, ending.at
 
 
-def _line(ending: Ending, hosts: Sequence[str], change: str) -> str:
+def _line(ending: Ending, hosts: Sequence[str], change: tuple[str, str]) -> str:
     each = " each" if len(hosts) > 1 else ""
     parts = [_number(len(hosts), "host")]
-    parts += [f"{_number(ending.changes, change)}{each}"] if ending.changes else []
+    parts += [f"{_number(ending.changes, *change)}{each}"] if ending.changes else []
     parts += [f"{_number(ending.ignored, 'ignored failure')}{each}"] if ending.ignored else []
     parts += [f"{_number(ending.rescued, 'rescued failure')}{each}"] if ending.rescued else []
     at = f' at "{clean(ending.at)}"' if ending.at else ""
@@ -82,8 +82,8 @@ def _names(hosts: Sequence[str]) -> str:
     return f"{named} and {more} more (-v shows each)" if more > 0 else named
 
 
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _number(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def _row(word: str, text: str) -> str:

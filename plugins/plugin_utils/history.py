@@ -4,7 +4,8 @@
 """How many audits are kept in a folder, and for how long: the oldest go first, and each goes whole.
 
 Removed is only what this collection made. An audit in which anything else lies stays, and so does one that holds the way back of a fix.
-An audit is renamed before it is removed, so that nobody meets half of one; what a killed run left is removed by the next.
+An audit is renamed before it is removed, so that nobody meets half of one. Its audit.json, which says what is of this audit, goes last: what a
+killed run left is removed by the next, and nothing else that has such a name.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store, whole_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import announcement, undo_record
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError, node_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS
 
-_FINDINGS = "findings.json"
+_AUDIT, _FINDINGS, _NODES = "audit.json", "findings.json", "nodes"
 _FILES = frozenset(
     {
-        "audit.json",
+        _AUDIT,
         cluster_store.NAME,
         _FINDINGS,
         "findings.previous.json",
@@ -35,7 +36,7 @@ _FILES = frozenset(
     }
 )
 _UNDO = re.compile(r"undo-[a-z][a-z0-9-]*-.*\.json")
-_UNFINISHED = re.compile(r"\.[a-z0-9_]{8}")  # what whole_file (tempfile.mkstemp) leaves when it is killed
+_UNFINISHED = re.compile(re.escape(whole_file.PREFIX) + "[a-z0-9_]{8}")  # the random part is tempfile.mkstemp's
 _REMOVED = re.compile(r"\..+\.removed")
 # Our choice: longer than any audit takes. One without findings may still be running, begun by somebody else.
 _RUNNING = datetime.timedelta(days=1)
@@ -60,7 +61,7 @@ def prune(current: Path, count: int, days: int, now: datetime.datetime, dry: boo
     if not count and not days:
         return pruned
     if not dry:
-        _finish(current.parent)
+        _finish(current.parent, pruned)
     earlier = sorted(((when, name) for when, name in _others(current, pruned) if when <= began), reverse=True)
     for number, (when, name) in reversed(list(enumerate(earlier, 1))):
         if (count and number >= count) or (days and now - when > datetime.timedelta(days=days)):
@@ -97,9 +98,7 @@ def _remove(folder: Path, began: datetime.datetime, now: datetime.datetime, prun
     try:
         why = _foreign(folder) or _unfinished(folder, began, now) or _way_back(folder)
         if not why and not dry:
-            away = folder.with_name(f".{folder.name}.removed")
-            folder.rename(away)
-            shutil.rmtree(away)
+            why = _take_away(folder)
     except FileNotFoundError:
         return  # another run has removed it meanwhile
     except OSError as error:
@@ -110,23 +109,42 @@ def _remove(folder: Path, began: datetime.datetime, now: datetime.datetime, prun
         pruned.removed.append(folder.name)
 
 
-def _foreign(folder: Path) -> str:
-    """What lies in a folder that no audit leaves there; empty for nothing."""
-    for path in (folder, folder / "nodes"):
-        for entry in os.scandir(path) if path.is_dir() else ():
-            kind = entry.stat(follow_symlinks=False).st_mode
-            inside = path != folder
-            if not inside and entry.name == "nodes" and stat.S_ISDIR(kind):
-                continue
-            if not stat.S_ISREG(kind) or not _is_ours(entry.name, inside):
-                return f"{entry.name!r} in it is of nobody known: move it away to have the audit removed"
+def _take_away(folder: Path) -> str:
+    """Rename it, look again, since a fix may have stored its way back meanwhile, and remove it. Return why it stays; empty when it is gone."""
+    away = folder.with_name(f".{folder.name}.removed")
+    folder.rename(away)
+    if _foreign(away) or _way_back(away):
+        away.rename(folder)
+        return _foreign(folder) or _way_back(folder)
+    _delete(away)
     return ""
 
 
-def _is_ours(name: str, of_node: bool) -> bool:
-    if _UNFINISHED.fullmatch(name):
-        return True
-    return name.endswith(".json") if of_node else name in _FILES or bool(_UNDO.fullmatch(name))
+def _delete(folder: Path) -> None:
+    """Remove an audit of which all is known; what is put there meanwhile stays, and is an OSError."""
+    if (folder / _NODES).is_dir():
+        shutil.rmtree(folder / _NODES)
+    for name in sorted(os.listdir(folder), key=lambda name: name == _AUDIT):
+        (folder / name).unlink()
+    folder.rmdir()
+
+
+def _foreign(folder: Path) -> str:
+    """What lies in a folder that no audit leaves there; empty for nothing. Raises OSError, when the folder is gone too."""
+    try:
+        answers = frozenset(node_file(folder, host).name for host in Bundle(folder).hosts)
+    except BundleError as error:
+        return f"it is no audit: {error}" if os.listdir(folder) else ""
+    for path, known in ((folder, _FILES), (folder / _NODES, answers)):
+        for entry in os.scandir(path) if path.is_dir() else ():
+            kind = entry.stat(follow_symlinks=False).st_mode
+            if path == folder and entry.name == _NODES and stat.S_ISDIR(kind):
+                continue
+            undo = path == folder and _UNDO.fullmatch(entry.name)
+            ours = undo or _UNFINISHED.fullmatch(entry.name) or entry.name in known
+            if not stat.S_ISREG(kind) or not ours:
+                return f"{entry.name!r} in it is of nobody known: move it away to have the audit removed"
+    return ""
 
 
 def _unfinished(folder: Path, began: datetime.datetime, now: datetime.datetime) -> str:
@@ -147,8 +165,19 @@ def _way_back(folder: Path) -> str:
     return ""
 
 
-def _finish(audits: Path) -> None:
+def _finish(audits: Path, pruned: Pruned) -> None:
     """Remove what a run that was killed had taken away already."""
     for entry in list(os.scandir(audits)):
-        if _REMOVED.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False) and not _foreign(Path(entry.path)):
-            shutil.rmtree(entry.path, ignore_errors=True)
+        folder = Path(entry.path)
+        if not _REMOVED.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            why = _foreign(folder) or _way_back(folder)
+            if not why:
+                _delete(folder)
+        except FileNotFoundError:
+            continue  # another run is at it
+        except OSError as error:
+            why = f"it could not be removed: {error.strerror}"
+        if why:
+            pruned.kept[entry.name] = why

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    audit_about,
     catalogue,
     cluster_gaps,
     control_plane,
@@ -92,12 +93,13 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     findings.sort(key=_order)
     for host, state in hosts.items():
         state["not_applicable"] = tally.not_applicable(host)
+    about, misshapen = audit_about.of(bundle.audit)
     document = {
         "schema": SCHEMA,
         "judged_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "judged_with": memory.judged_with(settings),
-        "audit": {key: value for key, value in bundle.audit.items() if key != "asked"},
-        "damaged": sorted(bundle.damaged.values()),
+        "audit": about,
+        "damaged": sorted([*bundle.damaged.values(), *misshapen]),
         "waivers": waived,
         "fail_on": settings.fail_on,
         "nodeport_range": {"range": str(context.nodeport_range), "source": context.nodeport_range.source},

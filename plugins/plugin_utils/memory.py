@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.version import VERSION
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, earlier_findings, thresholds
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    describe,
+    earlier_audits,
+    earlier_findings,
+    thresholds,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.answers import CLUSTER, Answers
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import EarlierAudits
@@ -65,7 +70,7 @@ def compare(
         "why": "" if compared or unsure else _why_nothing(found, before),
         "audits": _audits(document, found),
         "not_compared": _not_compared(document, found) if compared else [],
-        "cautions": list(dict.fromkeys(_cautions(document, found, lost))) if compared else [],
+        "cautions": list(dict.fromkeys(_cautions(document, found, lost, before.later))) if compared else [],
         "counts": {**counts, "gone": len(gone), "unsure": len(unsure)},
         "gone": gone,
         "unsure": unsure,
@@ -242,7 +247,9 @@ def _not_compared(document: Document, found: _Found) -> list[Document]:
     return [{"why": why, "hosts": hosts} for why, hosts in whys.items()]
 
 
-def _cautions(document: Document, found: _Found, lost: Collection[str]) -> Iterable[str]:
+def _cautions(document: Document, found: _Found, lost: Collection[str], later: Sequence[str]) -> Iterable[str]:
+    if later:
+        yield f"this may not be the last audit, {earlier_audits.of_the_future(later)}"
     used = [found.pasts[name] for name in dict.fromkeys(then.audit for then in found.thens.values())]
     for past in used:
         yield from _other_judge(past, document)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A file of waivers: a list, or a mapping whose one key ``waivers`` holds it, so that ``-e @waivers.yml`` takes the same file.
+"""A file of waivers: a list, or a mapping whose one key ``waivers`` holds it, so that a file of variables will do.
 
 YAML's nodes are read, not what they would be made into: a node knows its line, keeps what a mapping with equal keys would lose, and a date stays the
 text that was written. Nothing in it is templated, and no tag makes an object.
@@ -20,6 +20,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.waivers import Waiver
 
 _BYTES = 1 << 20  # thousands of waivers
+_MOST = 10_000  # more than fit in; by YAML's aliases a small file can hold millions
 _TEXT, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 
 
@@ -35,6 +36,8 @@ def read(name: str | None) -> tuple[Waiver, ...]:
         root = _of_key(path, root)
     if not isinstance(root, yaml.SequenceNode):
         raise ValueError(f"{_at(path, root)}: a list of waivers is expected, or a mapping with the one key waivers")
+    if len(root.value) > _MOST:
+        raise ValueError(f"{path}: these are {len(root.value)} waivers, and {_MOST} is the most there may be")
     return tuple(_waiver(path, node) for node in root.value)
 
 

@@ -61,6 +61,7 @@ def test_slices_leave_their_bundles_where_the_judge_looks(awx: FakeAwx):
     assert (slices["job_slice_count"], judge["job_slice_count"]) == (4, 1)
     assert all((PROJECT / one["playbook"]).is_file() for one in (slices, judge))
     assert of_judge["bundles"] == f"{of_slices['collect_audits']}/*"
+    assert of_judge["audits"] == "/audits/judged"  # not a folder in which that of the slices lies
     assert of_judge["expected_hosts"] == "{{ groups['all'] }}"  # a template for the job
     for one in (slices, judge):
         credentials = awx.names("job_templates", one["id"], "credentials")

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes that nobody can reach: each runs the program of roles/scheduled_audit that pulls its playbook from git; their bundles are judged as one audit.
 
-The role's templates are rendered as it renders them, into folders of their own, with this checkout's programs. What systemd makes of the units is in
-test_scheduled_audit.py.
+The role's templates are rendered as it renders them, into folders of their own, with this checkout's programs. What systemd makes of the unit, and how
+a node is named by itself, is in test_scheduled_audit.py.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Fleet:
             "_scheduled_audit_etc": f"{at}/etc",
             "_scheduled_audit_var": f"{at}/var",
             "_scheduled_audit_environment": f"{self.folder}/programs",
+            "scheduled_audit_mode": "pull",
             "scheduled_audit_become": False,
             "scheduled_audit_name": name,
             "scheduled_audit_repository": f"file://{self.repository}",
@@ -104,7 +105,7 @@ def judged(fleet: Fleet) -> Run:
         (bundle,) = (fleet.folder / name / "var" / "audits").iterdir()
         shutil.copytree(bundle, moved / name / bundle.name)
     everybody = variable("expected_hosts", [*NODES, "node-c"])
-    return diagnose("-e", f"bundles={moved}/*/*", *everybody, name="judge")
+    return diagnose("-e", f"bundles={moved}/{{host}}/*", *everybody, name="judge")
 
 
 def test_bundles_of_nodes_that_nobody_reaches_are_judged_as_one(judged: Run):

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 the kubenode.doctor authors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An audit host as systemd runs it: installed, audited by its timer, locked, timed out and removed. It audits itself through ssh.
+"""An audit host as systemd runs it: installed, audited by its timer, locked, timed out and removed. It audits itself through ssh, and in mode pull
+without it.
 
 One sequence on one node; the tests look at what each step has left.
 """
@@ -23,7 +24,7 @@ import yaml
 
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose
 from ansible_collections.kubenode.doctor.tests.support import audit_host, systemd_node
-from ansible_collections.kubenode.doctor.tests.support.stage import CALM
+from ansible_collections.kubenode.doctor.tests.support.stage import CALM, PROJECT
 from ansible_collections.kubenode.doctor.tests.support.systemd_node import SystemdNode, SystemdNodes
 
 pytestmark = pytest.mark.skipif(
@@ -46,6 +47,10 @@ SECRETS = ("s3cret-path", "t0ken-of-ours")
 HOSTILE = "<!all>{{7*7}}"  # a process may call itself anything, in 15 bytes
 SECONDS = 60
 KEPT = 2
+REPOSITORY = "/srv/repository"
+PLAYBOOK = "- ansible.builtin.import_playbook: kubenode.doctor.audit\n"
+# Who calls git: ansible-pull fetches with one module for each of its names of the machine, and each of them calls it several times.
+GIT = '#!/bin/sh\necho $PPID >>/srv/git/calls\nexec /usr/bin/git "$@"\n'
 
 
 @dataclass
@@ -82,6 +87,10 @@ class Story:
             time.sleep(0.2)
         return found
 
+    def exposure(self) -> str:
+        """How far systemd says that the service is exposed: a figure and a word."""
+        return self.sh(f"systemd-analyze security --no-pager {SERVICE} | tail -1").split(": ")[1]
+
     def drop_in(self, unit: str, text: str) -> None:
         """Change a unit."""
         self.node.unit(f"{unit}.d/test.conf", text)
@@ -101,6 +110,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         watch(told)
         collide(told)
         run_out_of_time(told)
+        pull(told)
         remove(told)
         yield told
 
@@ -126,8 +136,10 @@ def variables(folder: Path, node: SystemdNode) -> dict[str, Any]:
 
 def install(told: Story) -> None:
     """In check mode, for real, and once more; then let the key that was made in."""
+    # The history of an earlier install, which was removed, is root's.
+    told.node.run("mkdir", "-p", "-m", "711", f"{STATE}/audits")
     told.role("check", "--check", "--diff")
-    told.said["after check"] = told.sh(f"ls -d {' '.join(MADE)} {STATE}; id kubenode-doctor")
+    told.said["after check"] = told.sh(f"ls -d {' '.join(MADE)} {STATE}/*; id kubenode-doctor")
     told.node.run("mkdir", "-p", OLD)
     run = told.role("install")
     told.said["old"] = told.sh(f"ls -d {OLD}")
@@ -140,8 +152,9 @@ def install(told: Story) -> None:
     )
     told.node.run("systemctl", "reload", "ssh")
     told.role("again")
+    told.said["owner"] = told.sh(f"stat -c %U {STATE}/audits")
     told.said["verify"] = told.node.run("systemd-analyze", "verify", SERVICE, TIMER)
-    told.said["exposure"] = told.sh(f"systemd-analyze security --no-pager {SERVICE} | tail -1")
+    told.said["exposure"] = told.exposure()
     told.said["next"] = told.sh(f"systemctl show -P NextElapseUSecRealtime {TIMER}")
 
 
@@ -171,6 +184,8 @@ def collide(told: Story) -> None:
     told.said["held"] = told.sh(
         f"systemctl show -P ExecMainStatus {SERVICE}; journalctl --no-pager -o cat -n 20 -u {SERVICE}"
     )
+    nobody = told.node.run("setpriv", "--reuid=65534", "--clear-groups", PROGRAM, check=False)
+    told.said["nobody"] = (nobody.returncode, nobody.stderr)
     printed, _stderr = by_hand.communicate(timeout=SECONDS)
     told.said["by hand"] = (by_hand.returncode, printed)
     told.said["bundles"] = told.bundles()
@@ -187,15 +202,45 @@ def run_out_of_time(told: Story) -> None:
     )
 
 
+def pull(told: Story) -> None:
+    """Make it a node that audits itself, under the name that it has by itself, and let systemd run that once."""
+    told.node.run("rm", "-r", f"/etc/systemd/system/{SERVICE}.d", f"/etc/systemd/system/{TIMER}.d")
+    told.node.write_all({f"{REPOSITORY}/site.yml": PLAYBOOK, "/srv/bin/git": GIT})
+    git = f"git -C {REPOSITORY} -c user.name=ops -c user.email=ops@example.com"
+    commit = told.sh(f"cd {REPOSITORY} && git init -q && git add . && {git} commit -qm 1 && git rev-parse HEAD")
+    told.role(
+        "pull",
+        scheduled_audit_mode="pull",
+        scheduled_audit_repository=f"file://{REPOSITORY}",
+        scheduled_audit_repository_version=commit,
+        scheduled_audit_playbook="site.yml",
+    )
+    told.said["of the audit host"] = told.sh(
+        f"id kubenode-doctor; ls -d /etc/kubenode-doctor/id_*; find {STATE} ! -user root"
+    )
+    told.node.run("chmod", "755", "/srv/bin/git")
+    told.node.run("mkdir", "/srv/git")
+    told.drop_in(
+        SERVICE, "[Service]\nReadWritePaths=/srv/git\nEnvironment=PATH=/srv/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    )
+    told.node.run("systemctl", "start", SERVICE, check=False)
+    told.said["pulled"] = told.sh(f"systemctl show -P Result {SERVICE}; cat {EXPORTER}/kubenode_doctor_run.prom")
+    told.said["journal of pull"] = told.sh(f"journalctl --no-pager -o cat -n 60 -u {SERVICE}")
+    told.said["git"] = told.node.read("/srv/git/calls").split()
+    told.said["pulled node"] = json.loads(told.sh(f"cat $(ls -d {STATE}/audits/*/ | tail -1)nodes/audit.json"))
+    told.node.run("rm", "-r", f"/etc/systemd/system/{SERVICE}.d")
+    told.node.run("systemctl", "daemon-reload")
+    told.said["exposure of pull"] = told.exposure()
+
+
 def remove(told: Story) -> None:
     """Everything but the history; then that too."""
-    told.node.run("rm", "-r", f"/etc/systemd/system/{SERVICE}.d", f"/etc/systemd/system/{TIMER}.d")
     told.role("absent", scheduled_audit_state="absent")
     told.said["after absent"] = told.sh(
         f"ls -d {' '.join(MADE)} {EXPORTER}/*; id kubenode-doctor; systemctl cat {SERVICE}"
     )
     told.said["history"] = told.sh(f"stat -c %U {STATE} {STATE}/audits/*/findings.json | sort | uniq -c")
-    told.role("purge", scheduled_audit_state="absent", scheduled_audit_purge=True)
+    told.role("purge", "-e", "scheduled_audit_state=absent", "-e", "scheduled_audit_purge=true")
     told.said["after purge"] = told.sh(f"ls -d {STATE}")
 
 
@@ -205,12 +250,13 @@ def changed(run: Run) -> int:
 
 def test_check_mode_says_what_would_be_and_does_nothing(story: Story):
     assert changed(story.runs["check"]) > 0
-    assert story.said["after check"] == ""
+    assert story.said["after check"] == f"{STATE}/audits"  # was there
 
 
 def test_a_second_run_changes_nothing(story: Story):
     assert changed(story.runs["install"]) > 0
     assert changed(story.runs["again"]) == 0
+    assert story.said["owner"] == "kubenode-doctor"
 
 
 def test_programs_that_nothing_uses_any_more_are_removed(story: Story):
@@ -220,7 +266,9 @@ def test_programs_that_nothing_uses_any_more_are_removed(story: Story):
 def test_systemd_accepts_the_units(story: Story):
     verified = story.said["verify"]
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
-    assert float(story.said["exposure"].split(": ")[1].split()[0]) < 2
+    scheduling = (PROJECT / "docs" / "scheduling.md").read_text("utf-8")
+    assert f"Overall exposure level for {SERVICE}: {story.said['exposure']}" in scheduling
+    assert f"`systemd-analyze security` calls it {' '.join(story.said['exposure of pull'].split()[:2])}." in scheduling
     assert story.said["next"].endswith("UTC")
 
 
@@ -248,6 +296,9 @@ def test_two_audits_exclude_each_other(story: Story):
     status, *lines = story.said["held"].splitlines()
     assert status == "75"
     assert any(line.startswith("An audit is running already: process ") for line in lines), lines
+    status, said = story.said["nobody"]
+    assert status == 77
+    assert said.startswith("Audits run as kubenode-doctor, which root becomes by itself")
     status, printed = story.said["by hand"]
     assert status == 0, printed
 
@@ -260,6 +311,21 @@ def test_an_audit_that_hangs_is_ended(story: Story):
     assert story.said["timeout"].splitlines()[0] == "timeout"
     assert "kubenode_doctor_scheduled_run_success 0" in story.said["timeout"]
     assert story.said["left"] == "free"
+
+
+def test_a_node_audits_itself_with_what_it_has_pulled(story: Story):
+    result, *metrics = story.said["pulled"].splitlines()
+    assert (result, "kubenode_doctor_scheduled_run_success 1" in metrics) == ("success", True), story.said[
+        "journal of pull"
+    ]
+    assert "1 of 1 hosts answered" in story.said["journal of pull"]
+    names = list(dict.fromkeys(story.said["git"]))  # of modules, in the order of their first calls
+    assert len(names) == 2, "nothing that could be in another's way: by which names does ansible-pull fetch?"
+    assert story.said["git"] == sorted(story.said["git"], key=names.index), "two fetched at a time"
+    # Its rights are enough: it sees whose sockets these are.
+    listeners = story.said["pulled node"]["snapshot"]["sections"]["listen_ports"]["listeners"]
+    assert [[held["name"] for held in one["processes"]] for one in listeners if one["port"] == 10250] == [[HOSTILE]]
+    assert story.said["of the audit host"] == ""
 
 
 def test_no_secret_is_shown(story: Story):

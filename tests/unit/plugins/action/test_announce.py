@@ -37,9 +37,9 @@ class Action(announce.ActionModule):
     def __init__(self, check_mode=False):
         self._task = SimpleNamespace(check_mode=check_mode)
 
-    def __call__(self, audit, webhook_file=None, command=()):
+    def __call__(self, audit, webhook_file=None, command=(), seconds=5):
         path = audit and str(audit)
-        return self.work({"bundle": path, "webhook_file": webhook_file, "command": list(command), "seconds": 5})
+        return self.work({"bundle": path, "webhook_file": webhook_file, "command": list(command), "seconds": seconds})
 
 
 @pytest.fixture
@@ -135,7 +135,17 @@ def test_mistakes_show_before_an_audit(tmp_path):
         Action()(None, str(tmp_path / "hook.yml"))
     with pytest.raises(SettingsError, match="announcements: no-such-program is no program"):
         Action()(None, command=["no-such-program"])
+    with pytest.raises(SettingsError, match="announcements: seconds=0: a number above 0"):
+        Action()(None, seconds=0)
     assert Action()(None) == {}
+
+
+def test_a_webhook_that_cannot_be_used_any_more_loses_no_audit(audit, hook):
+    told = Action()(audit, hook.file + ".none", ("cat",))
+    assert told["announced"] == {"webhook": 0, "command": 1}
+    assert "(webhook): " in told["problems"][0]
+    with pytest.raises(SettingsError, match="announcements: seconds=-1: "):
+        Action()(audit, hook.file, seconds=-1)
 
 
 def test_a_bundle_that_was_not_judged_is_refused(audit):

@@ -118,6 +118,10 @@ class Run:
         self.stats.increment("ignored" if ignored else "failures", host)
         self.callback.v2_runner_on_failed(self.result(task, host, returned), ignored)
 
+    def fail_item(self, task, host, item, **returned):
+        returned |= {"item": item, "ansible_loop_var": "item"}
+        self.callback.v2_runner_item_on_failed(self.result(task, host, returned))
+
     def lose(self, task, host, **returned):
         self.stats.increment("dark", host)
         self.callback.v2_runner_on_unreachable(self.result(task, host, {**returned, "unreachable": True}))
@@ -211,6 +215,41 @@ def test_when_a_command_ran_makes_no_difference_but_what_it_printed_does(start):
     run.task("Next")
     assert run.lines[-1] == "fatal: [b]: FAILED! => the same as [a]"
     assert "    stdout: y" in run.lines
+
+
+def test_failures_of_equal_items_too(start):
+    run = start("a", "b", "c")
+    run.play()
+    task = run.task("Try", loop=["x => y", "z"])
+    for host in "abc":
+        run.fail_item(task, host, "x => y", msg="broken")
+        run.fail_item(task, host, "z", msg="broken" if host == "a" else "other")
+        run.fail(task, host, results=[])
+    run.task("Next")
+    assert [line for line in run.lines if "[" in line and "TASK" not in line][1:] == [
+        "failed: [a] (item=x => y) => ",
+        "failed: [a] (item=z) => ",
+        "failed: [b] (item=z) => ",
+        "failed: [b], [c] (item=x => y) => the same as [a]",
+        "failed: [c] (item=z) => the same as [b]",
+    ]
+    assert run.lines.count("    msg: broken") == 2
+
+
+def test_who_ignored_failures_of_items_is_told_once(start):
+    run = start("a", "b", "c", "d")
+    run.play()
+    task = run.task("Try", loop=["x"])
+    for host in "abcd":
+        run.fail_item(task, host, "x", msg="broken")
+        run.fail(task, host, ignored=host != "b", results=[])
+    run.task("Next")
+    assert run.lines[-3:] == [
+        "...ignoring",
+        "failed: [b], [c], [d] (item=x) => the same as [a]",
+        "...ignoring: [c], [d]",
+    ]
+    assert run.lines.count("...ignoring") == 1
 
 
 def test_unreachable_hosts_too(start):
@@ -346,7 +385,7 @@ def test_the_end_is_told_by_groups(start):
         '     failed  1 host at "Assert": b',
         "  no answer  1 host: d",
         "         ok  2 hosts: a, c",
-        'exit status  2: hosts failed; what stands after "fatal:" says why',
+        'exit status  2: hosts failed; what stands after "fatal:" or "failed:" says why',
     ]
 
 
@@ -371,6 +410,40 @@ def test_hosts_for_which_another_ended_the_play_did_not_end_well(start, how):
     run.ok(task, "b")
     run.fail(run.task("Two", hosts="a", **how), "a", msg="x")
     assert run.end()[:2] == ['     failed  1 host at "Two": a', "    stopped  2 hosts: b, c"]
+
+
+def test_a_host_failed_where_it_did_and_not_where_it_cleaned_up(start):
+    run = start(*"ab")
+    run.play()
+    run.callback.v2_runner_on_failed(run.result(run.task("Try"), "a", {"msg": "x"}))
+    run.stats.increment("rescued", "a")
+    run.fail(run.task("Rescue", hosts="a"), "a", msg="x")
+    task = run.task("Always")
+    run.ok(task, "a")
+    run.ok(task, "b")
+    assert run.end()[0] == '     failed  1 host, 1 rescued failure at "Rescue": a'
+
+
+def test_hosts_for_which_too_many_others_failed_did_not_end_well(start):
+    run = start(*"abcdefg")
+    run.play(batch=["a", "b"], limit=30)
+    task = run.task("One", hosts="ab")
+    run.ok(task, "a")
+    run.ok(task, "b")
+    run.play(batch=["c", "d", "e", "f"], limit=30)
+    run.ok(run.task("One", hosts="c"), "c")
+    task = run.task("Two", hosts="de")
+    run.fail(task, "d", msg="x")
+    run.callback.v2_runner_on_failed(run.result(task, "e", {"msg": "x"}))
+    run.stats.increment("rescued", "e")
+    run.callback.v2_playbook_on_no_hosts_remaining()
+    assert run.end()[:5] == [
+        '     failed  1 host at "Two": d',
+        "    stopped  2 hosts: c, f",
+        "  not begun  1 host: g",
+        "         ok  2 hosts: a, b",
+        "         ok  1 host, 1 rescued failure: e",
+    ]
 
 
 def test_hosts_go_on_when_that_failure_was_rescued(start):
@@ -404,15 +477,37 @@ def test_where_an_unreachable_host_ends_the_play_the_status_is_one_of_two(start,
     run = start(*"ab")
     run.play(limit=limit)
     run.lose(run.task("Try", hosts="a", **more), "a")
+    if limit:
+        run.callback.v2_playbook_on_no_hosts_remaining()
     known = limit is None and not more
     assert f"exit status  {'4' if known else '4 or 2'}: hosts could not be reached" in run.end()
+
+
+def test_where_nobody_can_be_reached_the_status_is_known(start):
+    run = start(*"ab")
+    run.play(strategy="free")
+    task = run.task("Try")
+    run.lose(task, "a")
+    run.lose(task, "b")
+    run.callback.v2_playbook_on_no_hosts_remaining()
+    assert run.end() == ['unreachable  2 hosts at "Try": a, b', "exit status  4: hosts could not be reached"]
+
+
+def test_an_unreachable_host_within_the_limit_ends_the_play_for_nobody(start):
+    run = start(*"ab")
+    run.play(limit=60)
+    task = run.task("Try")
+    run.lose(task, "a")
+    run.ok(task, "b")
+    assert run.end()[-2:] == ["         ok  1 host: b", "exit status  4: hosts could not be reached"]
 
 
 def test_a_dry_run_counts_what_there_is_to_change(start):
     run = start("a", arguments={"check": True})
     run.play()
     run.ok(run.task("Try"), "a", changed=True)
-    assert "         ok  1 host, 1 change to make: a" in run.end()
+    run.ok(run.task("Try on"), "a", changed=True)
+    assert "         ok  1 host, 2 changes to make: a" in run.end()
 
 
 def test_the_status_is_not_told_while_another_playbook_is_to_come(start):

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import whole_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge, settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
+from ansible_collections.kubenode.doctor.tests.support import findings_schema
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import captured, kubernetes_136
 
 HOSTILE = [
@@ -190,6 +191,41 @@ def test_a_damaged_answer_is_an_unknown_host_and_the_others_stay(full, content, 
     assert document["rules"]["component-port-taken"]["unknown"] == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("version", 1),
+        ("started", ["\x1b[2J"]),
+        ("earlier", [1e308]),
+        ("earlier", "20261101T080000Z"),
+        ("later", {}),
+        ("limits", []),
+        ("joined", {"bundles": 5}),
+        ("joined", {"bundles": [{"name": "a", "answers": 1}], "more": 0, "told": []}),
+        ("joined", {"bundles": [], "more": True, "told": []}),
+        ("joined", {"bundles": [], "more": 0, "told": [1]}),
+        ("damaged", [1]),
+    ],
+)
+def test_what_an_audit_says_of_itself_is_repeated_where_it_has_the_form(full, key, value):
+    bundle.write(full / "audit.json", {**Bundle(full).audit, key: value, "of_a_newer_version": 1})
+    document = judge.judge(Bundle(full), settings.read({}))
+    findings_schema.check(document)
+    assert document["audit"].keys() == {"schema", "version"} - {key}
+    why = f"audit.json: {key!r} is not of the form that this collection writes, and was left out"
+    assert why in document["damaged"]
+
+
+def test_a_closed_folder_is_told(full, monkeypatch):
+    def refuse(*_arguments, **_named):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(bundle.Path, "exists", refuse)
+    assert "nodes/node-a.json cannot be read: Permission denied" in Bundle(full).node("node-a")["why"]
+    with pytest.raises(BundleError, match=r"audit\.json cannot be read: Permission denied"):
+        Bundle(full).beside("x")
+
+
 def test_a_larger_file_than_any_node_writes_is_not_read(full, monkeypatch):
     monkeypatch.setattr(bundle, "_NODE_BYTES", 1 << 20)
     bundle.node_file(full, "node-a").write_bytes(b" " * ((1 << 20) + 1))
@@ -206,6 +242,7 @@ def test_a_larger_file_than_any_node_writes_is_not_read(full, monkeypatch):
         (lambda text: json.dumps({**json.loads(text), "nodes": ["node-a"]}), "'nodes' is no list of objects"),
         (lambda text: json.dumps({**json.loads(text), "pods": 5}), "'pods' is no list of objects"),
         (lambda text: json.dumps({**json.loads(text), "pods_of": [5]}), "'pods_of' is no list of Nodes"),
+        (lambda text: json.dumps({**json.loads(text), "pods": [{"node": ["a"]}]}), "a pod's 'node' is no name"),
         (lambda text: json.dumps({**json.loads(text), "missing": [{"what": 1}]}), "'missing' is no list of reasons"),
         (lambda text: json.dumps({**json.loads(text), "missing": None}), "'missing' is no list of reasons"),
         (lambda text: text.replace('"ports":', '"doors":'), "is not of the form that this collection writes: KeyError"),

@@ -24,16 +24,18 @@ SECRET = "s3cret"  # noqa: S105 - it is none
 class Server(HTTPServer):
     """Answers with these statuses, one after the other, and keeps what it got."""
 
-    def __init__(self, *statuses):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, *statuses, handler=None):
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.statuses = list(statuses)
         self.got = []
+        self.over = threading.Event()
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
         return self
 
     def __exit__(self, *_error):
+        self.over.set()
         self.shutdown()
         self.server_close()
 
@@ -70,6 +72,39 @@ def test_it_arrives_whole(statuses, waits):
     assert body == DOCUMENT
     assert headers["Authorization"] == f"Bearer {SECRET}"
     assert len(slept) == waits
+
+
+def test_what_the_home_folder_knows_of_the_server_is_not_sent(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login other password s3cret-of-another\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with Server(200) as server:
+        delivery.post(server.hook, DOCUMENT, 5)
+    ((headers, _body),) = server.got
+    assert headers["Authorization"] == f"Bearer {SECRET}"
+
+
+class Slow(Handler):
+    """Sends a header that never ends, a byte at a time."""
+
+    def do_POST(self):
+        self.send_response(200)
+        self.flush_headers()
+        for _byte in range(100):
+            if self.server.over.wait(0.02):
+                break
+            self.wfile.write(b"x")
+
+
+def test_a_server_that_sends_on_and_on_has_no_more_time_than_another():
+    with Server(handler=Slow) as server, pytest.raises(DeliveryError) as caught:
+        delivery.post(server.hook, DOCUMENT, 0.1, lambda _seconds: None)
+    assert str(caught.value) == "the webhook's server has not answered within 0.1 seconds (3 tries)"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 3601, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(seconds):
+    with pytest.raises(DeliveryError, match=r"^seconds=.*: a number above 0, and at most 3600$"):
+        delivery.check_seconds(seconds)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene i
     without_sockets,
 )
 
+MOST = earlier_audits.MOST
 NODE = captured("node-a")
 DRAWN = next(socket for socket in NODE["sections"]["listen_ports"]["listeners"] if socket["ephemeral"])
 
@@ -70,6 +71,20 @@ def test_ten_are_enough(tmp_path):
     assert found == [f"202611{day:02}T080000Z" for day in range(15, 5, -1)]
 
 
+def test_of_a_host_that_is_in_none_of_them_the_last_one_is_added(tmp_path):
+    for day, asked in ((1, ("b", "c")), (2, ("b", "a")), (3, ("a",)), *((day, ("a",)) for day in range(4, 16))):
+        store(tmp_path, day, asked=asked)
+    last = [f"202611{day:02}T080000Z" for day in range(15, 5, -1)]
+    found = [earlier_audits.beside(tmp_path, before(20), hosts).earlier for hosts in ((), "a", "ab", "abcd")]
+    second, first = "20261102T080000Z", "20261101T080000Z"
+    assert found == [last, last, [*last, second], [*last, second, first]]
+    now = Bundle(store(tmp_path, 20, asked=("b",), earlier=found[2]))
+    assert [name for name, _audit, asked in earlier_audits.EarlierAudits(now).all() if "b" in asked] == [second]
+    plugin = object.__new__(action.ActionModule)
+    path = plugin.work({"audits": str(tmp_path), "hosts": ["c"], "limits": {}})["path"]
+    assert Bundle(tmp_path / path).audit["earlier"][MOST:] == [first]
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"schema": 99}', b'{"schema": 1, "asked": []}', b"\xff"])
 def test_what_is_no_audit_is_left_out(tmp_path, content):
     path = store(tmp_path, 2)
@@ -100,6 +115,32 @@ def test_a_new_audit_notes_those_before_it(tmp_path):
     assert Bundle(tmp_path / path).audit["earlier"] == ["20261102T080000Z", "20261101T080000Z"]
     first = plugin.work({"audits": str(tmp_path / "new"), "hosts": ["node-a"], "limits": {}})["path"]
     assert Bundle(tmp_path / first).audit["earlier"] == []
+
+
+def test_audits_that_claim_to_have_begun_later_are_told(tmp_path):
+    """The clock went back."""
+    (store(tmp_path, 2)).rename(tmp_path / "ahead")
+    about = json.loads((tmp_path / "ahead" / "audit.json").read_text())
+    (tmp_path / "ahead" / "audit.json").write_text(json.dumps({**about, "started": "2999-01-01T00:00:00+00:00"}))
+    plugin = object.__new__(action.ActionModule)
+    path = tmp_path / plugin.work({"audits": str(tmp_path), "hosts": ["node-a"], "limits": {}})["path"]
+    assert (Bundle(path).audit["earlier"], Bundle(path).audit["later"]) == ([], ["ahead"])
+    bundle.write_answer(path, "node-a", NODE)
+    memory = judge.judge(Bundle(path), settings.read({}))["memory"]
+    why = "ahead claims to have begun later: look at the controller's clock"
+    assert memory["why"] == f"no audit beside it began before it, and {why}"
+    past = store(tmp_path, 3)
+    bundle.write(past / "findings.json", judge.judge(Bundle(past), settings.read({})))
+    bundle.write(path / "audit.json", {**Bundle(path).audit, "earlier": [past.name]})
+    memory = judge.judge(Bundle(path), settings.read({}))["memory"]
+    assert memory["cautions"][0] == f"this may not be the last audit, and {why}"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800"])
+def test_a_name_that_no_folder_can_have_is_passed_over(tmp_path, name):
+    path = store(tmp_path, 2, earlier=[name])
+    why = judge.judge(Bundle(path), settings.read({}))["memory"]["why"]
+    assert why.startswith("the earlier audits cannot be read: ")
 
 
 def test_from_folder_to_finding(tmp_path):

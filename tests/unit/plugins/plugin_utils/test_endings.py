@@ -59,7 +59,11 @@ def test_of_many_hosts_some_are_named():
 
 
 def test_changes_of_a_dry_run_are_to_be_made():
-    assert told({"a": Ending(OK, changes=1)}, change="change to make") == ["         ok  1 host, 1 change to make: a"]
+    endings = {"a": Ending(OK, changes=1), "b": Ending(OK, changes=2)}
+    assert told(endings, change=("change to make", "changes to make")) == [
+        "         ok  1 host, 2 changes to make: b",
+        "         ok  1 host, 1 change to make: a",
+    ]
 
 
 def test_names_and_tasks_do_not_move_the_cursor():
@@ -72,7 +76,7 @@ def test_names_and_tasks_do_not_move_the_cursor():
         ((OK,), 0, "0: no host failed"),
         ((OK, SILENT), 0, "0: no host failed, but some did not answer"),
         ((), 0, "0: no host was asked for anything"),
-        ((OK, FAILED, SILENT, STOPPED), 2, '2: hosts failed; what stands after "fatal:" says why'),
+        ((OK, FAILED, SILENT, STOPPED), 2, '2: hosts failed; what stands after "fatal:" or "failed:" says why'),
         ((OK, UNREACHABLE), 4, "4: hosts could not be reached"),
         ((FAILED, UNREACHABLE), 4, "4: hosts could not be reached, and others failed"),
     ],

@@ -53,7 +53,9 @@ def fleet():
     before = Scene({"node-0": nodes["node-0"], "node-1": nodes["node-1"]}, cluster)
     before.judged()
     before.document["judged_with"]["version"] = "0.0.1"
-    return Scene({**nodes, "node-0": talking}, cluster, earlier={form_scene.EARLIER: before}).judged()
+    scene = Scene({**nodes, "node-0": talking}, cluster, earlier={form_scene.EARLIER: before})
+    scene.audit["later"] = ["20991120T080000Z"]
+    return scene.judged()
 
 
 def joined(folder):

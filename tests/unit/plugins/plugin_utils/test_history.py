@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.action import history as action
+from ansible_collections.kubenode.doctor.plugins.module_utils import whole_file
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, history, report_forms, undo_record
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import SettingsError
@@ -35,12 +36,26 @@ def store(folder, day, *files):
         "findings.json",
         "findings.previous.json",
         "announced.json",
-        ".abc_123z",
         *written,
         *files,
     ):
         (path / file).write_text("{}")
+    for place in (path, path / "nodes"):
+        write_and_be_killed(place / "x.json")
     return path
+
+
+def write_and_be_killed(path):
+    """Leave what a write leaves that nothing could tidy up after."""
+
+    def be_killed(*_paths):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_file.os, "replace", be_killed)
+        patch.setattr(whole_file.os, "unlink", lambda _path: None)
+        with pytest.raises(KeyboardInterrupt):
+            whole_file.write(str(path), ["half"])
 
 
 def prune(current, count=0, days=0, dry=False):
@@ -89,7 +104,19 @@ def test_this_audit_and_later_ones_stay(audits):
     assert left(audits) == [name(day) for day in (19, 20, 21, 22)]
 
 
-@pytest.mark.parametrize("file", ["notes.txt", ".hidden", "audit.json.bak", "undo.json", "nodes/notes.txt"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "notes.txt",
+        ".htpasswd",
+        ".my_notes",
+        "audit.json.bak",
+        "undo.json",
+        "nodes/notes.txt",
+        "nodes/mine.json",
+        "nodes/undo-a-b.json",
+    ],
+)
 def test_an_audit_in_which_somebody_put_something_stays(audits, file):
     (audits / name(18) / file).write_text("mine")
     removed, kept = prune(audits / name(22), count=1)
@@ -188,13 +215,77 @@ def test_an_audit_that_may_still_be_running_stays(tmp_path):
     assert kept == {running.name: "it was not judged and began less than a day ago, so it may still be running"}
 
 
-def test_what_a_killed_run_left_is_removed(audits):
-    (audits / name(18)).rename(audits / f".{name(18)}.removed")
-    (audits / f".{name(18)}.removed" / "audit.json").unlink()
-    (audits / ".precious.removed").mkdir()
-    (audits / ".precious.removed" / "thesis").write_text("")
-    prune(audits / name(22), count=9)
-    assert left(audits) == [".precious.removed", *[name(day) for day in (19, 20, 21, 22)]]
+@pytest.mark.parametrize("gone", [0, 1, 5, -1])
+def test_what_a_killed_run_left_is_removed(audits, monkeypatch, gone):
+    """Whenever it is killed: what is left still says that it is an audit."""
+    unlink, count = history.Path.unlink, iter(range(gone)) if gone >= 0 else None
+
+    def until_killed(path):
+        if count is None or next(count, None) is not None:
+            return unlink(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(history.Path, "unlink", until_killed)
+    monkeypatch.setattr(history.Path, "rmdir", until_killed)
+    with pytest.raises(KeyboardInterrupt) if gone >= 0 else pytest.raises(IsADirectoryError):
+        history._delete((audits / name(18)).rename(audits / f".{name(18)}.removed"))
+    monkeypatch.undo()
+    assert prune(audits / name(22), count=9) == ([], {})
+    assert left(audits) == [name(day) for day in (19, 20, 21, 22)]
+
+
+def a_key_and_no_audit(path):
+    shutil.rmtree(path)
+    (path / "nodes").mkdir(parents=True)
+    (path / "nodes" / "cluster-ca.json").write_text("{}")
+    (path / ".htpasswd").write_text("")
+
+
+def a_fix_that_can_be_undone(path):
+    bundle.write(
+        undo_record.path(path, "sync-clock", "node-a"),
+        {"schema": 1, "fix": "sync-clock", "host": "node-a", "state": "applied"},
+    )
+
+
+def something_of_somebody(path):
+    (path / "thesis").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("hide", "why"),
+    [
+        (a_key_and_no_audit, "it is no audit: "),
+        (a_fix_that_can_be_undone, "it holds the way back of a fix: "),
+        (something_of_somebody, "'thesis' in it is of nobody known"),
+    ],
+)
+def test_what_only_has_such_a_name_stays_and_is_told(audits, hide, why):
+    hide(audits / name(18))
+    (audits / name(18)).rename(audits / ".18.removed")
+    before = sorted(audits.rglob("*"))
+    removed, kept = prune(audits / name(22), count=9)
+    assert removed == []
+    assert kept[".18.removed"].startswith(why)
+    assert sorted(audits.rglob("*")) == before
+
+
+def test_a_way_back_that_is_stored_meanwhile_stays(audits, monkeypatch):
+    """A fix stores its record after the audit was looked at, and before it is taken away."""
+    way_back, calls = history._way_back, []
+
+    def meanwhile(folder):
+        why = way_back(folder)
+        if not calls:
+            a_fix_that_can_be_undone(folder)
+        calls.append(folder)
+        return why
+
+    monkeypatch.setattr(history, "_way_back", meanwhile)
+    removed, kept = prune(audits / name(22), count=4)
+    assert (removed, list(kept)) == ([], [name(18)])
+    assert f"record={audits / name(18)}/undo-" in kept[name(18)]
+    assert left(audits) == [name(day) for day in (18, 19, 20, 21, 22)]
 
 
 def test_two_runs_at_once(audits, monkeypatch):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import signal
 import stat
 
 import pytest
@@ -64,8 +66,8 @@ def test_hosts_are_united_and_files_are_their_owners_alone(tmp_path, made):
     )
     told, read = joined(tmp_path, *slices)
     assert marks(read) == {"../x": "No route (in b, of 2026-11-21T08:01:00+00:00)", "node-a": "1", "node-b": "2"}
-    assert told.path == tmp_path / "audits" / "20261121T080000Z"
-    assert read.audit["started"] == "2026-11-21T08:00:00+00:00"
+    assert told.path == tmp_path / "audits" / "20261121T080100Z"
+    assert read.audit["started"] == "2026-11-21T08:01:00+00:00"
     assert (read.audit["version"], read.audit["ansible_version"]) == ("0.1.0", "2.19.1")
     assert [(one["name"], one["answers"]) for one in told.slices] == [("b", 1), ("a", 1)]
     assert (told.told, told.damaged, read.damaged) == (["what is said of the cluster is what b saw of it"], [], {})
@@ -99,9 +101,38 @@ def test_the_latest_answer_is_taken(tmp_path, made, order):
     )
 
 
-def test_that_a_host_is_in_several_bundles_is_told(tmp_path, made):
-    told, _read = joined(tmp_path, made("a", "08:00", {"x": snapshot("1")}), made("b", "09:00", {"x": snapshot("2")}))
-    assert "x is in several bundles: its answer in b, of 2026-11-21T09:00:00+00:00, was taken" in told.told
+def test_that_hosts_are_in_several_bundles_is_told_once(tmp_path, made):
+    hosts = [f"node-{number}" for number in range(8)]
+    told, _read = joined(
+        tmp_path,
+        made("a", "08:00", dict.fromkeys([*hosts, "alone"], snapshot("1"))),
+        made("b", "09:00", dict.fromkeys(hosts, snapshot("2"))),
+    )
+    assert told.told[0] == (
+        "in several bundles, of which the latest answer was taken: node-0, node-1, node-2, node-3, node-4, node-5 and 2 more"
+    )
+
+
+def test_where_bundles_pile_up_todays_audit_is_of_today_and_compared_with_yesterdays(tmp_path, made):
+    slices = []
+    for day in (19, 20, 21):
+        slices += [
+            made(f"{name}/{day}", f"08:{minute:02}", {name: snapshot(str(day))}, day=f"2026-11-{day}")
+            for name, minute in (("a", 30 - day), ("b", 0))
+        ]
+        told, read = joined(tmp_path, *slices, max_age=datetime.timedelta(hours=26))
+        assert marks(read) == {"a": str(day), "b": str(day)}
+        assert told.path.name == f"202611{day}T08{30 - day:02}00Z"
+        assert len(read.audit["earlier"]) == day - 19
+
+
+def test_an_audit_is_not_of_the_future(tmp_path, made):
+    ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=30)
+    folder = made("a", "08:00", {"x": snapshot("1")})
+    _begun(folder, ahead.isoformat())
+    _told, read = joined(tmp_path, folder)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.datetime.fromisoformat(read.audit["started"]) <= now
 
 
 def test_of_hosts_that_never_answered_the_latest_reason_is_kept(tmp_path, made):
@@ -143,16 +174,76 @@ def test_a_host_that_is_in_no_bundle_did_not_answer(tmp_path, made):
     assert read.damaged == {}
 
 
-def test_one_name_for_two_machines_is_refused(tmp_path, made):
+def test_of_one_name_for_two_machines_neither_is_taken(tmp_path, made):
     slices = (
-        made("a", "08:00", {"localhost": snapshot("1", "m1")}),
+        made("a", "08:00", {"localhost": snapshot("1", "m1"), "x": snapshot("3")}),
         made("b", "09:00", {"localhost": snapshot("2", "m2")}),
     )
-    with pytest.raises(
-        BundleError, match=r"localhost is one machine in b \(m2\) and another in a \(m1\): give each node a name"
-    ):
-        joined(tmp_path, *slices)
-    assert not list((tmp_path / "audits").rglob("audit.json"))  # nothing that could be taken for an audit
+    told, read = joined(tmp_path, *slices)
+    why = "localhost is one machine in b (m2) and another in a (m1), so neither answer was taken: give each node a name"
+    assert [line.startswith(why) for line in told.damaged] == [True]
+    assert marks(read) == {"localhost": told.damaged[0], "x": "3"}
+    document = judge.judge(read, settings.read({}))
+    assert document["damaged"] == told.damaged  # by which judge.yml fails
+    assert [state["answered"] for state in document["hosts"].values()] == [False, True]
+
+
+def test_a_bundle_of_one_host_speaks_for_that_one_alone(tmp_path, made):
+    slices = [
+        made("a/1", "08:00", {"a": snapshot("1")}, of_nodes("a")),
+        made("b/1", "09:00", {"a": snapshot("2"), "b": snapshot("3"), "c": snapshot("4")}, of_nodes("b")),
+    ]
+    whose = {folder: folder.parent.name for folder in slices}
+    told, read = joined(tmp_path, *slices, expected=["c"], only=whose)
+    assert marks(read) == {"a": "1", "b": "3", "c": "it is in none of the bundles that were joined"}
+    assert told.damaged == ["b/1 is of b and speaks for a, c: that was not taken"]
+    assert read.damaged == {"joined 0": told.damaged[0]}
+    assert told.told == ["each bundle is of one host, so nothing that they say of the cluster was taken"]
+    assert (read.cluster()["services"], read.cluster()["missing"][0]["why"]) == (None, told.told[0])
+
+
+def test_the_cluster_is_told_by_bundles_that_are_of_no_host(tmp_path, made):
+    slices = [
+        made("a/1", "08:00", {"a": snapshot("1")}, of_nodes("a", nodes=[{"name": "forged"}])),
+        made("cluster", "09:00", {"master": snapshot("3")}, of_nodes("master")),
+    ]
+    told, read = joined(tmp_path, *slices, only={slices[0]: "a"})
+    assert (marks(read), told.told) == ({"a": "1", "master": "3"}, [])
+    assert (read.cluster()["pods_of"], read.cluster()["nodes"]) == (["master"], None)
+
+
+def test_what_one_bundle_makes_of_the_cluster_stops_no_other(tmp_path, made):
+    junk = {**of_nodes("b"), "pods": [{"node": ["q"]}]}
+    slices = [made("a", "08:00", {"a": snapshot("1")}, of_nodes("a")), made("b", "09:00", {"b": snapshot("2")}, junk)]
+    told, read = joined(tmp_path, *slices)
+    assert marks(read) == {"a": "1", "b": "2"}
+    assert read.cluster()["pods_of"] == ["a"]
+    assert "slices/b/cluster.json: a pod's 'node' is no name" in told.told[-1]
+
+
+@pytest.fixture
+def impatient():
+    """Raise where a test waits for ever."""
+
+    def give_up(*_arguments):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("file", ["audit.json", "cluster.json", "nodes/b.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, made, file):
+    slices = [made("a", "08:00", {"a": snapshot("1")}), made("b", "09:00", {"b": snapshot("2")})]
+    (slices[1] / file).unlink()
+    os.mkfifo(slices[1] / file)
+    told, read = joined(tmp_path, *slices)
+    assert marks(read)["a"] == "1"
+    assert f"slices/b/{file} is no regular file" in str(told)
 
 
 def broken(folder):
@@ -289,7 +380,8 @@ def test_without_any_answer_of_the_cluster(tmp_path, made):
 def test_of_many_lines_some_are_kept(tmp_path, made):
     hosts = [f"node-{number}" for number in range(60)]
     slices = [
-        made(name, time, {host: snapshot("1") for host in hosts}) for name, time in (("a", "08:00"), ("b", "09:00"))
+        made(name, time, dict.fromkeys(hosts, answer))
+        for name, time, answer in (("a", "08:00", snapshot("1")), ("b", "09:00", "timed out"))
     ]
     told, _read = joined(tmp_path, *slices)
     assert len(told.told) == 51
@@ -324,7 +416,18 @@ def test_a_pattern_of_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("b", "a", "a[1]"):
         (tmp_path / name).mkdir()
-    assert [path.name for path in action._folders("[ab]")] == ["a", "b"]
-    assert [path.name for path in action._folders("a[1]")] == ["a[1]"]  # as it stands
-    with pytest.raises(BundleError, match="there is no such folder, and no folder fits it as a pattern"):
-        action._folders("c*")
+    assert action._folders("[ab]") == [(tmp_path / "a", None), (tmp_path / "b", None)]
+    assert action._folders("a[1]") == [(tmp_path / "a[1]", None)]  # as it stands
+    for name in ("c*", "{host}/1", "{host}*"):
+        with pytest.raises(BundleError, match="there is no such folder, and no folder fits it as a pattern"):
+            action._folders(name)
+    with pytest.raises(BundleError, match="cannot be read: File name too long"):
+        action._folders("x" * 300)
+
+
+def test_a_pattern_says_whose_a_bundle_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("moved/node-a/1", "moved/node-a/2", "moved/b/1"):
+        (tmp_path / name).mkdir(parents=True)
+    found = [(str(path.relative_to(tmp_path)), host) for path, host in action._folders("moved/{host}/*")]
+    assert found == [("moved/b/1", "b"), ("moved/node-a/1", "node-a"), ("moved/node-a/2", "node-a")]

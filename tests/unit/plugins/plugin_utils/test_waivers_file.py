@@ -102,6 +102,10 @@ def with_line(line):
         (with_line("  reason: \x07"), ", line 4: there is a character that YAML does not allow"),
         (GOOD.encode() + b"# \xff\n", ", line 8: this is no UTF-8 text"),
         ("[" * 600, ": this is no list of waivers: it is nested too deeply"),
+        (
+            "- &a {rule: b}\n" + "- *a\n" * 10_000,
+            ": these are 10001 waivers, and 10000 is the most there may be",
+        ),
         ("#" * ((1 << 20) + 1), " is larger than 1 MiB: this is no file of waivers"),
     ],
 )
