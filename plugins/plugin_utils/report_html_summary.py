@@ -9,19 +9,18 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import report_joined, report_memory, report_waivers
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
+    report_joined,
+    report_memory,
+    report_totals,
+    report_waivers,
+)
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.finding_groups import CLUSTER_NAME, Group
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import count, host_names
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_totals import Totals
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
-_KINDS = (
-    ("services", "Services"),
-    ("node_ports", "NodePorts"),
-    ("endpoint_slices", "EndpointSlices"),
-    ("nodes", "Nodes"),
-    ("pods", "Pods"),
-)
 _PATH = 5000
 _LOUD = "!! "  # before what nobody should miss, in the words on waivers
 _CRITICAL = 15  # by title; all of them are among the findings
@@ -32,27 +31,24 @@ def of(document: dict[str, Any], bundle: str, groups: Sequence[Group]) -> dict[s
 
     ``state`` is the worst of critical, warning, info, unknown, nothing (nobody answered) and pass; unknown answers are never a pass.
     """
-    found = [finding for finding in document["findings"] if finding["status"] == "fail"]
-    live = [finding for finding in found if not finding["waived"]]
-    counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
-    unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    answered = sum(host["answered"] for host in document["hosts"].values())
+    totals = report_totals.of(document)
+    counts, unknown = totals.counts, totals.unknown
     state = next((severity for severity in reversed(SEVERITIES) if counts[severity]), "unknown" if unknown else "pass")
-    state = state if answered else "nothing"
+    state = state if totals.answered else "nothing"
     critical = _critical(groups)
     return {
         "state": state,
-        "result": _result(state, counts, unknown, bool(found)),
+        "result": _result(state, counts, unknown, bool(totals.live or totals.waived)),
         "started": moment(document["audit"].get("started")),
         "version": clean(str(document["audit"].get("version", ""))),
-        "facts": list(_facts(document, bundle)),
+        "facts": list(_facts(document, bundle, totals)),
         "tiles": [
             ("critical", counts["critical"], "critical"),
             ("warning", counts["warning"], "warning" if counts["warning"] == 1 else "warnings"),
             ("info", counts["info"], "note" if counts["info"] == 1 else "notes"),
-            ("waived", len(found) - len(live), "waived"),
+            ("waived", totals.waived, "waived"),
             ("unknown", unknown, "unknown answer" if unknown == 1 else "unknown answers"),
-            ("silent", len(document["hosts"]) - answered, "did not answer"),
+            ("silent", totals.hosts - totals.answered, "did not answer"),
         ],
         "since": _since(document["memory"]),
         "critical": critical[:_CRITICAL],
@@ -98,24 +94,16 @@ def _faults(number: int, word: str) -> str:
     return f"{number} critical" if word == "critical" else count(number, word)
 
 
-def _facts(document: dict[str, Any], bundle: str) -> Iterator[tuple[str, str]]:
-    hosts, range_ = document["hosts"], document["nodeport_range"]
-    answered = sum(host["answered"] for host in hosts.values())
-    yield "Hosts", f"{answered} of {len(hosts)} answered"
-    yield "Cluster API", _cluster(document["cluster"])
+def _facts(document: dict[str, Any], bundle: str, totals: Totals) -> Iterator[tuple[str, str]]:
+    range_ = document["nodeport_range"]
+    yield "Hosts", f"{totals.answered} of {totals.hosts} answered"
+    yield "Cluster API", report_totals.cluster(document["cluster"])
     yield "NodePorts", f"{clean(range_['range'])} ({clean(range_['source'])})"
     for line in report_joined.told(document["audit"]):
         yield "Joined", line
     yield "Judged", moment(document["judged_at"])
     if bundle:
         yield "Bundle", clean(bundle, _PATH)
-
-
-def _cluster(cluster: dict[str, Any]) -> str:
-    if cluster["services"] is None and cluster["nodes"] is None:
-        return clean("not seen: " + "; ".join(gap["why"] for gap in cluster["missing"]))
-    counts = ", ".join(f"{words} {'not seen' if cluster[kind] is None else cluster[kind]}" for kind, words in _KINDS)
-    return f"{clean(str(cluster['server'] or 'address not known'))}: {counts}"
 
 
 def _critical(groups: Sequence[Group]) -> list[dict[str, Any]]:

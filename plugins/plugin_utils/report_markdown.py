@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import finding_text
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import finding_text, report_totals
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.finding_groups import CLUSTER_NAME, Group, groups, reasons
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.markdown import code, fenced, prose
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import HOSTS_SHOWN, count
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
 LIMIT = 32_000
 _END = 300  # room for what says that something was left out
@@ -66,26 +65,19 @@ def _fitting(live: Sequence[Group], room: int) -> tuple[list[str], int]:
 
 
 def _title(document: dict[str, Any]) -> str:
-    live = [finding for finding in _failed(document) if not finding["waived"]]
-    counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
+    counts = report_totals.of(document).counts
     found = f"{counts['critical']} critical, {count(counts['warning'], 'warning')}, {count(counts['info'], 'note')}"
     return f"## kubenode.doctor: {found}"
 
 
-def _failed(document: dict[str, Any]) -> list[Finding]:
-    return [finding for finding in document["findings"] if finding["status"] == "fail"]
-
-
 def _summary(document: dict[str, Any]) -> Iterator[str]:
-    hosts, audit = document["hosts"], document["audit"]
-    answered = sum(host["answered"] for host in hosts.values())
-    yield f"* audit of {prose(str(audit.get('started', 'an unknown time')))}: {answered} of {count(len(hosts), 'host')} answered"
-    if not answered:
+    totals, started = report_totals.of(document), str(document["audit"].get("started", "an unknown time"))
+    yield f"* audit of {prose(started)}: {totals.answered} of {count(totals.hosts, 'host')} answered"
+    if not totals.answered:
         yield "* **nobody answered, so nothing was looked at**"
     yield f"* {_since(document['memory'])}"
-    unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    if unknown:
-        yield f"* {count(unknown, 'answer')} unknown, which says nothing of being well"
+    if totals.unknown:
+        yield f"* {count(totals.unknown, 'answer')} unknown, which says nothing of being well"
     yield from (f"* **the bundle is damaged:** {prose(why)}" for why in document["damaged"][:_LINES])
     for waiver in document["waivers"]:
         if waiver["state"] == "expired":

@@ -19,12 +19,12 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     report_joined,
     report_memory,
     report_survey,
+    report_totals,
     report_waivers,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.finding_groups import CLUSTER_NAME
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_lines import WIDTH, count, host_names, wrap
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES
 
 _COMMAND_LIMIT = 2000
 _RULE_LINE = "─" * WIDTH
@@ -60,7 +60,7 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
         f"kubenode.doctor {clean(str(audit.get('version', '')))}, audit of {clean(str(audit.get('started', 'an unknown time')))}",
         *(f"joined:       {text}" for text in report_joined.told(audit)),
         f"hosts:        {answered} of {len(hosts)} answered",
-        f"cluster API:  {_cluster(document['cluster'])}",
+        f"cluster API:  {report_totals.cluster(document['cluster'])}",
         f"NodePorts:    {clean(document['nodeport_range']['range'])} ({clean(document['nodeport_range']['source'])})",
     ]
     lines = [_RULE_LINE]
@@ -70,36 +70,18 @@ def _heading(document: dict[str, Any], bundle: str) -> list[str]:
     return lines + ([f"bundle:       {clean(bundle, 5000)}"] if bundle else [])
 
 
-def _cluster(cluster: dict[str, Any]) -> str:
-    if cluster["services"] is None and cluster["nodes"] is None:
-        return clean("not seen: " + "; ".join(gap["why"] for gap in cluster["missing"]))
-    counts = ", ".join(f"{words} {'not seen' if cluster[kind] is None else cluster[kind]}" for kind, words in _KINDS)
-    return f"{clean(str(cluster['server'] or 'address not known'))}: {counts}"
-
-
-_KINDS = (
-    ("services", "Services"),
-    ("node_ports", "NodePorts"),
-    ("endpoint_slices", "EndpointSlices"),
-    ("nodes", "Nodes"),
-    ("pods", "Pods"),
-)
-
-
 def _verdict(document: dict[str, Any]) -> list[str]:
     """The result in one line, and the critical findings by name: the reader may stop here."""
-    found = [finding for finding in document["findings"] if finding["status"] == "fail"]
-    live = [finding for finding in found if not finding["waived"]]
-    counts = {severity: sum(finding["severity"] == severity for finding in live) for severity in SEVERITIES}
+    totals = report_totals.of(document)
+    counts = totals.counts
     parts = [f"{counts['critical']} critical", count(counts["warning"], "warning"), count(counts["info"], "note")]
-    parts += [f"{len(found) - len(live)} waived"] if len(found) > len(live) else []
-    unknown = sum(rule["unknown"] for rule in document["rules"].values())
-    text = f"RESULT: {', '.join(parts)}; {count(unknown, 'answer')} unknown."
-    if not any(host["answered"] for host in document["hosts"].values()):
+    parts += [f"{totals.waived} waived"] if totals.waived else []
+    text = f"RESULT: {', '.join(parts)}; {count(totals.unknown, 'answer')} unknown."
+    if not totals.answered:
         text += " Nobody answered, so nothing was looked at."
-    elif not found:
-        text += " No fault found in what could be seen." if unknown else " No fault found."
-    critical = {(finding["title"], finding["host"]): None for finding in live if finding["severity"] == "critical"}
+    elif not totals.live and not totals.waived:
+        text += " No fault found in what could be seen." if totals.unknown else " No fault found."
+    critical = {(one["title"], one["host"]): None for one in totals.live if one["severity"] == "critical"}
     lines = [text]
     for title in dict.fromkeys(title for title, _host in critical):
         hosts = [{"host": host} for other, host in critical if other == title]
