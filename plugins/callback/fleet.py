@@ -38,7 +38,7 @@ extends_documentation_fragment:
 requirements:
   - to be named as C(stdout_callback) in the configuration
 author:
-  - the kubenode.doctor authors
+  - the kubenode.doctor authors (@kubenode)
 """
 
 import atexit

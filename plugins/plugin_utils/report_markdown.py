@@ -79,9 +79,11 @@ def _summary(document: dict[str, Any]) -> Iterator[str]:
     if totals.unknown:
         yield f"* {count(totals.unknown, 'answer')} unknown, which says nothing of being well"
     yield from (f"* **the bundle is damaged:** {prose(why)}" for why in document["damaged"][:_LINES])
-    for waiver in document["waivers"]:
-        if waiver["state"] == "expired":
-            yield f"* **expired on {waiver['until']}:** the waiver of {code(waiver['rule'])}: {prose(waiver['reason'])}"
+    expired = [waiver for waiver in document["waivers"] if waiver["state"] == "expired"]
+    for waiver in expired[:_LINES]:
+        yield f"* **expired on {waiver['until']}:** the waiver of {code(waiver['rule'])}: {prose(waiver['reason'])}"
+    if expired[_LINES:]:
+        yield f"* **{len(expired[_LINES:])} more waivers have expired**"
     broken = {finding["host"] or CLUSTER_NAME for finding in document["findings"] if finding["broken"]}
     if broken:
         yield f"* **checks broke** on data that they could not read, and may have missed faults: {_names(broken)}"

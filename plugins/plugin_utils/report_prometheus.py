@@ -11,6 +11,7 @@ when there was nothing to compare with, and a time that is not known. Times are 
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.tally import ANSWE
 
 # Prometheus' documentation, "Instrumentation, do not overuse labels": metrics whose labels take more than 100 values are to be few. These are two.
 _HOSTS = 200
+_LABEL = 480  # characters of a host's name, which leaves room for a number within the 500 that clean() lets through
 _WAIVER_STATES = ("used", "unused", "expiring", "expired")
 
 Labels = dict[str, str]
@@ -171,21 +173,22 @@ def _hosts(hosts: Mapping[str, Any], live: Iterable[dict[str, Any]]) -> Iterator
         if finding["host"] is not None:
             counts.setdefault(finding["host"], Counter())[finding["severity"]] += 1
     worst = sorted(counts, key=lambda host: (*(-counts[host][severity] for severity in reversed(SEVERITIES)), host))
+    silent = sorted(host for host, state in hosts.items() if not state["answered"])
+    labels = _unique({*worst[:_HOSTS], *silent[:_HOSTS]})
     yield Metric(
         "host_findings",
         f"Unwaived faults of a host itself; the {_HOSTS} worst hosts.",
         [
-            ({"host": host, "severity": severity}, counts[host][severity])
+            ({"host": labels[host], "severity": severity}, counts[host][severity])
             for host in worst[:_HOSTS]
             for severity in SEVERITIES
             if counts[host][severity]
         ],
     )
-    silent = sorted(host for host, state in hosts.items() if not state["answered"])
     yield Metric(
         "silent_host",
         f"A host that did not answer; the first {_HOSTS} of them.",
-        [({"host": host}, 1) for host in silent[:_HOSTS]],
+        [({"host": labels[host]}, 1) for host in silent[:_HOSTS]],
     )
     left = {"findings": max(len(worst) - _HOSTS, 0), "silent": max(len(silent) - _HOSTS, 0)}
     yield Metric(
@@ -193,6 +196,18 @@ def _hosts(hosts: Mapping[str, Any], live: Iterable[dict[str, Any]]) -> Iterator
         "Hosts that have no series of their own, because there are too many.",
         [({"of": of}, number) for of, number in left.items()],
     )
+
+
+def _unique(hosts: Iterable[str]) -> dict[str, str]:
+    """A label for each host. Two names may be cleaned to the same text, and node_exporter refuses a file that has a series twice."""
+    labels: dict[str, str] = {}
+    taken: set[str] = set()
+    for host in sorted(hosts):
+        label = clean(host)[:_LABEL]
+        names = itertools.chain([label], (f"{label} ({number})" for number in itertools.count(2)))
+        labels[host] = next(name for name in names if name not in taken)
+        taken.add(labels[host])
+    return labels
 
 
 def _answered(hosts: Mapping[str, Any]) -> int:

@@ -82,7 +82,7 @@ class Run:
     def recap(self, host: str) -> dict[str, int]:
         """How it ended for a host, by what the end of the run says of the group that it is in."""
         for line in self.stdout.rpartition("PLAY RECAP")[2].splitlines():
-            group, _, names = line.rpartition(": ")
+            group, _colon, names = line.rpartition(": ")
             if host in names.split(", "):
                 changes = re.search(r", (\d+) changes?\b", group)
                 word = group.strip().partition("  ")[0]

@@ -124,7 +124,7 @@ def test_prometheus_own_parser_reads_metrics(audit: Any) -> None:
 @hostile
 def test_prometheus_own_parser_gives_hostile_names_back(text: str) -> None:
     found = metrics(hostile_rendered("prometheus", text))
-    assert clean(text) in {sample.labels["host"] for sample in found["kubenode_doctor_host_findings"]}
+    assert clean(text)[:480] in {sample.labels["host"] for sample in found["kubenode_doctor_host_findings"]}
     assert all(name.startswith("kubenode_doctor_") for name in found)
 
 

@@ -117,6 +117,18 @@ def test_filter(browser: Browser, pages: dict[str, Path]):
     )
     choose(browser, host="worker-2")
     assert browser.run(ROWS) == ["worker-2"]
+    # A host's name, though nothing was found there; what another host than the first has seen; none of the page's own words.
+    choose(browser, text="worker-3")
+    assert "worker-3" in browser.run(ROWS)
+    choose(browser, text="20261120T080000Z")
+    assert browser.run(SHOWN)
+    assert choose(browser, text="or have it done").startswith("0 of ")
+    # Whoever follows a link to a finding sees it, and what is said to be shown is shown.
+    choose(browser, group="ports")
+    (hidden, *_more) = [one for one in everything if one not in browser.run(SHOWN)]
+    browser.run("window.location.hash = arguments[0]", f"#{hidden}")
+    browser.wait(f"document.getElementById('told').textContent.startsWith('{len(everything)} of ')")
+    assert browser.run(SHOWN) == everything
     choose(browser, change="new")
     new = browser.run(SHOWN)
     choose(browser, change="persists")

@@ -198,8 +198,11 @@
   const filter = byId("filter");
   const articles = Array.from(document.querySelectorAll(".finding"));
   const lower = data.names.map((name) => name.toLowerCase());
-  const words = articles.map(() => null);  // made when first searched
-  const wordsOf = (index) => { words[index] ??= articles[index].textContent.toLowerCase(); return words[index]; };
+  const words = articles.map(() => null);  // made when first searched: what a finding says, without headings, buttons and names of hosts
+  const SAYS = "h3, .rule, .body > p:not(.on, .dim), .evidence li, .cures li > p:not(.dim), pre";
+  const wordsOf = (index) => { words[index] ??= Array.from(articles[index].querySelectorAll(SAYS), (part) => part.textContent).join("\n").toLowerCase(); return words[index]; };
+  const facts_ = data.evidence.map(() => null);
+  const factsOf = (evidence) => { facts_[evidence] ??= data.evidence[evidence].map(text).join("\n").toLowerCase(); return facts_[evidence]; };
 
   function wanted() {
     const form = new FormData(filter);
@@ -216,24 +219,29 @@
   function apply() {
     const want = wanted();
     const isHost = want.host ? (place) => lower[place].includes(want.host) : () => true;
-    const changes = data.faults.map(() => new Map());
-    data.places.forEach((place, number) => place.faults.forEach((found) => changes[found[0]].set(number, found[4] || "none")));
-    const narrow = want.text || want.group || want.change || want.waived === "only" || want.severities.size < 3;
+    const own = data.faults.map(() => new Map());
+    data.places.forEach((place, number) => place.faults.forEach((found) => own[found[0]].set(number, found)));
+    const changeOf = (fault, place) => own[fault].get(place)[4] || "none";
+    const isNamed = (place) => want.text && lower[place].includes(want.text);
+    const says = (fault, place) => wordsOf(fault).includes(want.text) || factsOf(own[fault].get(place)[1]).includes(want.text)
+      || text(own[fault].get(place)[2]).toLowerCase().includes(want.text);
+    const among = want.group || want.change || want.waived === "only" || want.severities.size < 3;
     const showing = new Set();
     let shown = 0;
     articles.forEach((article, index) => {
       const {severity, group, waived} = article.dataset;
       const fits = want.severities.has(severity) && (!want.group || want.group === group)
         && (!want.waived || (want.waived === "only") === (waived === "yes"));
-      const inText = () => !want.text || wordsOf(index).includes(want.text);
-      const here = fits ? placesOf[index].filter((place) => isHost(place) && (!want.change || changes[index].get(place) === want.change)) : [];
-      const named = want.text ? here.filter((place) => lower[place].includes(want.text)) : [];
-      const there = named.length ? named : inText() ? here : [];
+      const here = fits ? placesOf[index].filter((place) => isHost(place) && (!want.change || changeOf(index, place) === want.change)) : [];
+      const named = here.filter(isNamed);
+      const there = !want.text ? here : named.length ? named : here.filter((place) => says(index, place));
       article.hidden = !there.length;
       shown += there.length ? 1 : 0;
       there.forEach((place) => showing.add(place));
     });
-    const isShown = narrow ? (place) => isHost(place) && showing.has(place) : want.host ? isHost : null;
+    // A name that is searched for is shown with or without a finding, unless other fields ask for findings.
+    const isThere = (place) => showing.has(place) || (!among && isNamed(place));
+    const isShown = among || want.text ? (place) => isHost(place) && isThere(place) : want.host ? isHost : null;
     heat.show(isShown);
     states.show(want.host ? isHost : null);
     const hosts = isShown ? data.places.filter((_place, number) => isShown(number)).length : data.places.length;
@@ -367,7 +375,10 @@
     const target = window.location.hash.length > 1 ? byId(window.location.hash.slice(1)) : null;
     if (target) {
       const details = target.querySelector("details");
-      if (target.classList.contains("finding")) { target.hidden = false; details.open = true; }
+      if (target.classList.contains("finding")) {
+        if (target.hidden) { filter.reset(); apply(); }  // whoever follows a link to it wants to see it
+        details.open = true;
+      }
       if (was && target.id === "fleet") window.scrollTo(0, kept_scroll);
       else target.scrollIntoView();
     } else if (was) window.scrollTo(0, kept_scroll);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -60,4 +61,11 @@ def test_a_folder_in_its_place_is_one_clear_message(tmp_path):
     (tmp_path / "doctor.prom").mkdir()
     with pytest.raises(BundleError, match="could not be written"):
         metrics_file.write(tmp_path / "doctor.prom", "x")
+    with pytest.raises(BundleError, match="is a folder"):
+        metrics_file.check(tmp_path / "doctor.prom")
     assert os.listdir(tmp_path) == ["doctor.prom"]
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_anybody_is_asked():
+    with pytest.raises(BundleError, match=r"/proc/doctor\.prom could not be written"):
+        metrics_file.check(Path("/proc/doctor.prom"))

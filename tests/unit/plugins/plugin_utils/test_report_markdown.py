@@ -63,6 +63,24 @@ def test_what_does_not_fit_is_counted(many, long):
     assert f"**{many - told} more findings did not fit in here**" in text
 
 
+def test_many_expired_waivers_leave_room_for_the_findings():
+    document = form_scene.judged()
+    expired = {
+        "rule": "cpu-steal",
+        "host": "*",
+        "object": "*",
+        "reason": "r" * 240,
+        "owner": "me",
+        "until": "2020-01-01",
+    }
+    document["waivers"] = [{**expired, "days_left": -1, "findings": 0, "state": "expired"}] * 100
+    text = report_markdown.render(document)
+    assert len(text) <= report_markdown.LIMIT
+    assert text.count("**expired on 2020-01-01:**") == 10
+    assert "\n* **90 more waivers have expired**\n" in text
+    assert form_scene.critical(document)["title"].split()[0] in text
+
+
 def test_long_lists_say_how_many_more_there_are():
     document = form_scene.judged()
     document["memory"]["gone"] *= 20

@@ -128,9 +128,22 @@ def test_a_fleet_has_no_more_series_than_its_worst_hosts():
     assert "object-" not in report_prometheus.render(document)
 
 
+def test_hosts_whose_names_are_cleaned_to_one_text_have_a_series_each():
+    document = form_scene.judged()
+    silent = document["hosts"].pop("away")
+    names = ["x\u200b", "x\\u200b", "x\\u200b (2)", "y" * 600, "y" * 601]
+    document["hosts"].update(dict.fromkeys(names, silent))
+    found = [
+        line
+        for line in report_prometheus.render(document).splitlines()
+        if line.startswith("kubenode_doctor_silent_host{")
+    ]
+    assert len(found) == len(set(found)) == len(names)
+
+
 @pytest.mark.parametrize("text", form_scene.HOSTILE)
 def test_hostile_names_stay_labels(text):
     found = samples(form_scene.speaking(text))
-    escaped = clean(text).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = clean(text)[:480].replace("\\", "\\\\").replace('"', '\\"')
     assert found["host_findings", escaped, "critical"] == 1
     assert len(found) == len(samples(form_scene.judged()))
