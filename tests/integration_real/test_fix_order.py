@@ -195,7 +195,7 @@ def test_a_control_plane_that_cannot_spare_a_host_is_left_alone(story: Story, na
     run = story.runs[name]
     assert run.status != 0
     assert f"Nothing was changed: {FIX} restarts something on this host of the control plane" in run.said
-    assert words in run.said
+    assert words in run.said.replace("''", "'")  # in YAML a quoted text's own quotes are doubled
     # Neither is anything begun on the hosts that would follow.
     assert _events(run) == [("m2", "plan of")]
     assert story.records(name) == set()
