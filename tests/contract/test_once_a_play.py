@@ -1,0 +1,51 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a diagnosis costs the controller for each host: one task, the call to the node. All others run once a play (docs/performance.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubenode.doctor.tests.contract.project import load
+
+NODE_CALL = "kubenode.doctor.node_snapshot"
+IMPORT_ROLE, IMPORT_TASKS = "ansible.builtin.import_role", "ansible.builtin.import_tasks"
+BYPASSES = "ansible.builtin.add_host"  # BYPASS_HOST_LOOP: Ansible itself runs it once
+# Where nobody answered all hosts fail, each with its own reason.
+EACH_HOST_ON_ITS_OWN = {"Fail when nobody answered, since then nothing was looked at"}
+
+
+def tasks_of(path: str) -> list[dict[str, Any]]:
+    """The tasks of a playbook's first play, or of a file of tasks, with what they import; roles without Ansible's check on each host."""
+    first = load(path)[0]
+    assert not {"roles", "pre_tasks", "post_tasks"} & first.keys(), (
+        "Ansible checks the arguments of a role there on each host"
+    )
+    found = []
+    for task in first["tasks"] if "hosts" in first else load(path):
+        if IMPORT_ROLE in task:
+            assert task[IMPORT_ROLE]["rolespec_validate"] is False
+            found += tasks_of(f"roles/{task[IMPORT_ROLE]['name'].rpartition('.')[2]}/tasks/main.yml")
+        elif IMPORT_TASKS in task:
+            found += tasks_of(str(Path(path).parent / task[IMPORT_TASKS]))
+        else:
+            found.append(task)
+    return found
+
+
+@pytest.mark.parametrize("name", ["diagnose", "audit"])
+def test_one_task_runs_on_each_host(name: str) -> None:
+    tasks = tasks_of(f"playbooks/{name}.yml")
+    often = [task for task in tasks if task.get("run_once") is not True and BYPASSES not in task]
+    assert [NODE_CALL in task for task in often if task["name"] not in EACH_HOST_ON_ITS_OWN] == [True]
+
+
+@pytest.mark.parametrize("name", ["diagnose", "audit"])
+def test_the_arguments_of_its_roles_are_checked_once(name: str) -> None:
+    (check,) = (task for task in tasks_of(f"playbooks/{name}.yml") if "ansible.builtin.validate_argument_spec" in task)
+    imported = {task[IMPORT_ROLE]["name"] for task in load(f"playbooks/{name}.yml")[0]["tasks"] if IMPORT_ROLE in task}
+    assert imported == {f"kubenode.doctor.{role}" for role in check["loop"]}
