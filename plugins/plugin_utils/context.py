@@ -51,7 +51,8 @@ class Context:
     ``health_check_ports`` are its two kinds. ``numbers_in_use`` are all NodePorts that the API server has given away.
     ``outside_services`` are those that have addresses besides their cluster IPs. ``listened`` are the ports that any node
     listens on and ``drawn`` those that any node's kernel may draw: no number for a Service, which every node takes.
-    ``targets`` are the numbers that cures propose, by Service port: the same on every host, and no number twice.
+    ``targets`` are the numbers that cures propose, by Service port: the same on every host, and no number twice;
+    ``asked_targets`` are those that were asked for since whoever judges a host has emptied it, in that order.
     ``directory`` knows the cluster's addresses, ``fleet`` the hosts' ends of connections, ``pods`` what nodes showed of pods,
     ``proxies`` which NodePorts are programmed.
     """
@@ -68,6 +69,7 @@ class Context:
     listened: set[int] = field(default_factory=set)
     drawn: port_ranges.Intervals = ()
     targets: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    asked_targets: dict[tuple[str, str, int], int | None] = field(default_factory=dict)
     fleet: Fleet = field(default_factory=Fleet)
     pods: PodsSeen = field(default_factory=PodsSeen)
     proxies: ProxySeen = field(default_factory=ProxySeen)
@@ -132,6 +134,11 @@ class Context:
     def workloads(self) -> Workloads:
         """Who makes the pods. Only to be asked for when all hosts were learned."""
         return Workloads(self)
+
+    def let_go(self) -> None:
+        """Forget what refers back to this: all that was learned is then freed with it, and not when Python's collector comes by (no_collector)."""
+        for name in ("paths", "workloads"):
+            vars(self).pop(name, None)
 
     def learn_silence(self, host: str, why: str) -> None:
         """Remember that a host did not answer: what only it could show is unknown."""

@@ -10,8 +10,7 @@ not answer, a section that is missing and a rule that broke are all unknown, wit
 from __future__ import annotations
 
 import datetime
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
@@ -20,36 +19,33 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     cluster_gaps,
     control_plane,
     memory,
-    section_gaps,
+    no_collector,
     survey_paths,
     tcp_words,
+    two_processes,
+    verdicts,
     waivers,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, silent_cluster
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.closed_listeners import ClosedListeners
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import EarlierAudits
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.equal_parts import EqualParts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.held_connections import HeldConnections
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.origins import Origins
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
-    SEVERITIES,
-    Answer,
-    Fail,
-    NotApplicable,
-    Remedy,
-    Rule,
-    Unknown,
-)
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import SEVERITIES, Rule
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.settings import Settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey import Survey
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.tally import Tally
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.verdicts import Told
 
 # 1 had no survey, 2 no survey.scans, 3 no survey.paths, 4 no origins, 5 no control_plane and no by_hand of remedies, 6 no not_applicable and no memory
 SCHEMA = 7
 CLUSTER = None  # the host of findings that belong to no single node
 
 
+@no_collector.paused()
 def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
     """Judge a bundle. Returns the document of findings.json::
 
@@ -64,6 +60,18 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
     Findings are of status fail or unknown, sorted by severity, rule, host and object.
     """
     rules = catalogue.rules() if rules is None else rules
+    before = EarlierAudits(bundle)
+    # All that was learned of the fleet is forgotten by the time the findings of an earlier audit are read: of thousands of hosts each takes much memory.
+    document, listeners, too_few = _judged(bundle, settings, rules, before)
+    told_once = frozenset(rule.id for rule in rules if rule.told_once)
+    document["memory"] = {**memory.compare(document, before, told_once, too_few), **listeners}
+    return document
+
+
+def _judged(
+    bundle: Bundle, settings: Settings, rules: Sequence[Rule], before: EarlierAudits
+) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+    """The document without ``memory``, what this holds besides memory.compare's, and the fingerprints of what too few hosts share."""
     context, survey = _context(bundle, settings), Survey()
     hosts = {}
     for node in bundle.nodes():
@@ -75,18 +83,21 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         else:
             context.learn_silence(node["host"], node["why"])
     networks = tcp_words.networks(context.fleet.networks)
-    tally = Tally(rules, networks)
-    findings = [finding for rule in rules if rule.scope == "cluster" for finding in _on_cluster(rule, context, tally)]
-    before, origins, closed, held = EarlierAudits(bundle), Origins(), ClosedListeners(), HeldConnections()
-    on_nodes = [rule for rule in rules if rule.scope == "node"]
-    for node in bundle.nodes():
-        view = NodeView(node["host"], node["snapshot"]["sections"], before) if node["answered"] else None
-        own = [finding for rule in on_nodes for finding in _on_node(rule, node, view, context, tally)]
-        if view is not None:
-            origins.learn(view, context, own)
-            closed.learn(view, context)
-            held.learn(view)
-        findings += own
+    tally, parts = Tally(rules, networks), EqualParts()
+    findings: list[dict[str, Any]] = []
+    for rule in rules:
+        if rule.scope == "cluster":
+            findings += map(parts.share, _counted(tally, CLUSTER, verdicts.on_cluster(rule, context)))
+    origins, closed, held = Origins(), ClosedListeners(), HeldConnections()
+    before.all()  # opened once, and not by each of two processes
+    nodes = verdicts.Nodes(bundle, [rule for rule in rules if rule.scope == "node"], context, before, parts)
+    for verdict in two_processes.in_order(bundle.hosts, nodes.judge, nodes.fits):
+        for told in verdict.told:
+            findings += _counted(tally, verdict.host, told)
+        origins.add(verdict.host, verdict.origins)
+        closed.add(verdict.host, verdict.closed)
+        held.add(verdict.held)
+        bundle.damaged.update(verdict.damaged)
     findings, too_few = _without_benign(findings, tally, sum(state["answered"] for state in hosts.values()))
     _link_causes(findings)
     waived = waivers.apply(findings, settings.waivers, waivers.today())
@@ -111,48 +122,40 @@ def judge(bundle: Bundle, settings: Settings, rules: Sequence[Rule] | None = Non
         "origins": origins.document(),
         "survey": survey.document(hosts, findings, tally.rules, networks, survey_paths.document(context)),
     }
-    told_once = frozenset(rule.id for rule in rules if rule.told_once)
-    document["memory"] = {
-        **memory.compare(document, before, told_once, too_few),
-        **closed.document(),
-        **held.document(),
-    }
-    return document
+    context.let_go()
+    return document, {**closed.document(), **held.document()}, too_few
 
 
-def failing(document: dict[str, Any], host: str | None, group: str | None = None) -> list[dict[str, Any]]:
-    """The unwaived findings of a host, at or above ``fail_on``; of one rule group only, when given.
+def _counted(tally: Tally, host: str | None, told: Told) -> list[dict[str, Any]]:
+    tally.count(told.rule, host, told.answer)
+    return told.findings
 
-    A finding of the cluster fails every host that answered: nobody else could carry it.
+
+def failing(document: dict[str, Any]) -> dict[str | None, list[dict[str, Any]]]:
+    """The unwaived findings at or above ``fail_on`` by host.
+
+    Those of the cluster (CLUSTER) fail every host that answered: nobody else could carry them.
     """
     least = SEVERITIES.index(document["fail_on"])
-    return [
-        finding
-        for finding in document["findings"]
-        if finding["status"] == "fail"
-        and finding["host"] in (host, CLUSTER)
-        and not finding["waived"]
-        and SEVERITIES.index(finding["severity"]) >= least
-        and group in (None, document["rules"][finding["rule"]]["group"])
-    ]
+    found: dict[str | None, list[dict[str, Any]]] = {}
+    for finding in document["findings"]:
+        if finding["status"] == "fail" and not finding["waived"] and SEVERITIES.index(finding["severity"]) >= least:
+            found.setdefault(finding["host"], []).append(finding)
+    return found
 
 
 def _context(bundle: Bundle, settings: Settings) -> Context:
     try:
         return Context(settings, bundle.cluster())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"{bundle.folder / 'cluster.json'} is not of the form that this collection writes: {_told(error)}"
+    except MISSHAPEN as error:
+        why = f"{bundle.folder / 'cluster.json'} is not of the form that this collection writes: {verdicts.why_broken(error)}"
         return Context(settings, silent_cluster(why))
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _learn(context: Context, node: dict[str, Any]) -> None:
     try:
         context.learn(node["host"], node["snapshot"]["sections"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         # The node's own rules meet the same damage and report it as unknown.
         return
 
@@ -182,66 +185,6 @@ def _text(value: Any) -> str | None:
 
 def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
-
-
-def _on_cluster(rule: Rule, context: Context, tally: Tally) -> list[dict[str, Any]]:
-    return _findings(rule, CLUSTER, _answers(rule.judge, (context,)), tally)
-
-
-def _on_node(
-    rule: Rule, node: dict[str, Any], view: NodeView | None, context: Context, tally: Tally
-) -> list[dict[str, Any]]:
-    if view is None:
-        answers: list[Answer] = [Unknown(f"the host did not answer: {node['why']}")]
-    else:
-        answers = _answers(_judge_node, (rule, view, context))
-    return _findings(rule, node["host"], answers, tally)
-
-
-def _judge_node(rule: Rule, view: NodeView, context: Context) -> Iterator[Answer]:
-    gaps = [why for why in (section_gaps.gap(view.sections, name) for name in rule.needs) if why]
-    if gaps:
-        yield from (Unknown(why) for why in gaps)
-    else:
-        yield from rule.judge(view, context)
-
-
-def _answers(judge_one: Callable[..., Iterator[Answer]], arguments: Sequence[Any]) -> list[Answer]:
-    """All that a rule says. Where it meets data that it cannot read, what it had found until then still stands."""
-    answers: list[Answer] = []
-    try:
-        for answer in judge_one(*arguments):
-            answers.append(answer)
-    except Exception as error:
-        answers.append(Unknown(f"the data could not be judged: {_told(error)}", broken=True))
-    return answers
-
-
-def _findings(rule: Rule, host: str | None, answers: Iterable[Answer], tally: Tally) -> list[dict[str, Any]]:
-    answers = list(answers)
-    tally.count(rule.id, host, _overall(answers))
-    found = _merged([_finding(rule, host, answer) for answer in answers if not isinstance(answer, NotApplicable)])
-    if any(finding["least_hosts"] > 1 for finding in found):
-        benign = _overall([answer for answer in answers if not isinstance(answer, Fail)])
-        for finding in found:
-            finding["if_benign"] = benign
-    return found
-
-
-def _merged(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One finding for each fault: a program that listens on IPv4 and IPv6 is one fault, with two sockets as evidence.
-
-    The worst of equal ones tells it. Different reasons for an unknown answer stay apart.
-    """
-    merged: dict[tuple[str, str], dict[str, Any]] = {}
-    for finding in sorted(findings, key=lambda finding: -SEVERITIES.index(finding["severity"])):
-        reason = finding["explanation"] if finding["status"] == "unknown" else ""
-        first = merged.setdefault((finding["fingerprint"], reason), finding)
-        first["evidence"] += [fact for fact in finding["evidence"] if fact not in first["evidence"]]
-        first["least_hosts"] = min(first["least_hosts"], finding["least_hosts"])
-        first["least_share"] = min(first["least_share"], finding["least_share"])
-        first["marks"] |= finding["marks"]
-    return list(merged.values())
 
 
 def _without_benign(
@@ -290,57 +233,6 @@ def _is_benign(finding: dict[str, Any], sharing: Mapping[tuple[str, ...], set[st
     if any(len(sharing[(*fault, mark)]) >= least for mark in finding["marks"]):
         return False
     return bool(len(sharing[fault]) < max(least, finding["least_share"] * answered))
-
-
-def _overall(answers: Sequence[Answer]) -> str:
-    for kind, name in ((Fail, "fail"), (Unknown, "unknown"), (NotApplicable, "not_applicable")):
-        if any(isinstance(answer, kind) for answer in answers):
-            return name
-    return "pass"
-
-
-def _finding(rule: Rule, host: str | None, answer: Answer) -> dict[str, Any]:
-    if isinstance(answer, Fail):
-        finding: dict[str, Any] = {
-            "status": "fail",
-            "severity": answer.severity or rule.severity,
-            "object": answer.subject,
-            "title": answer.title,
-            "evidence": list(answer.evidence),
-            "explanation": answer.explanation,
-            "remedies": [_remedy(remedy) for remedy in answer.remedies],
-            "causes": list(answer.caused_by),
-        }
-    else:
-        finding = {
-            "status": "unknown",
-            "severity": "info",
-            "object": getattr(answer, "subject", ""),
-            "title": f"Not known: {rule.claim}",
-            "evidence": [],
-            "explanation": answer.why,
-            "remedies": [],
-            "causes": [],
-        }
-    finding["broken"] = getattr(answer, "broken", False)
-    finding["least_hosts"] = 1 if host is CLUSTER else getattr(answer, "least_hosts", 1)
-    finding["least_share"] = getattr(answer, "least_share", 0.0)
-    finding["marks"] = set(getattr(answer, "marks", ()))
-    identity = "\n".join((rule.id, host or "", finding["object"], finding["status"]))
-    return {
-        "rule": rule.id,
-        "host": host,
-        **finding,
-        "caused_by": [],
-        "fingerprint": hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16],
-        "first_seen": None,
-        "change": None,
-        "waived": None,
-    }
-
-
-def _remedy(remedy: Remedy) -> dict[str, Any]:
-    return vars(remedy) | {"commands": list(remedy.commands), "targets": list(remedy.targets)}
 
 
 def _link_causes(findings: Sequence[dict[str, Any]]) -> None:
