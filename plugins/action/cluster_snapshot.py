@@ -11,9 +11,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_store
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_api, cluster_asked, cluster_store
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
+
+# With these alone, and no API server named, the module has nothing to look at but whether they are in their ranges.
+_PLAIN_OPTIONS = {"kubeconfig", "context", "hosts", *cluster_asked.LIMITS}
 
 
 class ActionModule(ActionBase):
@@ -36,6 +39,8 @@ class ActionModule(ActionBase):
         except BundleError as error:
             raise AnsibleActionFail(str(error)) from None
         if path and self._is_here():
+            if _asks_nobody(options) and not any(self._task.environment or ()):
+                return _stored(path, _unasked())
             options["bundle"] = path
         result: dict[str, Any] = self._execute_module(
             module_name="kubenode.doctor.cluster_snapshot", module_args=options, task_vars=task_vars
@@ -45,6 +50,25 @@ class ActionModule(ActionBase):
     def _is_here(self) -> bool:
         """Whether the module runs on the controller as the operator, so that it can write the bundle itself."""
         return self._connection.transport == "local" and self._connection.become is None
+
+
+def _asks_nobody(options: dict[str, Any]) -> bool:
+    """Whether the module would say that no API server is named. Whatever could be wrong with the options is left to it."""
+    if cluster_asked.names_cluster(options) or not options.keys() <= _PLAIN_OPTIONS:
+        return False
+    try:
+        return all(
+            smallest <= int(options.get(name, default)) <= largest
+            for name, (default, smallest, largest) in cluster_asked.LIMITS.items()
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def _unasked() -> dict[str, Any]:
+    """What the module returns then, without the second that it takes to run it."""
+    cluster = {**cluster_api.unread(cluster_asked.NO_KUBECONFIG), "server": None}
+    return {"cluster": cluster, "node_ports": None, "complete": cluster["complete"], "missing": cluster["missing"]}
 
 
 def _stored(path: str, result: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action impor
 _HOSTS = 10
 _CLUSTER = "the cluster"  # what stands where a host would
 
+Groups = dict[str, list[str]]  # headlines by group of rules
+
 
 class ActionModule(LocalAction):
     """See plugins/modules/judge.py."""
@@ -47,20 +49,25 @@ class ActionModule(LocalAction):
         read = bundle.Bundle(folder(arguments["bundle"]))
         document = judge.judge(read, chosen)
         path = read.folder / "findings.json"
-        if path.exists():
-            path.replace(path.with_name("findings.previous.json"))
-        bundle.write(path, document)
+        bundle.write_over(path, document, "findings.previous.json")
+        answered, (own, shared) = _answered(document), _failing(document)
+        cures, matters = fix_offers.cures(document), fix_offers.matters(document)
         return {
             "file": str(path),
-            "answered": sorted(host for host, state in document["hosts"].items() if state["answered"]),
+            "answered": answered,
             "damaged": document["damaged"],
             "counts": _counts(document),
-            "failing": _failing(document),
-            "told": _told(_own_failing(document), _cluster_failing(document)),
-            "cures": _of_hosts(fix_offers.cures(document)),
-            "fix_findings": _of_hosts(fix_offers.matters(document)),
+            "failing": _of_each(answered, own, shared),
+            "told": _told(own, shared),
+            "cures": _of_hosts(cures),
+            "fix_findings": _of_hosts(matters),
             "control_plane": document["control_plane"],
-            "cluster": _cluster(document),
+            "cluster": {
+                "carrier": next(iter(answered), None),
+                "failing": shared,
+                "cures": cures.get(fix_offers.CLUSTER, {}),
+                "fix_findings": matters.get(fix_offers.CLUSTER, {}),
+            },
         }
 
 
@@ -76,60 +83,39 @@ def _counts(document: dict[str, Any]) -> dict[str, int]:
     return {kind: sum(rule[kind] for rule in document["rules"].values()) for kind in kinds}
 
 
-def _failing(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """``{host: {group: [headline]}}`` of the hosts that have findings at or above fail_on, the cluster's after their own; of many, the first few."""
-    own, shared = _own_failing(document), _cluster_failing(document)
-    failing = {}
-    for host, state in document["hosts"].items():
-        groups = _joined(own.get(host, {}), shared) if state["answered"] else {}
-        if groups:
-            failing[host] = groups
-    return failing
+def _answered(document: dict[str, Any]) -> list[str]:
+    return sorted(host for host, state in document["hosts"].items() if state["answered"])
 
 
-def _joined(own: dict[str, list[str]], shared: dict[str, list[str]]) -> dict[str, list[str]]:
+def _failing(document: dict[str, Any]) -> tuple[dict[str, Groups], Groups]:
+    """What each host that answered has of its own at or above fail_on, and what belongs to no single one, which fails all of them."""
+    found = judge.failing(document)
+    own = {host: _by_group(document, found[host]) for host in _answered(document) if host in found}
+    return own, _by_group(document, found.get(judge.CLUSTER, ()))
+
+
+def _of_each(answered: Iterable[str], own: dict[str, Groups], shared: Groups) -> dict[str, Groups]:
+    """All that fails each host, the cluster's findings after its own; of many, the first few."""
+    return {host: _joined(own.get(host, {}), shared) for host in answered} if shared else own
+
+
+def _joined(own: Groups, shared: Groups) -> Groups:
     return {group: [*own.get(group, ()), *shared.get(group, ())] for group in {**own, **shared}}
 
 
-def _own_failing(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """The same of the hosts' own findings alone."""
-    found = {}
-    for host, state in document["hosts"].items():
-        failing = judge.failing(document, host) if state["answered"] else ()
-        groups = _by_group(document, [finding for finding in failing if finding["host"] is not judge.CLUSTER])
-        if groups:
-            found[host] = groups
-    return found
-
-
-def _cluster_failing(document: dict[str, Any]) -> dict[str, list[str]]:
-    """``{group: [headline]}`` of the findings that belong to no single host, which fail every host that answered."""
-    return _by_group(document, judge.failing(document, judge.CLUSTER))
-
-
-def _by_group(document: dict[str, Any], findings: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_group(document: dict[str, Any], findings: Iterable[dict[str, Any]]) -> Groups:
+    found: Groups = {}
     for finding in findings:
         found.setdefault(document["rules"][finding["rule"]]["group"], []).append(report_text.headline(finding))
     return {group: fix_offers.bounded(lines) for group, lines in found.items()}
 
 
-def _told(failing: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+def _told(failing: dict[str, Groups], shared: Groups) -> dict[str, Any]:
     """What fails for a person to read: the cluster's findings once, then the first hosts, and how many more there are."""
     more = len(failing) - _HOSTS
-    told = {_CLUSTER: shared} if shared else {}
+    told: dict[str, Any] = {_CLUSTER: shared} if shared else {}
     told.update(sorted(failing.items())[:_HOSTS])
     return told if more <= 0 else {**told, "and more": f"{more} more hosts: see the report"}
-
-
-def _cluster(document: dict[str, Any]) -> dict[str, Any]:
-    """What belongs to no single host. Fixes of it are carried out once, in the name of the first host that answered."""
-    return {
-        "carrier": min((host for host, state in document["hosts"].items() if state["answered"]), default=None),
-        "failing": _cluster_failing(document),
-        "cures": fix_offers.cures(document).get(fix_offers.CLUSTER, {}),
-        "fix_findings": fix_offers.matters(document).get(fix_offers.CLUSTER, {}),
-    }
 
 
 def _of_hosts(found: dict[str | None, dict[str, Any]]) -> dict[str, dict[str, Any]]:

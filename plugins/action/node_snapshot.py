@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, bundle, payload
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 
 _OWN_OPTIONS = ("bundle", "answer_seconds")
 _QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
+_GAPS = 200  # eleven sections have a few each
+_REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
 
 
 class ActionModule(ActionBase):
@@ -48,21 +50,35 @@ class ActionModule(ActionBase):
         )
         return result
 
+    def _configure_module(self, *args: Any, **kwargs: Any) -> Any:
+        """What is sent to the node. Fewer hosts fit into a second without what payload does to it, and nothing else changes."""
+        configured = super()._configure_module(*args, **kwargs)
+        try:
+            return payload.lighter(configured, Path(constants.DEFAULT_LOCAL_TMP))
+        except payload.PayloadError as error:
+            Display().vvv(f"kubenode.doctor sends the module as Ansible made it: {error}")
+            return configured
+
     def _store(
         self, arguments: dict[str, Any], host: str, options: dict[str, Any], task_vars: dict[str, Any]
     ) -> dict[str, Any]:
         path = folder(arguments["bundle"])
         try:
-            with _alarm(arguments["answer_seconds"]):
+            with answer_bounds.bounded(self._connection, arguments["answer_seconds"]):
                 result = self._ask(options, task_vars)
-        except (AnsibleError, _LateError) as error:
+        except (AnsibleError, answer_bounds.BoundsError) as error:
             # A lost connection is an answer too: the report has to name this host.
             result = {"failed": True, "msg": str(error)}
-        answer = result.get("snapshot")
-        if result.get("failed") or not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
-            why = _why_useless(result)
-            return _summary(str(bundle.write_silence(path, host, why)), why, None)
-        return _summary(str(bundle.write_answer(path, host, answer)), None, answer)
+        except Exception as error:  # what Ansible does not expect of a node
+            result = {"failed": True, "msg": f"its answer could not be read: {type(error).__name__}: {error}"}
+        answer: Any = result.get("snapshot")
+        why = _why_useless(result, answer)
+        if why is None:
+            try:
+                return _summary(str(bundle.write_answer(path, host, answer)), None, answer)
+            except bundle.BundleError as error:  # what says why may still fit on a full disk
+                why = str(error)
+        return _summary(str(bundle.write_silence(path, host, why)), why, None)
 
 
 def _check(arguments: dict[str, Any]) -> None:
@@ -78,35 +94,26 @@ def _check(arguments: dict[str, Any]) -> None:
         raise AnsibleActionFail(words.format(**arguments))
 
 
-def _why_useless(result: dict[str, Any]) -> str:
-    """Why an answer cannot be used, with what the node printed instead: the end of its errors, else the beginning."""
-    why = str(result.get("msg") or "the node's answer held no snapshot")
+def _why_useless(result: dict[str, Any], answer: Any) -> str | None:
+    """Why an answer cannot be used; None when it can."""
+    if result.get("failed") or not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
+        return _with_last_words(str(result.get("msg") or "the node's answer held no snapshot"), result)
+    schema = answer.get("schema")
+    if type(schema) is not int or schema != snapshot.SCHEMA:  # True == 1, as bundle knows too
+        theirs = f"schema {str(answer['schema'])[:_QUOTED_CHARACTERS]}" if "schema" in answer else "no schema"
+        return f"its snapshot has {theirs}, this collection reads {snapshot.SCHEMA}: another version of node_snapshot ran there, or none"
+    return None
+
+
+def _with_last_words(why: str, result: dict[str, Any]) -> str:
+    """With what the node printed instead: the end of its errors, else the beginning."""
     errors, printed = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
+    why = why if len(why) <= _REASON_CHARACTERS else f"{why[:_REASON_CHARACTERS]}…"
     if errors:  # its end tells, its beginning may be ssh's
         return f"{why}; the node's last words: {errors[-_QUOTED_CHARACTERS:]}"
     if printed:
         return f"{why}; the node printed: {printed[:_QUOTED_CHARACTERS]}"
     return f"{why}; the node printed nothing" if "module_stdout" in result else why
-
-
-class _LateError(Exception):
-    """The node took longer than answer_seconds."""
-
-
-@contextmanager
-def _alarm(seconds: int) -> Iterator[None]:
-    """Raise _LateError after so many seconds, as Ansible's own task timeout does; an outer one stays in force."""
-
-    def ring(_number: int, _frame: Any) -> None:
-        raise _LateError(f"no answer within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    left = signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(left)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _summary(file: str, why: str | None, answer: dict[str, Any] | None) -> dict[str, Any]:
@@ -115,6 +122,13 @@ def _summary(file: str, why: str | None, answer: dict[str, Any] | None) -> dict[
         "answered": answer is not None,
         "why": why,
         "file": file,
-        "complete": bool(answer and answer.get("complete")),
-        "missing": answer.get("missing", []) if answer else [{"what": "the node", "why": why}],
+        "complete": answer is not None and answer.get("complete") is True,
+        "missing": _gaps(answer.get("missing")) if answer else [{"what": "the node", "why": why}],
     }
+
+
+def _gaps(missing: Any) -> list[dict[str, str]]:
+    """What a play may want to print; all of it is in the file."""
+    gaps = missing if isinstance(missing, list) else []
+    told = [gap for gap in gaps[:_GAPS] if isinstance(gap, dict)]
+    return [{key: str(gap.get(key))[:_REASON_CHARACTERS] for key in ("what", "why")} for gap in told]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, findings_file, metrics_file
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, findings_file, metrics_file, no_collector
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import LocalAction, folder
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.report_forms import FORMS, PROMETHEUS, TEXT
@@ -27,6 +27,7 @@ class ActionModule(LocalAction):
         "show": {"type": "bool", "default": True},
     }
 
+    @no_collector.paused()
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Write the files; print the text line by line, so that it reads as text and not as a task's result.
 

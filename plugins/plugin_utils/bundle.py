@@ -13,12 +13,17 @@ Files are 0600 in folders 0700, and each is written whole or not at all: a kille
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
+import math
 import os
+import shutil
 import stat
 import urllib.parse
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +36,12 @@ SCHEMA = 1
 _NODE_BYTES = 64 << 20
 _CLUSTER_BYTES = 1 << 30
 _NAME_BYTES = 200  # most file systems end at 255
+_SLICE = 500  # entries that are written at once
+# ASCII only: text from a node then cannot reach a terminal as anything but text. NaN is no JSON: no other reader would take the file.
+_json = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+Keep = Callable[[dict[str, Any]], Any]
 
 
 class BundleError(Exception):
@@ -90,16 +101,69 @@ def is_there(path: Path) -> bool:
 
 def write(path: Path, document: dict[str, Any]) -> None:
     """Write a document as JSON, whole or not at all. Raises BundleError."""
-    # ASCII only: text from a node then cannot reach a terminal as anything but text.
-    write_text(path, json.dumps(document, ensure_ascii=True, separators=(",", ":")) + "\n")
+    _write(path, _checked(path, _pieces(document)))
+
+
+def _checked(path: Path, pieces: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from pieces
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: this is not to be written as JSON: {error}") from error
+
+
+def _pieces(document: dict[str, Any]) -> Iterator[str]:
+    """What json.dumps makes of a document, so that a large one is never in memory as text too: of what is long, a few entries at a time."""
+    yield "{"
+    for number, (key, value) in enumerate(document.items()):
+        yield f"{',' if number else ''}{_json({key: 0})[1:-2]}"  # as JSON writes the key, with its colon
+        yield from _long(value) if isinstance(value, (dict, list)) and len(value) > _SLICE else (_json(value),)
+    yield "}\n"
+
+
+def _long(value: dict[str, Any] | list[Any]) -> Iterator[str]:
+    is_list = isinstance(value, list)
+    entries: Iterator[Any] = iter(value.items() if isinstance(value, dict) else value)
+    yield "[" if is_list else "{"
+    for start in range(0, len(value), _SLICE):
+        piece = itertools.islice(entries, _SLICE)
+        yield f"{',' if start else ''}{_json(list(piece) if is_list else dict(piece))[1:-1]}"
+    yield "]" if is_list else "}"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all. Raises BundleError."""
+    _write(path, [text])
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
     try:
-        whole_file.write(str(path), [text])
+        whole_file.write(str(path), pieces)
     except OSError as error:
         raise BundleError(f"{path} could not be written: {error.strerror}") from error
+
+
+def write_over(path: Path, document: dict[str, Any], kept: str) -> None:
+    """Write a document where one may be already, which then has the name ``kept``. Raises BundleError.
+
+    There is one at every moment: whoever is killed in between leaves the old one, and two may do it at once.
+    """
+    if is_there(path):
+        spare = path.with_name(f"{whole_file.PREFIX}{uuid.uuid4().hex}")
+        try:
+            _second_name(path, spare)
+            spare.replace(path.with_name(kept))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                spare.unlink()
+            raise BundleError(f"{path.with_name(kept)} could not be written: {error.strerror}") from error
+    write(path, document)
+
+
+def _second_name(path: Path, name: Path) -> None:
+    try:
+        os.link(path, name)
+    except OSError:  # a file system without such names
+        shutil.copy(path, name)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -172,9 +236,12 @@ class Bundle:
             return silent_cluster(str(error))
         return _completed(document)
 
-    def findings(self) -> dict[str, Any]:
-        """What judge found, of whichever schema. Raises BundleError where it has not judged, or nobody can read it."""
-        return _read(self.folder / "findings.json", _CLUSTER_BYTES)
+    def findings(self, keep: Keep | None = None) -> dict[str, Any]:
+        """What judge found, of whichever schema. Raises BundleError where it has not judged, or nobody can read it.
+
+        ``keep`` is handed each object in it, inner ones first, and returns what is to be kept of it.
+        """
+        return _read(self.folder / "findings.json", _CLUSTER_BYTES, keep)
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Yield one document a host that was asked, in order, reading one at a time: ``{host, answered, why, snapshot}``."""
@@ -192,6 +259,8 @@ class Bundle:
             _check_schema(path, document)
             if document.get("answered") and _sections(document) is None:
                 raise BundleError(f"{path}: there is no snapshot in it")
+            if document.get("answered"):
+                _check_schema(path, {"schema": document["snapshot"].get("schema", SCHEMA)})
         except BundleError as error:
             self.damaged[f"nodes/{path.name}"] = str(error)
             return {**silent, "why": str(error)}
@@ -208,6 +277,13 @@ def _check_cluster(path: Path, document: dict[str, Any]) -> None:
         raise BundleError(f"{path}: 'pods_of' is no list of Nodes")
     if not all(isinstance(pod.get("node"), (str, type(None))) for pod in document.get("pods") or ()):
         raise BundleError(f"{path}: a pod's 'node' is no name")
+    if not all(isinstance(document.get(key), (str, type(None))) for key in ("server", "server_version")):
+        raise BundleError(f"{path}: 'server' or 'server_version' is no text")
+    if not all(
+        isinstance(node.get("name"), str) and _is_texts(node.get("labels_roles"))
+        for node in document.get("nodes") or ()
+    ):
+        raise BundleError(f"{path}: a Node has no name, or its 'labels_roles' is no list of names")
     if not _is_reasons(document.get("missing")):
         raise BundleError(f"{path}: 'missing' is no list of reasons")
 
@@ -262,20 +338,26 @@ def _is_texts(value: Any) -> bool:
 
 
 def _check_schema(path: Path, document: dict[str, Any]) -> None:
-    if document.get("schema") != SCHEMA:
+    schema = document.get("schema")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema != SCHEMA:  # True == 1 == 1.0
         raise BundleError(
-            f"{path} has schema {document.get('schema')!r}, this collection reads {SCHEMA}: "
+            f"{path} has schema {schema!r}, this collection reads {SCHEMA}: "
             "judge it with the version of kubenode.doctor that wrote it, or collect again"
         )
 
 
-def _read(path: Path, limit: int) -> dict[str, Any]:
+def _read(path: Path, limit: int, keep: Keep | None = None) -> dict[str, Any]:
     try:
         # What moves bundles may carry a named pipe, and to open that waits until somebody writes into it.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise BundleError(f"{path} is no regular file")
-            raw = file.read(limit + 1)
+            # As many bytes as are asked for are set aside, and of 64 MiB for each of ten thousand nodes that takes time.
+            asked = min(limit, status.st_size) + 1
+            raw = file.read(asked)
+            if len(raw) == asked:  # a file system that does not tell sizes, or a file that has grown
+                raw += file.read(limit + 1 - asked)
     except FileNotFoundError as error:
         raise BundleError(f"{path} does not exist: this is no bundle, or an unfinished one") from error
     except OSError as error:
@@ -283,9 +365,21 @@ def _read(path: Path, limit: int) -> dict[str, Any]:
     if len(raw) > limit:
         raise BundleError(f"{path} is larger than {limit >> 20} MiB")
     try:
-        document = json.loads(raw)
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        del raw  # a large document is in memory once as text, not twice
+        document = json.loads(text, object_hook=keep, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is damaged or half-written: {error}") from error
     if not isinstance(document, dict):
         raise BundleError(f"{path} holds no JSON object")
     return document
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    """A number that can be written as JSON again: 1e999 is infinite."""
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text[:80])

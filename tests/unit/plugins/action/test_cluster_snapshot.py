@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubenode.doctor.plugins.action import cluster_snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import cluster_api
 
 CLUSTER = {"schema": 1, "complete": True, "missing": [], "services": [], "pods": [{"name": "a"}]}
 READ = {"changed": False, "cluster": CLUSTER, "node_ports": [{"node_port": 30080}], "complete": True, "missing": []}
@@ -42,7 +43,8 @@ class Action(cluster_snapshot.ActionModule):
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster_snapshot.ActionBase, "run", lambda *_arguments, **_more: {})
-    monkeypatch.delenv("K8S_AUTH_KUBECONFIG", raising=False)
+    for name in ("KUBECONFIG", "HOST", "CONTEXT"):
+        monkeypatch.delenv(f"K8S_AUTH_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -79,7 +81,8 @@ def test_without_a_bundle_the_result_is_the_modules(arguments, result):
 @pytest.mark.parametrize("transport", ["local", "ssh"])
 def test_a_failure_is_handed_on_and_nothing_is_written(tmp_path, transport):
     failure = {"failed": True, "msg": "no such context"}
-    assert Action({"bundle": str(tmp_path)}, failure, transport).run(task_vars={}) == failure
+    arguments = {"bundle": str(tmp_path), "kubeconfig": "kc"}
+    assert Action(arguments, failure, transport).run(task_vars={}) == failure
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,3 +101,37 @@ def test_paths_of_kubeconfigs_are_the_operators(tmp_path, monkeypatch, given, en
     action.run(task_vars={})
     wanted = expected.format(here=tmp_path) if isinstance(expected, str) else expected
     assert action.asked[0][0]["kubeconfig"] == wanted
+
+
+def test_where_no_api_server_is_named_no_module_is_run(tmp_path):
+    hosts = [{"name": "a", "addresses": [""]}]
+    action = Action({"bundle": str(tmp_path), "hosts": hosts, "page_size": "500", "budget_seconds": 3600}, READ)
+    why = {"what": "cluster API", "why": "no kubeconfig given: pass kubeconfig=…"}
+    path = tmp_path / "cluster.json"
+    expected = {"changed": False, "file": str(path), "ports": None, "complete": False, "missing": [why]}
+    assert action.run(task_vars={}) == expected
+    assert action.asked == []
+    assert json.loads(path.read_text()) == {**cluster_api.unread(why["why"]), "server": None}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"timeout": 0}, {"timeout": 601}, {"timeout": "soon"}, {"timeout": []}, {"sections": []}, {"nonsense": 1}]
+    + [{name: "x"} for name in ("kubeconfig", "context", "host")],
+)
+def test_what_may_be_wrong_is_left_to_the_module(tmp_path, more):
+    failure = {"failed": True, "msg": "wrong"}
+    action = Action({"bundle": str(tmp_path), **more}, failure)
+    assert action.run(task_vars={}) == failure
+    assert len(action.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["KUBECONFIG", "HOST", "CONTEXT"])
+@pytest.mark.parametrize("of_task", [True, False])
+def test_the_environment_may_name_one(tmp_path, monkeypatch, name, of_task):
+    action = Action({"bundle": str(tmp_path)}, {"failed": True})
+    if of_task:
+        action._task.environment = [{f"K8S_AUTH_{name}": "x"}]
+    else:
+        monkeypatch.setenv(f"K8S_AUTH_{name}", "x")
+    assert action.run(task_vars={}) == {"failed": True}

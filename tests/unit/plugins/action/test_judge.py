@@ -33,21 +33,21 @@ def document(count, group="tcp"):
 
 @pytest.mark.parametrize(("count", "last"), [(1, "CRITICAL: fault 0 [leak]"), (5, "CRITICAL: fault 4 [leak]")])
 def test_what_fails_is_told_by_host_and_group(count, last):
-    told = judge._failing(document(count))
+    told, _shared = judge._failing(document(count))
     assert told.keys() == {"a"}
     assert len(told["a"]["tcp"]) == count
     assert told["a"]["tcp"][-1] == last
 
 
 def test_of_many_the_report_tells_the_rest():
-    lines = judge._failing(document(2000))["a"]["tcp"]
+    lines = failing_each(document(2000))["a"]["tcp"]
     assert len(lines) == 6
     assert lines[0] == "CRITICAL: fault 0 [leak]"
     assert lines[-1] == "and 1995 more: see the report"
 
 
 def test_nobody_fails_without_a_fault():
-    assert judge._failing(document(0)) == {}
+    assert failing_each(document(0)) == {}
 
 
 def with_shared(count, own=1):
@@ -60,25 +60,29 @@ def with_shared(count, own=1):
     return told
 
 
+def failing_each(told):
+    return judge._of_each(judge._answered(told), *judge._failing(told))
+
+
 def test_a_fault_of_the_cluster_fails_every_host_that_answered_after_its_own():
     shared = ["CRITICAL: 0 is down [nobody-listens]"]
-    assert judge._failing(with_shared(1)) == {
+    assert failing_each(with_shared(1)) == {
         "a": {"tcp": ["CRITICAL: fault 0 [leak]", "CRITICAL: no range [no-range]"], "services": shared},
         "b": {"tcp": ["CRITICAL: no range [no-range]"], "services": shared},
     }
 
 
 def test_many_faults_of_a_host_hide_none_of_the_cluster():
-    told = judge._failing(with_shared(1, own=9))["a"]["tcp"]
+    told = failing_each(with_shared(1, own=9))["a"]["tcp"]
     assert told[5:] == ["and 4 more: see the report", "CRITICAL: no range [no-range]"]
 
 
 def test_what_fails_in_the_cluster_is_told_once():
     told = with_shared(7)
-    shared = judge._cluster_failing(told)
+    own, shared = judge._failing(told)
     assert shared["tcp"] == ["CRITICAL: no range [no-range]"]
     assert shared["services"][4:] == ["CRITICAL: 4 is down [nobody-listens]", "and 2 more: see the report"]
-    assert judge._told(judge._own_failing(told), shared) == {
+    assert judge._told(own, shared) == {
         "the cluster": shared,
         "a": {"tcp": ["CRITICAL: fault 0 [leak]"]},
     }
@@ -95,4 +99,4 @@ def test_of_many_hosts_the_first_are_told(count, more):
 @pytest.mark.parametrize(("answered", "carrier"), [(("b", "a"), "a"), (("b",), "b"), ((), None)])
 def test_the_cluster_is_cured_in_the_name_of_the_first_host_that_answered(answered, carrier):
     hosts = {host: {"answered": host in answered} for host in ("0", *answered)}
-    assert judge._cluster({"fail_on": "critical", "hosts": hosts, "rules": {}, "findings": []})["carrier"] == carrier
+    assert next(iter(judge._answered({"hosts": hosts})), None) == carrier

@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 
 from ansible_collections.kubenode.doctor.plugins.action import node_snapshot
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
 
 DEFAULTS = {
     "sections": list(snapshot.SECTIONS),
@@ -26,6 +27,8 @@ DEFAULTS = {
     "log_seconds": 86400,
 }
 ANSWER = {"schema": 1, "sections": {"host": {"complete": True, "missing": []}}, "complete": True, "missing": []}
+
+GAP = {"what": "logs", "why": "no journal"}
 
 
 class Action(node_snapshot.ActionModule):
@@ -40,6 +43,7 @@ class Action(node_snapshot.ActionModule):
             diff=False,
             environment=None,
         )
+        self._connection = SimpleNamespace(exec_command=None)
         self._answers = answers
         self.asked = []
 
@@ -92,7 +96,7 @@ def stored(audit):
 
 def test_an_answer_is_stored_and_only_a_summary_returned(audit):
     result, _asked = run(
-        {"bundle": str(audit)}, {"changed": False, "snapshot": {**ANSWER, "complete": False, "missing": ["x"]}}
+        {"bundle": str(audit)}, {"changed": False, "snapshot": {**ANSWER, "complete": False, "missing": [GAP, "x"]}}
     )
     assert result == {
         "changed": False,
@@ -100,7 +104,7 @@ def test_an_answer_is_stored_and_only_a_summary_returned(audit):
         "why": None,
         "file": str(next((audit / "nodes").iterdir())),
         "complete": False,
-        "missing": ["x"],
+        "missing": [GAP],
     }
     assert stored(audit)["snapshot"]["sections"] == ANSWER["sections"]
 
@@ -170,3 +174,69 @@ def test_sampling_that_outlasts_the_patience_for_an_answer_is_refused(audit, sec
         run({"bundle": str(audit), "sample_seconds": seconds, "answer_seconds": 40}, {"snapshot": ANSWER})
     # Without a bundle nobody waits for answer_seconds.
     assert run({"sample_seconds": seconds, "answer_seconds": 40}, {"snapshot": ANSWER})[0] == {"snapshot": ANSWER}
+
+
+def nested(depth):
+    inside = []
+    for _level in range(depth):
+        inside = [inside]
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("snapshot_of_node", "why"),
+    [
+        (
+            {**ANSWER, "schema": 99},
+            "its snapshot has schema 99, this collection reads 1: another version of node_snapshot ran there, or none",
+        ),
+        (
+            {**ANSWER, "schema": True},
+            "its snapshot has schema True, this collection reads 1: another version of node_snapshot ran there, or none",
+        ),
+        (
+            {"sections": {}},
+            "its snapshot has no schema, this collection reads 1: another version of node_snapshot ran there, or none",
+        ),
+        ({**ANSWER, "sections": {"host": {"kernel": float("nan")}}}, "is not to be written as JSON"),
+        ({**ANSWER, "sections": {"host": {"kernel": float("inf")}}}, "is not to be written as JSON"),
+        ({**ANSWER, "sections": {"host": nested(100_000)}}, "is not to be written as JSON"),
+    ],
+)
+def test_a_snapshot_that_is_none_of_ours_is_an_answer_that_is_of_no_use(audit, snapshot_of_node, why):
+    result, _asked = run({"bundle": str(audit)}, {"changed": False, "snapshot": snapshot_of_node})
+    assert result["answered"] is False
+    assert why in result["why"]
+    (file,) = (audit / "nodes").iterdir()
+    assert json.loads(file.read_text())["why"] == result["why"]
+
+
+def test_an_answer_for_which_the_disk_is_too_full_is_a_silence_with_its_reason(audit, monkeypatch):
+    def full(_path, _host, _answer):
+        raise bundle.BundleError("x.json could not be written: No space left on device")
+
+    monkeypatch.setattr(bundle, "write_answer", full)
+    result, _asked = run({"bundle": str(audit)}, {"changed": False, "snapshot": ANSWER})
+    assert (result["answered"], result["why"]) == (False, "x.json could not be written: No space left on device")
+    assert stored(audit)["why"] == result["why"]
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError("too deep"), TypeError("no such tag"), UnicodeError("bad"), KeyError("x")]
+)
+def test_what_ansible_does_not_expect_of_an_answer_is_stored(audit, error):
+    result, _asked = run({"bundle": str(audit)}, error)
+    assert result["answered"] is False
+    assert result["why"].startswith(f"its answer could not be read: {type(error).__name__}: ")
+
+
+def test_what_a_play_is_told_of_gaps_is_bounded(audit):
+    gaps = [{"what": "x" * 5000, "why": ["no text"], "more": "x"}] * 5000
+    result, _asked = run({"bundle": str(audit)}, {"snapshot": {**ANSWER, "missing": gaps, "complete": "yes"}})
+    assert (len(result["missing"]), result["complete"]) == (200, False)
+    assert result["missing"][0] == {"what": "x" * 2000, "why": "['no text']"}
+
+
+def test_a_reason_without_end_is_cut(audit):
+    result, _asked = run({"bundle": str(audit)}, {"failed": True, "msg": "x" * 10_000_000})
+    assert len(result["why"]) == 2001
