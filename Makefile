@@ -8,7 +8,7 @@ ARGS ?=
 # A checkout in a folder that others can write to is no reason to ignore ansible.cfg silently, so name it.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-STAGES := lint sanity units contract integration
+STAGES := lint sanity units contract integration molecule
 
 .PHONY: help diagnose audit fix undo whose_port judge demo venv test $(STAGES) bench changelog build clean
 .DEFAULT_GOAL := help
@@ -67,14 +67,17 @@ contract: .venv/installed-dev ## Documentation and code say the same
 integration: .venv/installed-dev ## Real sockets, real network namespaces, real playbook runs
 	@tests/run.sh $@
 
-bench: .venv/installed-dev ## Measure the collector beside ss with 92,000 sockets (needs root)
-	@.venv/bin/python tests/bench/bench.py
+molecule: .venv/installed-dev ## The five stories and more on nodes in Docker containers (docs/molecule.md)
+	@tests/run.sh $@
+
+bench: .venv/installed-dev ## Measure a node with 92,000 sockets, a fleet beside ping, a bundle of 10,000 nodes (needs root)
+	@status=0; for bench in bench fleet big_bundle; do .venv/bin/python tests/bench/$$bench.py || status=$$?; done; exit $$status
 
 changelog: .venv/installed-dev ## Render CHANGELOG.rst from changelogs/
 	@.venv/bin/antsibull-changelog generate
 
-build: .venv/installed ## Build the collection's tarball
-	@.venv/bin/ansible-galaxy collection build --force
+build: .venv/installed ## Build the tarball of what git keeps
+	@tests/tools/build.sh
 
 clean: ## Remove what make installed and what tests left behind
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible kubenode-doctor-*.tar.gz
