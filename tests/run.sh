@@ -3,7 +3,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Usage: tests/run.sh [lint|sanity|units|contract|integration]...     (all of them when none is named)
+# Usage: tests/run.sh [lint|sanity|units|contract|integration|molecule]...     (all of them when none is named)
 # Runs each stage to its end, whatever the others said, then tells what failed, what was skipped and how long everything took.
 # KUBENODE_NO_SKIP=1 turns a skip into a failure.
 set -uo pipefail
@@ -67,15 +67,16 @@ run_units() {
 }
 
 run_contract() {
-    stage "contract tests" pytest tests/contract
+    stage "contract tests" pytest -n 2 --dist loadgroup tests/contract
+    stage "release" tests/tools/release.sh
 }
 
 # These look at nothing of this machine but what they made in namespaces of their own, so that two of them may run at a time.
 side_by_side=(
-    alert_rules audit_playbook awx bind_overlap_kernel callback_fleet change_full_disk cluster_snapshot cri_containers docker_stale_names fake_api
-    fix_cure fix_interrupted fix_move_nodeport fix_order fix_rollback_image listener_origin memory node_fixes node_health pin_stream_port
-    pod_listeners port_selection_kernel pull remedy_commands report_forms report_html scheduled_audit seed_001 seed_002 seed_004 service_path
-    sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
+    alert_rules audit_playbook awx bad_input bind_overlap_kernel callback_fleet change_full_disk cluster_snapshot cri_containers docker_stale_names
+    fake_api fix_cure fix_interrupted fix_move_nodeport fix_order fix_playbook fix_rollback_image hostile_nodes installed_collection listener_origin memory
+    nat_tables node_fixes node_health old_nodes pin_stream_port pod_listeners port_selection_kernel privileges pull remedy_commands report_forms report_html
+    scheduled_audit seed_001 seed_002 seed_004 service_path services_role sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
 )
 
 run_integration() {
@@ -86,7 +87,12 @@ run_integration() {
     stage "integration tests" pytest tests/integration_real "${files[@]/#/--ignore=}"
 }
 
-[ $# -gt 0 ] || set -- lint sanity units contract integration
+run_molecule() {
+    stage "system packages" tests/tools/system-packages.sh
+    stage "molecule" tests/tools/molecule.sh
+}
+
+[ $# -gt 0 ] || set -- lint sanity units contract integration molecule
 for argument in "$@"; do
     case $argument in
         lint) run_lint ;;
@@ -94,6 +100,7 @@ for argument in "$@"; do
         units) run_units ;;
         contract) run_contract ;;
         integration) run_integration ;;
+        molecule) run_molecule ;;
         *) echo "unknown stage: $argument" >&2 && exit 2 ;;
     esac
 done

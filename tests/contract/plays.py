@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubenode.doctor.tests.contract.project import ROOT
+from ansible_collections.kubenode.doctor.tests.support import ansible_warnings
 
 
 def run_tasks(
@@ -44,6 +45,9 @@ def run_tasks(
         timeout=120,
         check=False,
     )
+    warnings = ansible_warnings.unexpected(done.stdout + done.stderr)
+    if warnings:
+        raise AssertionError("\n".join(warnings))
     # The report is printed as well, before the JSON.
     answer = re.search(r"^\{$.*", done.stdout, re.MULTILINE | re.DOTALL)
     if answer is None:

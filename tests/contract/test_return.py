@@ -279,7 +279,10 @@ class Ran(NamedTuple):
     answers: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=MODULES)
+# Two workers share the modules, and each runs those that it has once.
+@pytest.fixture(
+    scope="module", params=[pytest.param(module, marks=pytest.mark.xdist_group(module)) for module in MODULES]
+)
 def ran(request: pytest.FixtureRequest, scene: Scene) -> Ran:
     module = request.param
     runs = RUNS[module](scene) if module in RUNS else [{}]

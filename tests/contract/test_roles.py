@@ -27,7 +27,24 @@ def test_argument_specs_equal_defaults(role: str) -> None:
         for name, option in entry_point.get("options", {}).items()
         if "default" in option
     }
-    assert (load(f"roles/{role}/defaults/main.yml") or {}) == specified
+    defaults = load(f"roles/{role}/defaults/main.yml") or {}
+    # A template is no value of the option's type: what is taken when it is left out, its description says.
+    templates = {name for name, value in defaults.items() if "{{" in str(value)} - set(specified)
+    assert {name: value for name, value in defaults.items() if name not in templates} == specified
+    told = {
+        name: option["description"]
+        for entry_point in entry_points.values()
+        for name, option in entry_point.get("options", {}).items()
+    }
+    assert all("Left out, " in told[name] for name in templates)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_galaxy_is_told_what_a_role_does(role: str) -> None:
+    entry_points = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    about = load(f"roles/{role}/meta/main.yml")["galaxy_info"]
+    assert about["description"] == entry_points["main"]["short_description"]
+    assert f">={about['min_ansible_version']}" == load("meta/runtime.yml")["requires_ansible"]
 
 
 @pytest.mark.parametrize("role", ROLES)

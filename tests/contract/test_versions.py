@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import re
+from importlib import metadata
+
+from ansible_test._util.target.common import constants
 
 from ansible_collections.kubenode.doctor.tests.contract.project import ROOT, load
+from ansible_collections.kubenode.doctor.tests.support import pythons
 
 
 def version_key(version: str) -> list[int]:
@@ -36,14 +40,52 @@ def test_dependencies_agree() -> None:
     assert listed == load("galaxy.yml")["dependencies"]
 
 
+def text(path: str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
+def said(pattern: str, path: str) -> tuple[str, ...]:
+    """The groups of a pattern in a file that has to hold it."""
+    found = re.search(pattern, text(path), re.MULTILINE)
+    assert found, f"{path} holds nothing like {pattern}"
+    return found.groups()
+
+
+def tried() -> list[list[str]]:
+    """The versions of ansible-core that CI installs the collection for, each with its Python, oldest first."""
+    (pairs,) = said(r"^tests/tools/installed\.sh ((?:\d+\.\d+:\d+\.\d+ ?)+)", ".ci/run")
+    return [pair.split(":") for pair in pairs.split()]
+
+
 def test_oldest_ansible_core_is_the_one_that_is_tried_and_promised() -> None:
     required = load("meta/runtime.yml")["requires_ansible"]
     oldest = re.fullmatch(r">=(\d+\.\d+)\.0", required)
     assert oldest, required
-    tried = re.search(
-        r"^tests/tools/installed\.sh (\d+\.\d+):", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE
-    )
-    assert tried
-    promised = re.search(r"ansible-core[` ]*(?:>=)? ?(\d+\.\d+)", (ROOT / "README.md").read_text("utf-8"))
-    assert promised
-    assert tried[1] == promised[1] == oldest[1]
+    promised = said(r"ansible-core[` ]*(?:>=)? ?(\d+\.\d+)", "README.md")
+    assert promised == (tried()[0][0],) == oldest.groups()
+
+
+def test_newest_ansible_core_is_the_one_that_is_tried() -> None:
+    """tests/tools/installed.sh asks the registry whether it is the newest that there is."""
+    assert [core for core, _python in tried()] == sorted((core for core, _python in tried()), key=version_key)
+    assert said(r"ansible-core (\d+\.\d+) to (\d+\.\d+)", "docs/callback.md") == (tried()[0][0], tried()[-1][0])
+    assert tried()[-1][1] == pythons.versions()[-1]
+
+
+def test_what_make_installs_is_what_is_promised_and_shipped() -> None:
+    ansible = metadata.version("ansible").split(".", 1)[0]
+    assert said(r"^ansible>=(\d+),", "requirements.txt") == (ansible,)
+    assert said(r"`make` installs ansible (\d+)", "README.md") == (ansible,)
+    core = ".".join(metadata.version("ansible-core").split(".")[:2])
+    package = load("execution-environment.yml")["dependencies"]["ansible_core"]["package_pip"]
+    assert re.fullmatch(rf"ansible-core>={re.escape(core)},<[\d.]+", package), package
+    assert said(r"ansible-core (\d+\.\d+) supports on its targets", "tests/tools/pythons.sh") == (core,)
+
+
+def test_pythons_of_nodes_are_those_of_ansible_core() -> None:
+    """All that the ansible-core of this checkout supports on a node are tested, and the oldest is promised."""
+    supported = [*constants.REMOTE_ONLY_PYTHON_VERSIONS, *constants.CONTROLLER_PYTHON_VERSIONS]
+    assert pythons.versions() == supported
+    assert said(r"^Nodes: Linux, Python (\d+\.\d+) or newer", "README.md") == (supported[0],)
+    assert said(r"Python (\d+\.\d+) or newer is all a node needs", "README.md") == (supported[0],)
+    assert said(r'^target-version = "py(\d+)"', "pyproject.toml") == (supported[0].replace(".", ""),)

@@ -13,14 +13,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kubenode.doctor.tests.support import findings_schema
+from ansible_collections.kubenode.doctor.tests.support import ansible_warnings, findings_schema
 from ansible_collections.kubenode.doctor.tests.support.stage import PROJECT, playbook
 
 needs_stage = pytest.mark.skipif(
@@ -94,13 +94,25 @@ class Run:
         raise AssertionError(f"{host} is in no group:\n{self.stdout}")
 
 
-def diagnose(*words: str | Path, environment: Mapping[str, str] | None = None, name: str = "diagnose") -> Run:
-    """Run a playbook in a new folder, as an operator does, and keep what it said."""
+def diagnose(
+    *words: str | Path,
+    environment: Mapping[str, str] | None = None,
+    name: str = "diagnose",
+    warnings: Sequence[str] = (),
+) -> Run:
+    """Run a playbook in a new folder, as an operator does, and keep what it said. ``warnings``: words of those that Ansible may give."""
     folder = Path(tempfile.mkdtemp(dir=_RUNS.name))
     done = playbook(name, *map(str, words), folder=folder, environment=environment)
     run = Run(done.returncode, done.stdout, done.stderr, folder)
     assert "Traceback" not in run.printed, run.printed
+    refuse_warnings(run.printed, warnings)
     return run
+
+
+def refuse_warnings(printed: str, expected: Sequence[str] = ()) -> None:
+    """Fail when Ansible has warned of what nobody expected."""
+    warnings = ansible_warnings.unexpected(printed, expected)
+    assert not warnings, "\n".join(warnings)
 
 
 def failure(printed: str, host: str) -> str:
@@ -123,6 +135,7 @@ def ad_hoc_on_all(
     command = [str(Path(sys.executable).parent / "ansible"), pattern, "-i", str(inventory)]
     command += ["-m", f"kubenode.doctor.{module}", "-a", json.dumps(options)]
     settings = {
+        **ansible_warnings.SETTINGS,
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
@@ -132,6 +145,7 @@ def ad_hoc_on_all(
     )
     printed = done.stdout + done.stderr
     assert "Traceback" not in printed, printed
+    refuse_warnings(printed)
     # "[ERROR]: …", then "node | SUCCESS => {…}" or "node | FAILED! => {…}"
     answers = {
         found[1]: (found[2] in ("SUCCESS", "CHANGED"), json.JSONDecoder().raw_decode(done.stdout, found.end())[0])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
-from ansible_collections.kubenode.doctor.tests.support import fake_api
+from ansible_collections.kubenode.doctor.tests.support import cluster_roles, fake_api
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -124,6 +124,7 @@ def test_pages_of_any_size_give_the_same_cluster(controller, start):
     assert whole["complete"]
     assert [len(whole["cluster"][kind]) for kind in KINDS] == [8, 7, 1, 10, 5, 5, 7]
     assert asked == 8  # the version and seven lists: no discovery
+    assert cluster_roles.refused(api.requests, cluster_roles.READ) == set()
     # of the Events there are 8 pages of one, or 4 of two: after the last Warning come others, so the last one is empty
     for page_size, requests in ((1, 45), (2, 25)):
         del api.requests[:]

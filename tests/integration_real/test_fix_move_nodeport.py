@@ -25,7 +25,7 @@ from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import
     read,
     variable,
 )
-from ansible_collections.kubenode.doctor.tests.support import answering_node, fake_api
+from ansible_collections.kubenode.doctor.tests.support import answering_node, cluster_roles, fake_api
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, Handler
 from ansible_collections.kubenode.doctor.tests.support.stage import CALM, PROJECT, Stage
 
@@ -259,6 +259,14 @@ def test_of_what_was_or_may_have_been_changed_the_undo_is_kept(folder: Path, hos
 # -- the whole playbook, with sockets that a NodePort meets ---------------------------------------------------------------
 
 WEB, LEFT = "shop/web", "shop/left"
+
+
+@pytest.mark.usefixtures("printed")
+def test_the_shipped_role_is_enough(api: FakeApi):
+    assert {request.method for request in api.requests} == {"GET", "PATCH"}
+    assert cluster_roles.refused(api.requests, cluster_roles.READ, cluster_roles.FIXES) == set()
+
+
 PROXY_MODE = PROJECT / "tests" / "fixtures" / "kube_proxy" / "proxyMode.txt"
 MOVE = ("-e", "fix=move-nodeport", "-e", f"move={WEB}")
 

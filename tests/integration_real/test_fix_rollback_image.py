@@ -21,7 +21,12 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.deaf_pods import DeafPod
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.image_rollback import target_text
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import Run, diagnose, read, variable
-from ansible_collections.kubenode.doctor.tests.support import answering_node, fake_rollout, kube_objects
+from ansible_collections.kubenode.doctor.tests.support import (
+    answering_node,
+    cluster_roles,
+    fake_rollout,
+    kube_objects,
+)
 from ansible_collections.kubenode.doctor.tests.support.containerd_node import COMMANDS, ContainerdNode
 from ansible_collections.kubenode.doctor.tests.support.fake_api import FakeApi, Handler
 from ansible_collections.kubenode.doctor.tests.support.images import Image
@@ -377,3 +382,11 @@ def test_a_second_run_changes_nothing(shop: Shop):
     )
     assert shop.patches() == [{"dryRun": "All"}, {}]
     assert len(list((again.folder / "audits").iterdir())) == 1
+
+
+@needs_runtime
+@pytest.mark.usefixtures("runs")
+def test_the_shipped_roles_are_enough(shop: Shop):
+    requests = shop.cluster.api.requests
+    assert {request.method for request in requests} == {"GET", "PATCH"}
+    assert cluster_roles.refused(requests, cluster_roles.READ, cluster_roles.FIXES) == set()

@@ -84,13 +84,19 @@ class _Node(Protocol):
 
 def load(node: _Node, services: Iterable[Object], slices: Iterable[Object]) -> None:
     """Load the rules for these Services on a node, in the place of all that it has."""
-    lines = rules(node.name, services, slices)
+    text = restorable(node.name, services, slices)
+    node.run("sh", "-c", 'printf %s "$1" | iptables-restore', "sh", text)
+
+
+def restorable(node: str, services: Iterable[Object], slices: Iterable[Object]) -> str:
+    """The rules of a node as iptables-restore reads them."""
+    lines = rules(node, services, slices)
     text = ""
     for table, chains in _CHAINS.items():
         own = {line.split()[1] for line in lines[table]} - _BUILT_IN
         named = "".join(f":{chain} - [0:0]\n" for chain in sorted(own | set(chains)))
         text += f"*{table}\n{named}" + "".join(f"{line}\n" for line in lines[table]) + "COMMIT\n"
-    node.run("sh", "-c", 'printf %s "$1" | iptables-restore', "sh", text)
+    return text
 
 
 def rules(node: str, services: Iterable[Object], slices: Iterable[Object]) -> dict[str, list[str]]:

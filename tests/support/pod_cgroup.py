@@ -10,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 
 _MOUNT = Path("/sys/fs/cgroup")
+# A hierarchy of v1 with a controller, where containers of a machine with cgroup v1 or both are; v2 beside it, or alone.
+V1 = _MOUNT / "memory"
+V2 = next((folder for folder in (_MOUNT / "unified", _MOUNT) if (folder / "cgroup.controllers").exists()), None)
 # Of cgroup v1 beside v2 ("hybrid"), of v2 alone, of v1 alone.
 _HIERARCHIES = (_MOUNT / "unified", _MOUNT, _MOUNT / "systemd")
 
@@ -17,9 +20,10 @@ _HIERARCHIES = (_MOUNT / "unified", _MOUNT, _MOUNT / "systemd")
 class PodCgroups:
     """A folder of its own in the hierarchy, which is empty and gone at the end of the with block. Needs root."""
 
-    def __init__(self, name: str) -> None:
-        hierarchy = next(folder for folder in _HIERARCHIES if (folder / "cgroup.procs").exists())
-        self._top = hierarchy / f"kd-{name}-{os.getpid()}"
+    def __init__(self, name: str, hierarchy: Path | None = None) -> None:
+        """``hierarchy``: V1 or V2 in place of the first that there is."""
+        chosen = hierarchy or next(folder for folder in _HIERARCHIES if (folder / "cgroup.procs").exists())
+        self._top = chosen / f"kd-{name}-{os.getpid()}"
 
     def __enter__(self) -> PodCgroups:
         self._top.mkdir()

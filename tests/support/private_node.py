@@ -51,7 +51,8 @@ class PrivateNode:
 
     def __enter__(self) -> PrivateNode:
         self._namespaces = OwnNamespaces(_PREPARE)
-        self.interpreter = write_interpreter(self.folder / f"python-{self.name}", self._namespaces.enter)
+        self.enter = self._namespaces.enter  # what goes before a command to run it on the node
+        self.interpreter = write_interpreter(self.folder / f"python-{self.name}", self.enter)
         return self
 
     def __exit__(
@@ -79,12 +80,12 @@ class PrivateNode:
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a fake program, and wait until it listens."""
-        self._programs.append(start_program(self._namespaces.enter, name, *arguments))
+        self._programs.append(start_program(self.enter, name, *arguments))
         return self._programs[-1]
 
     def interpreter_for_nobody(self) -> Path:
         """Write an interpreter by which Ansible has no rights on the node."""
-        enter = (*self._namespaces.enter, *NOBODY)
+        enter = (*self.enter, *NOBODY)
         return write_interpreter(self.folder / f"python-{self.name}-as-nobody", enter, str(python_for_nobody()))
 
     def inventory(self, extra: Mapping[str, Path] | None = None) -> Path:
@@ -103,7 +104,7 @@ class PrivateNode:
         folder = f"/var/log/journal/{MACHINE_ID}"
         self.run("mkdir", "-p", folder)
         done = subprocess.run(
-            [*self._namespaces.enter, JOURNAL_WRITER, "--output", f"{folder}/{file}", "-"],
+            [*self.enter, JOURNAL_WRITER, "--output", f"{folder}/{file}", "-"],
             input=b"\n".join(b"".join(_exported(*field) for field in entry.items()) for entry in entries) + b"\n",
             capture_output=True,
             check=False,

@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 JOURNAL_WRITER = (
@@ -30,10 +30,7 @@ def over_this_machines(folder: Path) -> tuple[str, ...]:
     The command finds no container runtime either, since their sockets are below /run.
     """
     logs = folder / "log"
-    (logs / "pods").mkdir(parents=True, exist_ok=True)
-    (folder / "machine-id").write_text(f"{_MACHINE_ID}\n", encoding="ascii")
-    if os.access(JOURNAL_WRITER, os.X_OK):
-        _write_journal(logs / "journal" / _MACHINE_ID / "system.journal")
+    write(logs, folder / "machine-id")
     hide = (
         "mount -t tmpfs -o mode=755 none /run",
         f"mount --bind {shlex.quote(str(logs))} /var/log",
@@ -44,11 +41,19 @@ def over_this_machines(folder: Path) -> tuple[str, ...]:
     return ("sh", "-c", " && ".join(hide), "sh")
 
 
-def _write_journal(path: Path) -> None:
+def write(logs: Path, machine_id: Path, more: Iterable[Mapping[str, str | int]] = ()) -> None:
+    """Write them below ``logs``, which stands for /var/log, and the machine's id to its file; ``more`` entries go into the journal."""
+    (logs / "pods").mkdir(parents=True, exist_ok=True)
+    machine_id.write_text(f"{_MACHINE_ID}\n", encoding="ascii")
+    if os.access(JOURNAL_WRITER, os.X_OK):
+        _write_journal(logs / "journal" / _MACHINE_ID / "system.journal", more)
+
+
+def _write_journal(path: Path, more: Iterable[Mapping[str, str | int]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         [JOURNAL_WRITER, "--output", str(path), "-"],
-        input="".join(f"{entry}\n" for entry in _entries()),
+        input="".join(f"{entry}\n" for entry in (*_entries(), *map(_exported, more))),
         check=True,
         capture_output=True,
         text=True,
@@ -58,7 +63,7 @@ def _write_journal(path: Path) -> None:
 def _entries() -> Iterator[str]:
     """In systemd's journal export format: a field a line, an empty line behind each entry."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
-    times = {
+    times: dict[str, str | int] = {
         "__REALTIME_TIMESTAMP": int((time.time() - _SECONDS_AGO) * 1e6),
         "__MONOTONIC_TIMESTAMP": int(max(1.0, time.monotonic() - _SECONDS_AGO) * 1e6),
         "_BOOT_ID": boot,
@@ -67,4 +72,8 @@ def _entries() -> Iterator[str]:
         {**_KERNEL, "MESSAGE": "IPVS: ipvs loaded."},
         {**_KUBELET, "MESSAGE": "Successfully registered node"},
     ):
-        yield "".join(f"{name}={value}\n" for name, value in {**times, **message}.items())
+        yield _exported({**times, **message})
+
+
+def _exported(entry: Mapping[str, str | int]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in entry.items())

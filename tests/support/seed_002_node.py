@@ -64,7 +64,7 @@ _REFUSED = (
     '{https://127.0.0.1:2379  <nil> 0 <nil>}. Err :connection error: desc = "transport: Error while dialing dial tcp '
     '127.0.0.1:2379: connect: connection refused". Reconnecting...'
 )
-_LAST_WORDS = (
+LAST_WORDS = (
     "Flag --insecure-port has been deprecated, This flag will be removed in a future version.",
     "I0312 03:29:07.333502       1 server.go:163] Version: v1.19.4",
     _REFUSED,
@@ -87,7 +87,7 @@ def build(node: EngineNode) -> Scene:
     old_sandbox = node.sandbox(APISERVER, 15, leave=True)
     sandbox = node.sandbox(APISERVER, 17)
     living = node.container(APISERVER, "kube-apiserver", 24, sandbox)
-    words = ("sh", "-c", _SAY_AND_END, "sh", "\n".join(_LAST_WORDS))
+    words = ("sh", "-c", _SAY_AND_END, "sh", "\n".join(LAST_WORDS))
     dead = node.container(APISERVER, "kube-apiserver", 23, old_sandbox, leave=True, command=words)
     scene = Scene(node, dead, living, frozenset({old_sandbox, sandbox, *_bystanders(node)}))
     # Sandboxes in their order: had the dead one looked later, kubelet would have made a new one, and all containers in it anew.

@@ -23,7 +23,7 @@ from types import TracebackType
 
 import yaml
 
-from ansible_collections.kubenode.doctor.tests.support import quiet_logs
+from ansible_collections.kubenode.doctor.tests.support import ansible_warnings, quiet_logs
 
 PROJECT = Path(__file__).resolve().parents[2]
 # What goes before a command to run it without any rights.
@@ -185,6 +185,7 @@ def playbook(
         "PWD": str(folder),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        **ansible_warnings.SETTINGS,
         **(environment or {}),
     }
     return subprocess.run(

@@ -27,8 +27,18 @@ from ansible_collections.kubenode.doctor.tests.support.stage import run
 _CONTAINERD = ("/usr/bin/containerd", "/usr/bin/ctr", "/usr/bin/containerd-shim-runc-v2", "/usr/sbin/runc")
 _CONTAINERD_UNIT = "/lib/systemd/system/containerd.service"
 COMMANDS = (*docker_nodes.COMMANDS, *_CONTAINERD, "ssh", "ssh-keygen")
-# The last two are for a node that audits others, or itself: a second image would cost more than they do.
-_PACKAGES = ("python3", "iproute2", "procps", "systemd", "systemd-sysv", "openssh-server", "python3-venv", "git")
+# The last three are for a node that audits others, or itself, and for one that is asked without root: a second image would cost more.
+_PACKAGES = (
+    "python3",
+    "iproute2",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+    "openssh-server",
+    "python3-venv",
+    "git",
+    "sudo",
+)
 # A machine whose controllers are those of cgroup v1 has a hierarchy of v2 all the same, without controllers; systemd needs none.
 _CGROUP_V2 = "if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then mount -t cgroup2 none /sys/fs/cgroup; fi"
 # Docker mounts both read-only. All that is not below net belongs to the whole machine.
