@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, procfs, rights
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_entry import Entry
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
@@ -62,7 +62,7 @@ def missing(unseen: int, holders: SocketHolders, proc: str = "/proc") -> list[di
         why = "the time budget ended before all processes were looked at: raise budget_seconds"
     elif holders.refused:
         why = f"the open files of {len(holders.refused)} processes could not be read: {procfs.cure_for_refused()}"
-    elif os.geteuid() != 0:  # /proc mounted with hidepid shows no process of others at all
+    elif os.geteuid() != 0 and not rights.has(rights.TRACE):  # hidepid then shows no process of others at all
         why = "processes of other users need root to be seen: run with become (-b)"
     elif procfs.in_host_pid_namespace(proc) is False:
         why = "this is a container with its own pid namespace: run on the host"

@@ -25,9 +25,9 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 from urllib.parse import urlsplit
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import Answer, UnreachableError
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_asked import NO_KUBECONFIG
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 
-NO_KUBECONFIG = "no kubeconfig given: pass kubeconfig=…"
 KUBERNETES_ERROR: Optional[str] = None
 try:
     import kubernetes

@@ -47,6 +47,7 @@ _DEVICE = os.makedev(
 )  # drivers/char/mem.c; in containers the name may stand for something else, /dev/console for one
 _RECORD = 8192  # bytes: CONSOLE_EXT_LOG_MAX of Linux before 6.3, 2048 since; a smaller buffer loses what does not fit
 _SUSPENDED_SECONDS = 1.0  # what is less may be the time between reading two clocks
+_LONGEST_NUMBER = 20  # digits of 64 bits
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -84,7 +85,7 @@ def parse(record: bytes) -> Optional[Record]:
     """What a record says, None for what is none. The lines after its first are about devices."""
     head, _sign, rest = record.partition(b";")
     fields = head.split(b",")
-    if len(fields) < 4 or not fields[1].isdigit() or not fields[2].isdigit():
+    if len(fields) < 4 or not all(field.isdigit() and len(field) <= _LONGEST_NUMBER for field in fields[1:3]):
         return None
     text = _ESCAPE.sub(lambda found: bytes.fromhex(found.group(1).decode("ascii")), rest.split(b"\n", 1)[0])
     return Record(int(fields[1]), int(fields[2]) / 1e6, text.decode("utf-8", "replace"))

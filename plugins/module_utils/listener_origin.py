@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Protocol, Tuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     expected_listeners,
@@ -36,12 +36,18 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.origin_request imp
     STACK_DUMP,
     Request,
 )
-from ansible_collections.kubenode.doctor.plugins.module_utils.origin_stacks import Stacks
 from ansible_collections.kubenode.doctor.plugins.module_utils.origin_words import Ground
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
 
 _QUIET = (OWNER, CONFIGURATION)  # what a diagnosis uses: it sends nothing to programs that it does not know
 _MOST = 200  # listeners that one answer explains
+
+
+class Stacks(Protocol):
+    """origin_stacks.Stacks. A diagnosis has no use for it, so the node of a snapshot is not sent what it needs."""
+
+    def of(self, listener: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """What the program behind a listener told of its goroutines."""
 
 
 class Way(NamedTuple):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from itertools import islice
 from typing import Any, Dict, Iterator, List, Optional, Pattern, Sequence, Set, Tuple
 
@@ -126,12 +127,11 @@ class _Memory:
 
 
 class _Reader:
-    """A signature, compiled."""
+    """A signature; compiled when a line first holds what it begins with, since most nodes have lines of few."""
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self._wordings = [_Compiled(wording) for wording in signature.wordings]
-        self._negatives = [re.compile(negative) for negative in signature.negatives]
         self.pairs = [(wording.anchor, self) for wording in self._wordings]
 
     def read(self, text: str) -> Iterator[Tuple[Fields, int, int]]:
@@ -146,14 +146,25 @@ class _Reader:
     def _is_denied(self, text: str) -> bool:
         return any(negative.search(text) for negative in self._negatives)
 
+    @cached_property
+    def _negatives(self) -> List[Pattern[str]]:
+        return [re.compile(negative) for negative in self.signature.negatives]
+
 
 class _Compiled:
-    """A wording, compiled."""
+    """A wording, compiled when it is first asked."""
 
     def __init__(self, wording: Wording) -> None:
         self.anchor = wording.anchor
-        self._pattern = re.compile(wording.pattern)
-        self._also: List[Pattern[str]] = [re.compile(expression) for expression in wording.also]
+        self._wording = wording
+
+    @cached_property
+    def _pattern(self) -> Pattern[str]:
+        return re.compile(self._wording.pattern)
+
+    @cached_property
+    def _also(self) -> List[Pattern[str]]:
+        return [re.compile(expression) for expression in self._wording.also]
 
     def matches(self, text: str) -> List[Tuple[Fields, int, int]]:
         """The matches with different fields; none unless everything that must be in the line is there."""

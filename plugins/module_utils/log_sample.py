@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, Pattern, Tuple
 
 LIMIT = 600  # characters of a sample
 REDACTED = "[redacted]"
@@ -44,70 +45,79 @@ _NOT_ONE = (
     r"invalid|is|mismatch|missing|must|no|not|of|on|or|policy|prompt|provided|required|reset|set|should|to|too|verification|was|will|"
     r"with|wrong)\b)"
 )
-_SECRETS = (
-    # -----BEGIN PRIVATE KEY----- ... ; certificates as well: they are long and tell nothing
-    (re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.DOTALL), REDACTED),
-    # what kubelet prints of a container that it cannot start: EnvVar{Name:KEY,Value:...,ValueFrom:nil,},
-    # and before 1.19 or so {Name:KEY Value:... ValueFrom:nil}
-    (re.compile(r"(\bName:[^\s,{}]{1,253}[ ,]Value:).*?([ ,]ValueFrom:|\Z)", re.DOTALL), rf"\1{REDACTED}\2"),
-    # user:password@ of an address
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,30}://)[^\s/@\"'\\]{1,1024}@"), rf"\1{REDACTED}@"),
-    (
-        re.compile(
-            rf"(?i)\b(authorization{_SEPARATOR}[\"'\\\[]{{0,16}})"
-            r"(?:(?:basic|bearer|digest|negotiate)\s{1,3})?[^\s\"'\\,\]]{1,4096}"
+
+
+@lru_cache(maxsize=None)
+def _secrets() -> Tuple[Tuple[Pattern[str], str], ...]:
+    """What hides a secret, and what takes its place; compiled for the first sample, since most nodes have none."""
+    return (
+        # -----BEGIN PRIVATE KEY----- ... ; certificates as well: they are long and tell nothing
+        (re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.DOTALL), REDACTED),
+        # what kubelet prints of a container that it cannot start: EnvVar{Name:KEY,Value:...,ValueFrom:nil,},
+        # and before 1.19 or so {Name:KEY Value:... ValueFrom:nil}
+        (re.compile(r"(\bName:[^\s,{}]{1,253}[ ,]Value:).*?([ ,]ValueFrom:|\Z)", re.DOTALL), rf"\1{REDACTED}\2"),
+        # user:password@ of an address
+        (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,30}://)[^\s/@\"'\\]{1,1024}@"), rf"\1{REDACTED}@"),
+        (
+            re.compile(
+                rf"(?i)\b(authorization{_SEPARATOR}[\"'\\\[]{{0,16}})"
+                r"(?:(?:basic|bearer|digest|negotiate)\s{1,3})?[^\s\"'\\,\]]{1,4096}"
+            ),
+            rf"\1{REDACTED}",
         ),
-        rf"\1{REDACTED}",
-    ),
-    (re.compile(r"(?i)\b(bearer\s{1,3})[A-Za-z0-9._~+/=-]{8,4096}"), rf"\1{REDACTED}"),
-    # password=..., "token": "...", DB_SECRET: ..., --token ...
-    (
-        re.compile(rf"(?i)((?:{_TELLTALE})[A-Za-z0-9_-]{{0,32}}{_SEPARATOR}){_VALUE}"),
-        rf"\1{REDACTED}",
-    ),
-    (re.compile(rf"(?i)(--[a-z0-9-]{{0,32}}{_TELLTALE}\s{{1,3}}){_VALUE}"), rf"\1{REDACTED}"),
-    # password hunter2, password is "hunter2"
-    (
-        re.compile(
-            rf"(?i)\b(pass(?:word|wd|phrase)[\"'\\]{{0,16}}\s{{1,3}}(?:(?:is|was)\s{{1,3}})?){_NOT_ONE}{_VALUE}",
+        (re.compile(r"(?i)\b(bearer\s{1,3})[A-Za-z0-9._~+/=-]{8,4096}"), rf"\1{REDACTED}"),
+        # password=..., "token": "...", DB_SECRET: ..., --token ...
+        (
+            re.compile(rf"(?i)((?:{_TELLTALE})[A-Za-z0-9_-]{{0,32}}{_SEPARATOR}){_VALUE}"),
+            rf"\1{REDACTED}",
         ),
-        rf"\1{REDACTED}",
-    ),
-    # -e NAME=..., --env NAME=...
-    (
-        re.compile(rf"(?<![\w-])((?:-e|--env)[\s=]{{1,3}}[\"']?[A-Za-z_][A-Za-z0-9_]{{0,128}}=){_VALUE}"),
-        rf"\1{REDACTED}",
-    ),
-    # Cookie: name=...; name=..., "Set-Cookie": "..."
-    (
-        re.compile(
-            rf"(?i)\b(cookies?{_SEPARATOR}[\"'\\\[]{{0,16}})[^\s\"'\\,;\]]{{1,4096}}(?:;\s?[^\s\"'\\,;\]]{{1,4096}}){{0,64}}"
+        (re.compile(rf"(?i)(--[a-z0-9-]{{0,32}}{_TELLTALE}\s{{1,3}}){_VALUE}"), rf"\1{REDACTED}"),
+        # password hunter2, password is "hunter2"
+        (
+            re.compile(
+                rf"(?i)\b(pass(?:word|wd|phrase)[\"'\\]{{0,16}}\s{{1,3}}(?:(?:is|was)\s{{1,3}})?){_NOT_ONE}{_VALUE}",
+            ),
+            rf"\1{REDACTED}",
         ),
-        rf"\1{REDACTED}",
-    ),
-    # ?sig=..., &X-Amz-Signature=...
-    (
-        re.compile(r"(?i)(?<![a-z])((?:sig|signature|x-(?:amz|goog)-[a-z-]{1,40})(?:=|%3d))[^\s\"'\\,;&)}\]]{1,4096}"),
-        rf"\1{REDACTED}",
-    ),
-    # what docker login leaves: "auth": "..."
-    (re.compile(r"(\"auth\\{0,15}\"\s?:\s?\\{0,15}\")[^\"\\]{1,4096}"), rf"\1{REDACTED}"),
-    # tokens of GitHub, GitLab, Slack, and the ids of keys of AWS
-    (
-        re.compile(
-            r"(?<![A-Za-z0-9])(?:gh[opsur]_[A-Za-z0-9]{16,255}|github_pat_[A-Za-z0-9_]{16,255}|glpat-[A-Za-z0-9_-]{16,255}|"
-            r"xox[a-z]-[A-Za-z0-9-]{8,255}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
+        # -e NAME=..., --env NAME=...
+        (
+            re.compile(rf"(?<![\w-])((?:-e|--env)[\s=]{{1,3}}[\"']?[A-Za-z_][A-Za-z0-9_]{{0,128}}=){_VALUE}"),
+            rf"\1{REDACTED}",
         ),
-        REDACTED,
-    ),
-    # JSON web tokens, kubeadm's bootstrap tokens, long base64; the ids of containers and images are hexadecimal
-    (
-        re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?"),
-        REDACTED,
-    ),
-    (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), REDACTED),
-    (re.compile(r"(?<![A-Za-z0-9+/=])(?=[a-z0-9+/]{0,60}[A-Z])[A-Za-z0-9+/]{60,8192}={0,2}"), REDACTED),
-)
+        # Cookie: name=...; name=..., "Set-Cookie": "..."
+        (
+            re.compile(
+                rf"(?i)\b(cookies?{_SEPARATOR}[\"'\\\[]{{0,16}})[^\s\"'\\,;\]]{{1,4096}}(?:;\s?[^\s\"'\\,;\]]{{1,4096}}){{0,64}}"
+            ),
+            rf"\1{REDACTED}",
+        ),
+        # ?sig=..., &X-Amz-Signature=...
+        (
+            re.compile(
+                r"(?i)(?<![a-z])((?:sig|signature|x-(?:amz|goog)-[a-z-]{1,40})(?:=|%3d))[^\s\"'\\,;&)}\]]{1,4096}"
+            ),
+            rf"\1{REDACTED}",
+        ),
+        # what docker login leaves: "auth": "..."
+        (re.compile(r"(\"auth\\{0,15}\"\s?:\s?\\{0,15}\")[^\"\\]{1,4096}"), rf"\1{REDACTED}"),
+        # tokens of GitHub, GitLab, Slack, and the ids of keys of AWS
+        (
+            re.compile(
+                r"(?<![A-Za-z0-9])(?:gh[opsur]_[A-Za-z0-9]{16,255}|github_pat_[A-Za-z0-9_]{16,255}|glpat-[A-Za-z0-9_-]{16,255}|"
+                r"xox[a-z]-[A-Za-z0-9-]{8,255}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
+            ),
+            REDACTED,
+        ),
+        # JSON web tokens, kubeadm's bootstrap tokens, long base64; the ids of containers and images are hexadecimal
+        (
+            re.compile(
+                r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?"
+            ),
+            REDACTED,
+        ),
+        (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), REDACTED),
+        (re.compile(r"(?<![A-Za-z0-9+/=])(?=[a-z0-9+/]{0,60}[A-Z])[A-Za-z0-9+/]{60,8192}={0,2}"), REDACTED),
+    )
 
 
 class Piece(NamedTuple):
@@ -155,6 +165,6 @@ def _printable(character: str) -> str:
 
 def redact(text: str) -> str:
     """The text with what looks like a secret replaced. It errs on the side of replacing too much."""
-    for secret, replacement in _SECRETS:
+    for secret, replacement in _secrets():
         text = secret.sub(replacement, text)
     return text

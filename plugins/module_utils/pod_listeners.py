@@ -10,11 +10,16 @@ which all sections share (pod_held).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import containers, pod_held, pod_processes, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import (
+    containers,
+    pod_held,
+    pod_processes,
+    procfs,
+    rights,
+)
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_processes import ContainerProcesses
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import plain
@@ -161,7 +166,7 @@ def _unseen_processes(processes: PodProcesses, proc: str) -> list[dict[str, str]
 
 def _unseen_networks(seen: Sequence[tuple[PodOnNode, Inside]], insides: Insides) -> list[dict[str, str]]:
     gaps = []
-    cure = "run as root that has CAP_SYS_ADMIN and CAP_NET_ADMIN" if os.geteuid() == 0 else "run with become (-b)"
+    cure = rights.cure(rights.ENTER, rights.NETWORK, rights.TRACE, rights.READ_FILES)
     unread = [inside.why for pod, inside in seen if inside.entries is None and pod.own_kernel is None]
     if unread:
         gaps.append(

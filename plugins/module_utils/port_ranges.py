@@ -8,7 +8,9 @@ A set is ``Intervals``: inclusive (low, high) pairs, ascending, with a gap betwe
 
 from __future__ import annotations
 
+import functools
 import heapq
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Tuple
@@ -35,6 +37,7 @@ def parse_range(text: str) -> Interval:
     return _checked(low, high, text)
 
 
+@functools.lru_cache(maxsize=64)  # the nodes of a fleet have few settings between them
 def parse_local_range(text: str) -> Interval:
     """net.ipv4.ip_local_port_range: "32768\\t60999\\n". Raises ValueError naming the text."""
     found = re.fullmatch(rf"\s*{_NUMBER}\s+{_NUMBER}\s*", text)
@@ -43,6 +46,7 @@ def parse_local_range(text: str) -> Interval:
     return _checked(int(found[1]), int(found[2]), text)
 
 
+@functools.lru_cache(maxsize=64)
 def parse_reserved(text: str) -> Intervals:
     """net.ipv4.ip_local_reserved_ports: "8080,9148,30000-32767\\n", or nothing. Raises ValueError naming the text.
 
@@ -80,7 +84,7 @@ def numbers(ports: Iterable[int] | None, otherwise: str) -> Collection[int]:
 def union(*sets: Iterable[Interval]) -> Intervals:
     """All ports of the sets, in whatever order and however overlapping their intervals come."""
     merged: list[Interval] = []
-    for low, high in sorted(interval for each in sets for interval in each):
+    for low, high in sorted(itertools.chain.from_iterable(sets)):
         if merged and low <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
         else:
@@ -90,7 +94,7 @@ def union(*sets: Iterable[Interval]) -> Intervals:
 
 def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
     """The ports that are in both."""
-    return union(_common(union(one), union(other)))
+    return tuple(_common(union(one), union(other)))  # in order and apart, since both are
 
 
 def subtract(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup
+from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, rights
 
 # The initial pid namespace has this inode since Linux 3.8 (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
@@ -58,7 +58,7 @@ def stat_fields(path: str) -> list[str]:
 
 def cure_for_refused() -> str:
     """What to do when the open files and namespaces of some processes could not be read (ptrace(2), access mode checking)."""
-    return "run as root that has CAP_SYS_PTRACE" if os.geteuid() == 0 else "run with become (-b)"
+    return rights.cure(rights.TRACE, rights.READ_FILES)  # what the files are, and that they are listed
 
 
 def why_hidden(unreadable: int, proc: str = "/proc") -> str:

@@ -30,6 +30,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
     kernel_modules,
     nft_rules,
     procfs,
+    rights,
     trusted_programs,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline, shown
@@ -70,10 +71,10 @@ def collect(deadline: Deadline, ports: Container[int], mode: Optional[str] = Non
     ``mode`` is what service_proxy found, a hint. ``root`` is the folder that stands for the node's /.
     """
     look = _Look(Deadline(deadline.left() * _SHARE), root)
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 or rights.has(rights.NETWORK):
         look.at_everything(mode)
     else:
-        look.miss("only root can see them: run with become (-b)")
+        look.miss(f"only root can see them: {rights.cure(rights.NETWORK)}")
     return look.section(ports, mode)
 
 
@@ -159,7 +160,7 @@ class _Look:
                 self._add("nftables", nft_rules.read(ruleset, family, self._deadline), NETLINK)
             holds = any(table in tables and ruleset.rules(table, chain) for table, chain in _CHAINS)
         except NetlinkError as error:
-            cure = ": run as root that has CAP_NET_ADMIN" if error.errno == errno.EPERM else ""
+            cure = f": {rights.cure(rights.NETWORK)}" if error.errno == errno.EPERM else ""
             self.miss(f"nf_tables: {error}{cure}", family)
             return
         if holds:

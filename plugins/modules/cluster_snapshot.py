@@ -84,7 +84,7 @@ options:
 notes:
   - Needs the right to list C(services), C(endpointslices.discovery.k8s.io), C(nodes), C(pods), C(deployments.apps),
     C(replicasets.apps) and C(events) in all namespaces. A right that is missing costs only the kind it is missing for.
-    The README of the role P(kubenode.doctor.collect#role) has a ClusterRole with all of them.
+    The file C(roles/collect/files/cluster-role.yml) of the collection is a ClusterRole with all of them.
   - Of Events of one reason about one object, the newest is kept, with the sum of their counts; of all, the newest 5,000.
   - Requests that meet HTTP 429, 500, 502, 503 or 504 are repeated once. A list whose continue token expires while it is
     read is begun again, at most twice.
@@ -92,7 +92,7 @@ requirements:
   - kubernetes >= 24.2.0 (Python library)
   - kubernetes.core (collection)
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - kubenode.doctor.cluster_auth
   - kubenode.doctor.attributes
 seealso:
   - module: kubenode.doctor.nodeport_conflict
@@ -840,7 +840,6 @@ cluster:
           sample: 1795222112.0
 """
 
-import os
 import time
 from typing import Any, Dict
 
@@ -853,11 +852,9 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_api import
     read_cluster,
     unread,
 )
+from ansible_collections.kubenode.doctor.plugins.module_utils.cluster_asked import LIMITS, NO_KUBECONFIG, names_cluster
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.node_ports import node_ports
-
-# option: (default, smallest, largest)
-LIMITS = {"page_size": (500, 1, 5000), "timeout": (10, 1, 600), "budget_seconds": (120, 1, 3600)}
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -882,12 +879,6 @@ def check_requirements(module: AnsibleModule) -> None:
         module.fail_json(
             msg=missing_required_lib("kubernetes.core", reason=reason), exception=cluster_client.CORE_ERROR
         )
-
-
-def names_cluster(params: Dict[str, Any]) -> bool:
-    """Return whether options or environment name an API server: without one, no library is needed to say so."""
-    names = ("kubeconfig", "host", "context")
-    return any(params.get(name) or os.environ.get(f"K8S_AUTH_{name.upper()}") for name in names)
 
 
 def check_limits(module: AnsibleModule) -> None:
@@ -951,7 +942,7 @@ def main() -> None:
             check_requirements(module)
             cluster = snapshot(module, take_params(module))
         else:
-            cluster = {**unread(cluster_client.NO_KUBECONFIG), "server": None}
+            cluster = {**unread(NO_KUBECONFIG), "server": None}
         result = result_of(cluster)
         if bundle:
             result = stored(result, bundle)

@@ -8,10 +8,12 @@ Of those that appeared tell the rules listener-appeared and listener-unexplained
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 
 _MOST = 50
@@ -25,16 +27,11 @@ class ClosedListeners:
         self._hosts: dict[str, list[str]] = {}
         self._left_out = 0
 
-    def learn(self, node: NodeView, context: Context) -> None:
-        """Add what a host has no more. Where it cannot be compared listener-appeared says why."""
-        try:
-            closed = [] if node.earlier.why else node.drift.closed
-            lines = dict.fromkeys(_line(socket, context) for socket in closed if not _was_service(socket, context))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return
+    def add(self, host: str, lines: Iterable[str]) -> None:
+        """Count a host with its lines (``lines_of``)."""
         for line in lines:
             if line in self._hosts or len(self._hosts) < _KEPT:
-                self._hosts.setdefault(line, []).append(node.host)
+                self._hosts.setdefault(line, []).append(host)
             else:
                 self._left_out += 1
 
@@ -45,6 +42,15 @@ class ClosedListeners:
             "closed": [{"line": line, "hosts": hosts} for line, hosts in ordered[:_MOST]],
             "closed_more": max(len(ordered) - _MOST, 0) + self._left_out,
         }
+
+
+def lines_of(node: NodeView, context: Context) -> list[str]:
+    """What a host has no more. Where it cannot be compared listener-appeared says why."""
+    try:
+        closed = [] if node.earlier.why else node.drift.closed
+        return list(dict.fromkeys(_line(socket, context) for socket in closed if not _was_service(socket, context)))
+    except MISSHAPEN:
+        return []
 
 
 def _line(socket: dict[str, Any], context: Context) -> str:

@@ -256,6 +256,12 @@ def _what_stays_open(
 def _target(port: dict[str, Any], context: Context) -> int | None:
     """The number a Service port moves to: one and the same on every host, and nobody else's in this judgement."""
     key = (port["namespace"], port["service"], nodeport_verdict.number(port))
+    context.asked_targets[key] = target_of(key, context)
+    return context.asked_targets[key]
+
+
+def target_of(key: tuple[str, str, int], context: Context) -> int | None:
+    """The number that a Service port has been given, or is given now, since somebody asks for it; None where none is left."""
     if key not in context.targets:
         free = _free_in_static_band(context)
         if free is None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import target_verdict
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.kubectl import NAME
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.target_verdict import Listening
 
 # RFC 1123, as the API server checks names of namespaces, Deployments (subdomains) and containers (labels):
@@ -103,7 +104,7 @@ def _changed(pod: DeafPod, answer: Any) -> str:
             return f"does not show any more whether it listens: {found['why'] or 'too many listeners, or redirected packets'}"
         listeners = [_listening(entry) for entry in found["listeners"]]
         kind = target_verdict.judge(listeners, pod.protocol, pod.address, pod.port).kind
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return "was told of in another form than expected"
     where = f"{pod.port}/{pod.protocol.upper()}"
     if kind == target_verdict.LISTENS:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import cgroup, reach
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import fixed_ports, section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import missing
 
 Socket = dict[str, Any]
@@ -139,7 +140,7 @@ def why_unreadable(sections: Sections) -> str:
     """Why nothing can be compared with these sections; empty where it can."""
     try:
         _Known(sections)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MISSHAPEN as error:
         return (
             f"the section listen_ports is not of the form that node_snapshot returns ({type(error).__name__}: {error})"
         )

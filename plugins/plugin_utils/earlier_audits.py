@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from ansible_collections.kubenode.doctor.plugins.module_utils import reach
 from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict import is_streaming
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, drift, section_gaps
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError, Keep
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 
 MOST = 10  # audits that are looked back at, whomever they asked
 _LOOKED_AT = 100  # folders of audits; their names begin with the time, so these are the latest
@@ -50,8 +51,8 @@ class _Audit(Protocol):
     def node(self, host: str) -> dict[str, Any]:
         """One host's document."""
 
-    def findings(self) -> dict[str, Any]:
-        """What judge found in it."""
+    def findings(self, keep: Keep | None = None) -> dict[str, Any]:
+        """What judge found in it; ``keep`` as Bundle.findings has it."""
 
 
 @dataclass
@@ -186,7 +187,7 @@ class History:
             return None
         found: list[dict[str, Any]] = []
         for began, sections in self._seen:
-            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            with contextlib.suppress(*MISSHAPEN):
                 found += _same(began, sections, listener)
         return found
 
@@ -195,7 +196,7 @@ class History:
         """When each audit began, and the host's sections."""
         seen = []
         for name in (names(self._folder) if self._names is None else self._names)[:MOST]:
-            with contextlib.suppress(BundleError, KeyError, TypeError, ValueError, AttributeError):
+            with contextlib.suppress(BundleError, *MISSHAPEN):
                 audit = Bundle(self._folder / name)
                 document = audit.node(self._host)
                 if not _unusable(document):

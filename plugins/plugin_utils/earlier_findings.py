@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 
 CLUSTER = None  # the host of findings that belong to no single node
+_READ = ("status", "rule", "severity", "host", "object", "title", "waived", "fingerprint", "first_seen")
 _UNREADABLE = "its findings.json is not of the form that this collection writes: judge it again"
 
 
@@ -59,11 +61,20 @@ class Past(NamedTuple):
     hosts: dict[str | None, Then]
 
 
+def keep(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Of an object of findings.json what is read here; of a finding most is not, and an audit of thousands of hosts has tens of thousands."""
+    if isinstance(found.get("commands"), list) and isinstance(found.get("summary"), str):
+        return None  # a remedy
+    if isinstance(found.get("evidence"), list) and isinstance(found.get("fingerprint"), str):
+        return {key: found[key] for key in _READ if key in found}
+    return found
+
+
 def read(name: str, started: str, document: Mapping[str, Any], wanted: Collection[str | None]) -> Past:
     """What a document has of the ``wanted`` hosts. Raises BundleError for one that cannot be read."""
     try:
         return _read(name, started, document, wanted)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MISSHAPEN as error:
         raise BundleError(f"{name}: {_UNREADABLE} ({type(error).__name__}: {error})") from error
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle, judge
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.equal_parts import EqualParts
 
 
 def read(folder: Path) -> dict[str, Any]:
     """Raises BundleError, which says what to do."""
     path = folder / "findings.json"
     try:
-        document = bundle.Bundle(folder).findings()
+        document = bundle.Bundle(folder).findings(EqualParts().share)
     except bundle.BundleError as error:
         raise bundle.BundleError(f"{path} cannot be read, judge the bundle first: {error}") from error
     if document.get("schema") != judge.SCHEMA:

@@ -9,12 +9,13 @@ exactly how many they share, of larger ones about how many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import socket_sketch
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_sketch import Sketch
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import stuck_groups
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.stuck_groups import Gathered
 
@@ -44,17 +45,8 @@ class HeldConnections:
         self._rows: list[dict[str, Any]] = []
         self._more = 0
 
-    def learn(self, node: NodeView) -> None:
-        """Add what a host holds on to. A section that cannot be read is told of by the rules that need it."""
-        try:
-            rows = [
-                _row(node.host, gathered, held)
-                for gathered in stuck_groups.gather(node[_SECTION], _STATE)
-                for held in [of(gathered, node)]
-                if held is not None and held.same
-            ]
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add those of a host (``rows_of``)."""
         self._rows += rows
         if len(self._rows) > 2 * _MOST:
             self._cut()
@@ -70,12 +62,25 @@ class HeldConnections:
         del self._rows[_MOST:]
 
 
+def rows_of(node: NodeView) -> list[dict[str, Any]]:
+    """What a host holds on to. A section that cannot be read is told of by the rules that need it."""
+    try:
+        return [
+            _row(node.host, gathered, held)
+            for gathered in stuck_groups.gather(node[_SECTION], _STATE)
+            for held in [of(gathered, node)]
+            if held is not None and held.same
+        ]
+    except MISSHAPEN:
+        return []
+
+
 def of(gathered: Gathered, node: NodeView) -> Held | None:
     """How many of these connections are the same as at the last audit of the node; None where that is not known."""
     try:
         before = _before(node)
         return None if before is None else _compared(gathered, before, node.earlier.started)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return None  # what an older version wrote, or nobody did, is not compared
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import origin_words
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 
 _SECTION = "listener_origin"
 _MOST = 5  # audits that are looked back at: each costs a tenth of what judging a host costs
@@ -60,7 +61,7 @@ def _ports(sections: Sections) -> Ports:
             life = _life(socket, boot)
             if life:
                 found.setdefault(_program(socket), set()).add((socket["port"], life))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return {}
     return found
 

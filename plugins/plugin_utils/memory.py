@@ -98,7 +98,9 @@ def _look_back(document: Document, before: EarlierAudits) -> _Found:
         if not here:
             continue
         try:
-            past = earlier_findings.read(name, str(audit.audit.get("started")), audit.findings(), here)
+            past = earlier_findings.read(
+                name, str(audit.audit.get("started")), audit.findings(earlier_findings.keep), here
+            )
         except BundleError as error:
             found.refused.append(str(error))
             continue

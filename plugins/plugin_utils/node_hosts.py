@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import settings
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle, BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 
 
 def of(bundle: Bundle) -> tuple[list[str], list[str], list[int]]:
@@ -22,7 +23,7 @@ def of(bundle: Bundle) -> tuple[list[str], list[str], list[int]]:
         seen = [(document["host"], document["answered"], _node(context, document)) for document in bundle.nodes()]
         host_ports = sorted(context.host_ports)
         names = {node["name"] for node in context.cluster["nodes"] or ()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MISSHAPEN as error:
         raise BundleError(f"{bundle.folder} is not of the form that this collection writes: collect again") from error
     known = context.cluster["nodes"] is not None
     hosts = [host for host, answered, node in seen if node is not None or not answered or not known]

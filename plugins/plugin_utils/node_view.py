@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import drift
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import drift, section_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.drift import Drift
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.earlier_audits import Earlier, EarlierAudits
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.kept_ports import KeptPorts
@@ -21,7 +21,14 @@ class NodeView:
     def __init__(self, host: str, sections: dict[str, Any], before: EarlierAudits | None = None) -> None:
         self.host = host
         self.sections = sections
+        self._gaps: dict[str, str] = {}
         self._audits = iter((Earlier(why="nobody looked back"),)) if before is None else before.all_of(host)
+
+    def gap(self, section: str) -> str:
+        """Why a section cannot be judged (section_gaps.gap); nearly every rule asks."""
+        if section not in self._gaps:
+            self._gaps[section] = section_gaps.gap(self.sections, section)
+        return self._gaps[section]
 
     def __getitem__(self, section: str) -> Any:
         return self.sections[section]

@@ -13,6 +13,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils.nodeport_verdict i
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps, undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 
 _MOST = 50
@@ -27,18 +28,11 @@ class Origins:
         self._hosts: dict[str, list[str]] = {}
         self._beyond = False
 
-    def learn(self, node: NodeView, context: Context, findings: Iterable[Mapping[str, Any]]) -> None:
-        """Count a host; ``findings`` are its own: what these tell of is left out. So is a section that cannot be read, since rules tell why."""
-        if section_gaps.gap(node.sections, undeclared.SECTION):
-            return
-        told = _told(findings)
-        try:
-            lines = dict.fromkeys(_lines(node, context, told))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return
+    def add(self, host: str, lines: Iterable[str]) -> None:
+        """Count a host with its lines (``lines_of``)."""
         for line in lines:
             if line in self._hosts or len(self._hosts) < _KEPT:
-                self._hosts.setdefault(line, []).append(node.host)
+                self._hosts.setdefault(line, []).append(host)
             else:
                 self._beyond = True
 
@@ -53,6 +47,17 @@ class Origins:
             "more": max(len(ordered) - _MOST, 0),
             "at_least": self._beyond,
         }
+
+
+def lines_of(node: NodeView, context: Context, findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The listeners of a host; ``findings`` are its own: what these tell of is left out. So is a section that cannot be read, since rules tell why."""
+    if section_gaps.gap(node.sections, undeclared.SECTION):
+        return []
+    told = _told(findings)
+    try:
+        return list(dict.fromkeys(_lines(node, context, told)))
+    except MISSHAPEN:
+        return []
 
 
 def _told(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:

@@ -20,6 +20,7 @@ _LISTS = {
     "proxy_rules": ("programs", "node_ports"),
     "logs": ("found", "scanned"),
 }
+_NO_DATA = frozenset({"complete", "missing"})
 _OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 
 
@@ -29,7 +30,7 @@ def gap(sections: Mapping[str, Any], name: str) -> str:
     if not isinstance(section, dict):
         return f"the section {name} was not collected"
     gaps = section.get("missing") or []
-    if set(section) <= {"complete", "missing"}:
+    if section.keys() <= _NO_DATA:
         return "; ".join(f"{entry['what']}: {entry['why']}" for entry in gaps) or f"the section {name} is empty"
     for key in ("missing", *_LISTS.get(name, ())):
         if not isinstance(section.get(key), list) and not (key in _OR_NONE and section.get(key) is None):

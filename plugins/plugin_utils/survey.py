@@ -17,6 +17,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     survey_paths,
     survey_read,
 )
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_scans import Scans
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_services import Services
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.survey_talkers import Talkers
@@ -39,7 +40,7 @@ class Survey:
         self._scans.add(sections)
         try:
             seen = survey_read.read(sections["tcp_states"])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except MISSHAPEN:
             return
         self._states[host] = seen.states
         self._services.add(host, seen.services, seen.queues)

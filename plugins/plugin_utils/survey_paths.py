@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import service_path, target_verdict
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Unknown
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.service_path import Target
 
@@ -22,7 +23,7 @@ def document(context: Context) -> dict[str, Any]:
     try:
         paths = context.paths
         counted = Counter(_state(target) for port in paths.ports for target in port.targets)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return told  # the rules tell why
     return {
         **told,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import section_gaps
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 
 _RUNTIMES = ("docker", "containerd", "cri-o")
 _SOURCES = ("journal", "kernel", "pod")
@@ -36,7 +37,7 @@ class Scans:
                 continue
             try:
                 count(sections[name])
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except MISSHAPEN:
                 continue  # the rules tell why
 
     def document(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ IPv4 address too unless it is IPv6-only.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -93,6 +94,11 @@ def _why_not(there: tuple[Listening, ...], target: _IP) -> str:
 
 def address_of(entry: Listening) -> _IP:
     """The address of a socket, without a zone, IPv4 also where it is written as ::ffff:a.b.c.d. Raises ValueError."""
-    address = ipaddress.ip_address(entry.address.partition("%")[0])
+    return _parsed(entry.address)
+
+
+@functools.lru_cache(maxsize=10_000)  # most sockets of a fleet wait on the same few
+def _parsed(text: str) -> _IP:
+    address = ipaddress.ip_address(text.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

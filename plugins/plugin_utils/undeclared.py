@@ -18,6 +18,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import cluster_gaps, describe, encounters, section_gaps
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context, local_range, reserved
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 
 SECTION = "listener_origin"
@@ -79,7 +80,7 @@ def risky(node: NodeView, context: Context) -> frozenset[Key]:
         return frozenset()
     try:
         return frozenset(key(one.socket) for one in of(node, context) if one.risks)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return frozenset()  # of another form: that rule says so
 
 

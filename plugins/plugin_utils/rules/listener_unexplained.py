@@ -12,6 +12,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import reach
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_words import endpoint
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import describe, drift, listener_cures, undeclared
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.context import Context
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.misshapen import MISSHAPEN
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_view import NodeView
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import (
     Answer,
@@ -84,7 +85,7 @@ def _since(sockets: list[dict[str, Any]], node: NodeView) -> Iterator[str]:
         appeared = (
             {undeclared.key(one.socket): one.change for one in node.drift.appeared} if not node.earlier.why else {}
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MISSHAPEN:
         return  # of another form: listener-appeared says so
     for change in drift.Change:
         new = [socket for socket in sockets if appeared.get(undeclared.key(socket)) is change]

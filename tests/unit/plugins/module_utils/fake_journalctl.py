@@ -19,7 +19,8 @@ from typing import Any
 # Runs on its own: the first line names the Python of the tests, and all it knows is in the file beside it.
 SCRIPT = r"""
 import json, os, re, sys, time
-told = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "told.json")))
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "told.json")) as file:
+    told = json.load(file)
 arguments = sys.argv[1:]
 with open(told["calls"], "a") as calls:
     calls.write(json.dumps(arguments) + "\n")

@@ -63,6 +63,7 @@ def unreadable_for_nobody(monkeypatch, host):
 
 def not_root(monkeypatch, _host):
     monkeypatch.setattr(attribution.os, "geteuid", lambda: 65534)
+    monkeypatch.setattr(attribution.rights, "effective", lambda: 0)
 
 
 def contained(_monkeypatch, host):

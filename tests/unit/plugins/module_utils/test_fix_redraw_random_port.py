@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import fix_redraw_random_port as fix
-from ansible_collections.kubenode.doctor.plugins.module_utils import tcp_reader
+from ansible_collections.kubenode.doctor.plugins.module_utils import rights, tcp_reader
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import Restart
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import DONE, NEEDED, STOPPED
@@ -190,6 +190,7 @@ def test_what_stops_it(machine, change, why):
 
 def test_whose_listener_it_is_cannot_be_seen(machine, monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(rights, "effective", lambda: 0)
     (machine.node.proc / "900" / "fd" / "2").unlink()
     assert "whose listener that is could not be seen: 1 socket has no visible process" in planned(machine).why
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import fix_restart_leaker as fix
-from ansible_collections.kubenode.doctor.plugins.module_utils import tcp_reader
+from ansible_collections.kubenode.doctor.plugins.module_utils import rights, tcp_reader
 from ansible_collections.kubenode.doctor.plugins.module_utils.change_steps import Restart, Terminate
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.fix_plan import DONE, NEEDED, STOPPED
@@ -159,6 +159,7 @@ def test_connections_that_nobody_accepted(machine):
 
 def test_who_holds_them_cannot_be_seen(machine, monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(rights, "effective", lambda: 0)
     for inode in range(5000, 5020):
         (machine.node.proc / "700" / "fd" / str(inode)).unlink()
     plan = planned(machine, api())

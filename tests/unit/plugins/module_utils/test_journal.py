@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
@@ -444,7 +446,14 @@ class TestFiles:
     def test_files_of_others(self, folder, monkeypatch):
         (folder / "system.journal").touch()
         (folder / "user-1000.journal").touch()
-        monkeypatch.setattr(journal_files.os, "access", lambda path, _mode: not path.endswith("system.journal"))
+        opened = os.open
+
+        def refuse(path, flags):
+            if path.endswith("system.journal"):
+                raise PermissionError(13, "Permission denied", path)
+            return opened(path, flags)
+
+        monkeypatch.setattr(journal_files.os, "open", refuse)
         told = Told()
         assert journal_files.look([str(folder.parent)], told)
         why = (

@@ -222,3 +222,9 @@ class TestPlace:
         (tmp_path / "dev" / "kmsg").symlink_to("/dev/null")
         with pytest.raises(RingError, match=r"/dev/kmsg: Operation not permitted: run with become \(-b\)"):
             self.collect(tmp_path)
+
+
+@pytest.mark.parametrize("digits", [21, 310, 5000])
+def test_a_number_that_no_kernel_counts_to_is_no_record(digits):
+    for head in (b"6,%b,1,-" % (b"9" * digits), b"6,1,%b,-" % (b"9" * digits)):
+        assert kernel_ring.parse(head + b";text") is None

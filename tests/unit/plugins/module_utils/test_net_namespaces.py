@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import net_namespaces, netlink
+from ansible_collections.kubenode.doctor.plugins.module_utils import net_namespaces, netlink, rights
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.net_namespaces import OWN, Namespace
 
@@ -84,6 +84,7 @@ def hide(monkeypatch, node, *pids):
 @pytest.mark.parametrize(("uid", "cure"), [(1000, "run with become (-b)"), (0, "run as root that has CAP_SYS_PTRACE")])
 def test_hidden_ones_are_told(node, monkeypatch, uid, cure):
     monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(rights, "effective", lambda: 0)
     for pid in (7, 8, 9):
         node.process(pid, "app", [], netns="other")
     hide(monkeypatch, node, 7, 8)

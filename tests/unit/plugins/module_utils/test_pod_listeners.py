@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import nat_tables, pod_held, pod_listeners
+from ansible_collections.kubenode.doctor.plugins.module_utils import nat_tables, pod_held, pod_listeners, rights
 from ansible_collections.kubenode.doctor.plugins.module_utils import pod_processes as processes_module
 from ansible_collections.kubenode.doctor.plugins.module_utils.containers import Seen
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
@@ -147,7 +147,7 @@ def test_a_pod_in_full(pods):
     }
     # The made-up namespace cannot be entered, and /proc does not tell v6only.
     assert list(gaps(section)) == ["v6only"]
-    assert gaps(section)["v6only"].endswith("run as root that has CAP_SYS_ADMIN and CAP_NET_ADMIN")
+    assert gaps(section)["v6only"].endswith("run as root that has CAP_SYS_ADMIN and CAP_NET_ADMIN and CAP_SYS_PTRACE")
     assert section["truncated"] == {"pods": 0, "listeners": 0}
 
 
@@ -275,6 +275,7 @@ class TestHostNetwork:
 def test_without_rights(pods, monkeypatch):
     """As nobody: networks are told apart all the same, and the host's sockets are nobody's."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(rights, "effective", lambda: 0)
     monkeypatch.setattr(nat_tables, "has_rules", lambda _namespace: None)
     refuse(monkeypatch, "ns/net")
 

@@ -67,10 +67,11 @@ class Refusing:
 def look(node, monkeypatch):
     """Collect on a made-up node, as root; ``ipv4`` and ``ipv6`` are its nf_tables."""
 
-    def collect(ports=(30080,), mode=None, ipv4=None, ipv6=None, seconds=SECONDS, euid=0):
+    def collect(ports=(30080,), mode=None, ipv4=None, ipv6=None, seconds=SECONDS, euid=0, effective=0):
         found = {"ipv4": ipv4 or Tables(), "ipv6": ipv6 or Tables()}
         monkeypatch.setattr(proxy_rules, "Ruleset", found.__getitem__)
         monkeypatch.setattr(proxy_rules.os, "geteuid", lambda: euid)
+        monkeypatch.setattr(proxy_rules.rights, "effective", lambda: effective)
         return proxy_rules.collect(Deadline(seconds), ports, mode, str(node.root))
 
     # geteuid is also how programs of ours are told from those of others.
@@ -111,11 +112,19 @@ def test_nothing_there_and_nothing_started(look):
     }
 
 
-def test_not_root(look, node):
+@pytest.mark.parametrize(
+    ("effective", "cure"), [(0, "run with become (-b)"), (1 << 19, "run with CAP_NET_ADMIN as well")]
+)
+def test_not_root(look, node, effective, cure):
     node.file("/proc/net/ip_tables_names", "nat\n")
-    section = look(euid=1000)
-    assert whys(section) == ["service rules: only root can see them: run with become (-b)"]
+    section = look(euid=1000, effective=effective)
+    assert whys(section) == [f"service rules: only root can see them: {cure}"]
     assert (section["complete"], section["node_ports"], section["mode"]) == (False, [], None)
+
+
+def test_the_capability_alone(look):
+    section = look(ipv4=Tables(), euid=1000, effective=1 << 12)
+    assert (section["complete"], section["node_ports"]) == (True, [])
 
 
 def test_iptables_nft(look, node):
@@ -277,6 +286,7 @@ def test_a_longer_budget_is_time_for_the_rules(node, monkeypatch):
 
     monkeypatch.setattr(proxy_rules, "_Look", Look)
     monkeypatch.setattr(proxy_rules.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(proxy_rules.rights, "effective", lambda: 0)
     for seconds in (20, 600):
         proxy_rules.collect(Deadline(seconds), (), None, str(node.root))
     assert given == [10, 300]

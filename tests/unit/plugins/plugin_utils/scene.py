@@ -265,11 +265,11 @@ class Scene:
             raise bundle.BundleError(found)
         return found
 
-    def findings(self):
+    def findings(self, keep=None):
         """As a bundle's: what judge found, once it was asked."""
         if self.document is None:
             raise bundle.BundleError(f"{self.folder / 'findings.json'} does not exist")
-        return self.document
+        return json.loads(json.dumps(self.document), object_hook=keep)
 
     def cluster(self):
         return {**bundle.silent_cluster(""), **self.cluster_document}
@@ -280,8 +280,12 @@ class Scene:
             return {"host": host, "answered": False, "why": snapshot, "snapshot": None}
         return {"host": host, "answered": True, "why": None, "snapshot": snapshot}
 
+    @property
+    def hosts(self):
+        return sorted(self.snapshots)
+
     def nodes(self):
-        return (self.node(host) for host in sorted(self.snapshots))
+        return map(self.node, self.hosts)
 
     def judged(self):
         """The document of findings.json."""

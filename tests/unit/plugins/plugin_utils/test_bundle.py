@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -232,6 +235,19 @@ def test_a_larger_file_than_any_node_writes_is_not_read(full, monkeypatch):
     assert "is larger than 1 MiB" in Bundle(full).node("node-a")["why"]
 
 
+@pytest.mark.parametrize(("size", "answered"), [(1 << 19, True), ((1 << 20) + 1, False)])
+def test_a_file_whose_size_is_not_told_is_read_to_its_end_or_to_what_is_too_large(full, monkeypatch, size, answered):
+    path = bundle.node_file(full, "node-a")
+    path.write_bytes(path.read_bytes().ljust(size))
+    monkeypatch.setattr(bundle, "_NODE_BYTES", 1 << 20)
+    fstat = os.fstat
+    read = Bundle(full)
+    monkeypatch.setattr(os, "fstat", lambda fd: os.stat_result((*fstat(fd)[:6], 0, *fstat(fd)[7:10])))
+    node = read.node("node-a")
+    assert node["answered"] is answered
+    assert answered or "is larger than 1 MiB" in node["why"]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -300,3 +316,107 @@ def test_a_kind_that_is_null_is_no_older_bundle(full):
         full / "cluster.json", {**bundle.silent_cluster(""), **kubernetes_136(), "pods": None, "missing": [reason]}
     )
     assert Bundle(full).cluster()["missing"] == [reason]
+
+
+def test_what_is_written_over_is_kept_under_another_name(folder):
+    path, kept = folder / "findings.json", folder / "findings.previous.json"
+    for number in range(3):
+        bundle.write_over(path, {"number": number}, kept.name)
+        assert json.loads(path.read_text()) == {"number": number}
+    assert json.loads(kept.read_text()) == {"number": 1}
+    assert {entry.name for entry in folder.glob("*")} == {"audit.json", "nodes", path.name, kept.name}
+
+
+def test_without_hard_links_it_is_copied(folder, monkeypatch):
+    def refuse(*_names):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    path = folder / "findings.json"
+    bundle.write_over(path, {"number": 0}, "kept.json")
+    monkeypatch.setattr(bundle.os, "link", refuse)
+    bundle.write_over(path, {"number": 1}, "kept.json")
+    assert json.loads((folder / "kept.json").read_text()) == {"number": 0}
+
+
+def test_what_cannot_be_kept_is_told_and_leaves_all_as_it_was(folder, monkeypatch):
+    def refuse(*_names):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = folder / "findings.json"
+    bundle.write_over(path, {"number": 0}, "kept.json")
+    monkeypatch.setattr(bundle.os, "link", refuse)
+    monkeypatch.setattr(bundle.shutil, "copy", refuse)
+    with pytest.raises(bundle.BundleError, match=r"kept\.json could not be written: No space left on device"):
+        bundle.write_over(path, {"number": 1}, "kept.json")
+    assert {entry.name for entry in folder.glob("*")} == {"audit.json", "nodes", path.name}
+
+
+_WRITERS = """
+import itertools, sys
+from pathlib import Path
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+for number in itertools.count():
+    bundle.write_answer(folder, f"host-{number % 7}", {"sections": {}, "text": "x" * (number % 50) * 1000})
+    bundle.write_over(folder / "findings.json", {"number": number}, "findings.previous.json")
+"""
+
+
+def test_two_writers_that_are_killed_leave_nothing_half(folder):
+    # Each runs until it is killed, wherever it is then; a file is whole, or has the name of one that never was.
+    (folder / "nodes").mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for _time in range(3):
+        command = [sys.executable, "-c", _WRITERS, str(folder)]
+        writers = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+            for _one in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout.readline() == b"ready\n", writer.communicate()[1]
+        while not (folder / "findings.previous.json").exists():
+            assert [writer.communicate()[1] for writer in writers if writer.poll() is not None] == []
+        for writer in writers:
+            writer.kill()
+            assert writer.communicate()[1] == b""
+        for path in [*folder.glob("*.json"), *folder.glob("nodes/*.json")]:
+            json.loads(path.read_text())
+        assert (folder / "findings.json").exists()
+        (folder / "findings.previous.json").unlink()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_no_json_has_are_damage(full, number):
+    path = bundle.node_file(full, "a")
+    path.write_text(
+        '{"schema": 1, "host": "a", "answered": true, "why": null, "snapshot": {"sections": {"host": {"x": %s}}}}'
+        % number
+    )
+    told = bundle.Bundle(full).node("a")
+    assert told["answered"] is False
+    assert f"{number} is no JSON" in told["why"]
+
+
+def test_a_snapshot_of_another_version_is_an_answer_that_is_not_there(full):
+    path = bundle.node_file(full, "a")
+    path.write_text(
+        '{"schema": 1, "host": "a", "answered": true, "why": null, "snapshot": {"schema": 2, "sections": {}}}'
+    )
+    told = bundle.Bundle(full).node("a")
+    assert told["answered"] is False
+    assert "has schema 2, this collection reads 1" in told["why"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, bundle._SLICE, bundle._SLICE + 1, 2 * bundle._SLICE + 3])
+def test_a_long_document_is_written_as_a_short_one_is(tmp_path, length):
+    entries = [{"é": number, "of": [number]} for number in range(length)]
+    document = {"first": entries, "none": None, 'a "key"': dict.fromkeys(map(str, entries), "\x1b"), "last": [[]]}
+    bundle.write(tmp_path / "long.json", document)
+    assert (tmp_path / "long.json").read_text("ascii") == json.dumps(document, separators=(",", ":")) + "\n"
+
+
+def test_what_is_no_json_in_the_midst_of_a_long_document_leaves_no_file(tmp_path):
+    with pytest.raises(bundle.BundleError, match="not to be written as JSON"):
+        bundle.write(tmp_path / "long.json", {"all": [*range(2 * bundle._SLICE), float("nan")]})
+    assert os.listdir(tmp_path) == []

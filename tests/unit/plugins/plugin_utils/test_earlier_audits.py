@@ -161,7 +161,7 @@ def test_the_earlier_answer_of_a_node_is_read_once_and_only_when_asked_for(tmp_p
     bundle.write_answer(path, "node-b", NODE)
     bundle.write(path / "cluster.json", kubernetes_136())
     read, whole = [], bundle._read
-    monkeypatch.setattr(bundle, "_read", lambda file, limit: read.append(file) or whole(file, limit))
+    monkeypatch.setattr(bundle, "_read", lambda file, *others: read.append(file) or whole(file, *others))
     judge.judge(Bundle(path), settings.read({}))
     assert [file for file in read if file.is_relative_to(old)] == [
         old / "audit.json",

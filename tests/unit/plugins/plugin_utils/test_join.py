@@ -341,7 +341,7 @@ def of_nodes(*names, server="https://api:6443", **sections):
 
 def test_pods_of_slices_are_put_together(tmp_path, made):
     slices = [
-        made("a", "08:00", {"x": snapshot("1")}, of_nodes("x", "n", nodes=[{"name": "x"}])),
+        made("a", "08:00", {"x": snapshot("1")}, of_nodes("x", "n", nodes=[{"name": "x", "labels_roles": []}])),
         made("b", "08:01", {"y": snapshot("1")}, of_nodes("y", "n")),
         made("c", "08:02", {"z": snapshot("1")}, of_nodes("z", server="https://other")),
         made("d", "08:03", {"w": snapshot("1")}),

@@ -15,7 +15,7 @@ import shlex
 import pytest
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import unit_state
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, report_text, settings
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import catalogue, judge, report_text, settings, verdicts
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.rule import Fail, NotApplicable, Remedy, Rule, Unknown
 from ansible_collections.kubenode.doctor.tests.support.waiving import waiver
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.checks import (
@@ -138,6 +138,19 @@ def test_the_worst_of_equal_faults_is_told():
     )
     (finding,) = document["findings"]
     assert (finding["severity"], finding["evidence"]) == ("critical", ["2", "1"])
+
+
+def test_a_host_has_so_many_findings_of_a_rule_and_the_rest_are_counted():
+    faults = [*map(fault, map(str, range(verdicts.MOST_FINDINGS + 2))), fault("worst", severity="critical")]
+    *told, rest = judged_by(made_up(faults))["findings"]
+    assert (len(told), told[0]["object"], rest["status"]) == (verdicts.MOST_FINDINGS, "worst", "unknown")
+    assert rest["explanation"].startswith("3 more findings of this rule on this host are left out")
+
+
+def test_a_finding_has_so_much_evidence_and_the_rest_is_counted():
+    facts = tuple(map(str, range(verdicts.MOST_FACTS + 3)))
+    (finding,) = judged_by(made_up([fault("a", evidence=facts[:5]), fault("a", evidence=facts)]))["findings"]
+    assert finding["evidence"] == [*facts[: verdicts.MOST_FACTS], "and 3 more like these"]
 
 
 def test_different_reasons_for_not_knowing_are_all_told_once():
@@ -334,21 +347,21 @@ def test_fail_on(fail_on):
     faults = [fault(severity[0], severity=severity) for severity in LEVELS]
     scene = Scene({"node-a": captured("node-a")}, kubernetes_136())
     document = judge.judge(scene, settings.read({"fail_on": fail_on}), [made_up(faults)])
-    assert sorted(finding["object"] for finding in judge.failing(document, "node-a")) == sorted(LEVELS[fail_on])
-    assert judge.failing(document, "node-a", "tcp") == []
-    assert judge.failing(document, "node-b") == []
+    failing = judge.failing(document)
+    assert failing.keys() <= {"node-a"}
+    assert sorted(finding["object"] for finding in failing["node-a"]) == sorted(LEVELS[fail_on])
 
 
-def test_a_finding_of_the_cluster_fails_every_host():
+def test_a_finding_of_the_cluster_fails_by_itself():
     document = judged_by(made_up([fault("c", severity="critical")], scope="cluster"), hosts=("node-a", "node-b"))
-    assert [len(judge.failing(document, host)) for host in ("node-a", "node-b")] == [1, 1]
+    assert {host: len(found) for host, found in judge.failing(document).items()} == {judge.CLUSTER: 1}
 
 
 def test_unknown_fails_nobody():
     scene = seed(sick="sick-as-nobody")
     document = scene.judged()
     assert of_rule(document, "nodeport-shadows-listener", "unknown")
-    assert judge.failing({**document, "fail_on": "critical"}, "sick") == []
+    assert "sick" not in judge.failing({**document, "fail_on": "critical"})
 
 
 @pytest.mark.parametrize(
@@ -367,7 +380,7 @@ def test_waivers(fields, waived):
     told = {"reason": "moved next week", "owner": "ops", "until": given["until"]}
     assert finding["waived"] == (told if waived else None)
     assert document["waivers"][0]["findings"] == (0 if "host" in fields else 1)
-    assert bool(judge.failing(document, "sick")) is not waived
+    assert ("sick" in judge.failing(document)) is not waived
     assert document["rules"]["nodeport-shadows-listener"]["fail"] == 1  # still counted
     report = report_text.render(document)
     assert ("CRITICAL (waived): kubectl exec" in report) is waived
@@ -388,7 +401,7 @@ def test_judging_changes_nothing_in_what_is_judged():
 
 HOSTILE = "\x1b[31m\u202e$(reboot)`'\""
 JUNK = (None, [], {}, HOSTILE, -1, 1e308, [None], {"a": 1}, True)
-JUNK_IN_PLACE_OF_A_VALUE = (None, HOSTILE, -1, [None])
+JUNK_IN_PLACE_OF_A_VALUE = (None, HOSTILE, 0.5, 10**400, [None])
 
 
 def places(value, way=()):
@@ -423,6 +436,8 @@ def test_no_junk_from_a_node_stops_the_judge_or_breaks_out_of_the_report(section
             rule["pass"] + rule["fail"] + rule["unknown"] + rule["not_applicable"]
             for rule in document["rules"].values()
         ) == len(catalogue.rules())
+        # What one node tells costs nobody else anything.
+        assert [found["rule"] for found in document["findings"] if found["broken"] and found["host"] is None] == []
         told = json.dumps({**document, "judged_at": None})
         if told not in rendered:
             rendered.add(told)

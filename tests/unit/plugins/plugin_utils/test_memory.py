@@ -365,7 +365,9 @@ def test_the_last_audit_alone_is_read_where_it_tells_of_every_host(monkeypatch):
     for day in range(1, 5):
         history.audit(day, cluster=[], a=[], b=[])
     read, whole = [], Scene.findings
-    monkeypatch.setattr(Scene, "findings", lambda scene: read.append(scene.audit["started"]) or whole(scene))
+    monkeypatch.setattr(
+        Scene, "findings", lambda scene, keep: read.append(scene.audit["started"]) or whole(scene, keep)
+    )
     history.audit(5, cluster=[], a=[], b=[])
     assert read == [started(4)]
     read.clear()

@@ -285,3 +285,19 @@ def test_what_else_listens_in_a_hosts_network_was_not_seen():
     context.learn("node-a", {**sections, "listen_ports": {"complete": False, "missing": [{"what": "x", "why": "y"}]}})
     assert kinds(context, "ui")[0][3] == "unseen"
     assert any("what else listens there was not seen" in why for why in whys(context)), whys(context)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"uid": 0.5},
+        {"name": 1e308},
+        {"unlisted": "many"},
+        {"listeners": [{**HTTPD, "protocol": 0.5}]},
+        {"containers": [{"name": "ui", "image": None, "age_seconds": 10**400}]},
+    ],
+)
+def test_a_pod_of_another_form_costs_its_own_host_only(fields):
+    context = learned(*map(pod, FRONT), {**pod(UI[0]), **fields})
+    assert {kind for *_port, kind in kinds(context, "ui") + kinds(context, "front")} == {"unseen"}
+    assert any("what node-a tells of its pods cannot be read: " in why for why in whys(context))
