@@ -38,7 +38,7 @@ fix: .venv/installed ## Cure what ARGS names: make fix ARGS='-e fix=reserve-node
 undo: .venv/installed ## Undo a fix by its record: make undo ARGS='-e record=audits/.../undo-reserve-nodeports-localhost.json'
 	@.venv/bin/ansible-playbook playbooks/undo.yml $(ARGS)
 
-whose_port: .venv/installed ## Say who opened a port, and why: make whose_port ARGS='-e port=37231'
+whose_port: .venv/installed ## Say who opened a port, and why: make whose_port ARGS='-e listener_port=37231'
 	@.venv/bin/ansible-playbook playbooks/whose_port.yml $(ARGS)
 
 judge: .venv/installed ## Judge a saved bundle again: make judge ARGS='-e bundle=audits/...'

@@ -12,6 +12,6 @@ PROGRAM = "ansible-playbook kubenode.doctor.whose_port"
 
 
 def command(host: str, port: int) -> str:
-    """``ansible-playbook kubenode.doctor.whose_port -e port=37231 -l node-a``."""
+    """``ansible-playbook kubenode.doctor.whose_port -e listener_port=37231 -l node-a``."""
     limit = (f"--limit={host}",) if host.startswith("-") else ("-l", host)
-    return f"{PROGRAM} {shlex.join(('-e', f'port={port}', *limit))}"
+    return f"{PROGRAM} {shlex.join(('-e', f'listener_port={port}', *limit))}"

@@ -67,7 +67,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         apart = time.monotonic() + APART_SECONDS
         first = audited(node, audits / "20261120T080000Z", "2026-11-20")
         checked = diagnose(
-            *("-i", inventory, "-l", "node-a", "--check", "-e", f"port={first}", "-e", "stack_dump=true"),
+            *("-i", inventory, "-l", "node-a", "--check", "-e", f"listener_port={first}", "-e", "stack_dump=true"),
             name="whose_port",
         )
         before = dumps(node)

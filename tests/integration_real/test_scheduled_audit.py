@@ -100,10 +100,10 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("audit_host")
     with SystemdNodes() as nodes:
-        node = nodes.node("audit")
+        node = nodes.node("audit-host")
         audit_host.bring_wheels(node)
-        told = Story(node, nodes.inventory({"audit": ["audit"]}), folder / "play.yml", variables(folder, node))
-        play = {"hosts": "audit", "gather_facts": False, "roles": ["kubenode.doctor.scheduled_audit"]}
+        told = Story(node, nodes.inventory({"auditors": ["audit-host"]}), folder / "play.yml", variables(folder, node))
+        play = {"hosts": "auditors", "gather_facts": False, "roles": ["kubenode.doctor.scheduled_audit"]}
         told.playbook.write_text(yaml.safe_dump([play]))
         node.run("mkdir", EXPORTER)
         install(told)
@@ -245,7 +245,7 @@ def remove(told: Story) -> None:
 
 
 def changed(run: Run) -> int:
-    return run.recap("audit")["changed"]
+    return run.recap("audit-host")["changed"]
 
 
 def test_check_mode_says_what_would_be_and_does_nothing(story: Story):

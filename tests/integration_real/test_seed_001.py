@@ -52,7 +52,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         documents = [read(diagnosed.bundle / "findings.json")]
         judged = diagnose("-e", f"bundle={diagnosed.bundle}", "-e", f"nodeport_range={WIDE_RANGE}", name="judge")
         documents.append(read(diagnosed.bundle / "findings.json"))
-        answered = diagnose("-i", inventory, "-e", f"port={node.random_port}", name="whose_port")
+        answered = diagnose("-i", inventory, "-e", f"listener_port={node.random_port}", name="whose_port")
         alive = node.run("kill", "-0", str(node.pid), check=False).returncode == 0
         yield Story(node.random_port, node.pid, diagnosed, documents[0], judged, documents[1], answered, alive)
 

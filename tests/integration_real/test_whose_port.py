@@ -76,6 +76,7 @@ class Told(NamedTuple):
     sent: dict[str, bytes]
     forged: bool
     without_port: Run
+    other_name: Run
 
     def of(self, host: str) -> str:
         """What was printed for one host, with every run of blanks as one space."""
@@ -110,12 +111,22 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         hosts = {name: {**host_variables(node.interpreter), **variables.get(name, {})} for name, node in nodes.items()}
         inventory = folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}), "utf-8")
-        run = diagnose("-i", inventory, "-e", f"port={PORT}", name="whose_port")
+        run = diagnose("-i", inventory, "-e", f"listener_port={PORT}", name="whose_port")
         yield Told(
             run,
             {name: nodes[name].sent.read_bytes() for name in ("asked", "left-alone")},
             Path(MARK).exists() or any(node.path(MARK).exists() for node in nodes.values()),
             diagnose("-i", inventory, "-l", "nobodys", name="whose_port"),
+            diagnose(
+                "-i",
+                inventory,
+                "-l",
+                "nobodys",
+                "-e",
+                f"port={PORT}",
+                name="whose_port",
+                warnings=["reserved name 'port'"],
+            ),
         )
 
 
@@ -188,6 +199,10 @@ def test_a_port_on_which_nobody_listens(told: Told) -> None:
     assert told.of("nobodys").startswith(f"nobodys: nothing listens on port {PORT} in the host's network")
 
 
+def test_the_name_that_ansible_warns_of_works_too(told: Told) -> None:
+    assert f"nobodys: nothing listens on port {PORT} in the host's network" in told.other_name.said
+
+
 def test_a_port_has_to_be_named(told: Told) -> None:
     assert told.without_port.status != 0
-    assert "Say which port: -e port=37231" in told.without_port.said
+    assert "Say which port: -e listener_port=37231" in told.without_port.said

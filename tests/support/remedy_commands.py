@@ -97,7 +97,7 @@ _MEMBERS = (
 )
 LOOKING = (
     "ansible-playbook kubenode.doctor.diagnose",
-    "ansible-playbook kubenode.doctor.whose_port -e port=<port:10250> -l <host:node-a>",
+    "ansible-playbook kubenode.doctor.whose_port -e listener_port=<port:10250> -l <host:node-a>",
     "calicoctl get bgppeers -o wide",
     "calicoctl get nodes -o wide",
     "calicoctl node status",

@@ -162,7 +162,7 @@ def test_hosts_with_the_same_unexplained_listener_are_told_of_once():
     report = report_text.render(scene.judged())
     check_report(report)
     assert report.count("WARNING: java listens for other machines on a random TCP port") == 1
-    assert "# ansible-playbook kubenode.doctor.whose_port -e port=45001 -l node-a" in report
+    assert "# ansible-playbook kubenode.doctor.whose_port -e listener_port=45001 -l node-a" in report
     assert "port=45002" not in report
 
 

@@ -82,7 +82,7 @@ CASES = [
             '[{"process": "java", "port": 9876, "protocol": "tcp"}]',
         ),
         absent=("booted",),
-        commands=("ansible-playbook kubenode.doctor.whose_port -e port=9876 -l node-a",),
+        commands=("ansible-playbook kubenode.doctor.whose_port -e listener_port=9876 -l node-a",),
     ),
     Case(
         "a known program on another port, after an update",

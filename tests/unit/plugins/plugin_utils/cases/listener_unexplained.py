@@ -100,7 +100,7 @@ CASES = [
             'add to the variable expected_listeners: [{"process": "java", "port": 9876, "protocol": "tcp"}]',
         ),
         absent=("drawn at random", "NodePort", "its pod"),
-        commands=("ansible-playbook kubenode.doctor.whose_port -e port=9876 -l node-a",),
+        commands=("ansible-playbook kubenode.doctor.whose_port -e listener_port=9876 -l node-a",),
     ),
     Case(
         "what is known of its program",
@@ -131,7 +131,7 @@ CASES = [
             "most likely drawn at random",
             '[{"process": "java", "address": "192.0.2.2", "protocol": "tcp"}]',
         ),
-        commands=("ansible-playbook kubenode.doctor.whose_port -e port=45678 -l node-a",),
+        commands=("ansible-playbook kubenode.doctor.whose_port -e listener_port=45678 -l node-a",),
     ),
     Case(
         "a UDP server",
