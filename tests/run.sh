@@ -75,7 +75,7 @@ run_contract() {
 side_by_side=(
     alert_rules audit_playbook awx bad_input bind_overlap_kernel callback_fleet change_full_disk cluster_snapshot cri_containers docker_stale_names
     fake_api fix_cure fix_interrupted fix_move_nodeport fix_order fix_playbook fix_rollback_image hostile_nodes installed_collection listener_origin memory
-    nat_tables node_fixes node_health old_nodes pin_stream_port pod_listeners port_selection_kernel privileges pull remedy_commands report_forms report_html
+    nat_tables node_fixes node_health old_nodes payload pin_stream_port pod_listeners port_selection_kernel privileges pull remedy_commands report_forms report_html
     scheduled_audit seed_001 seed_002 seed_004 service_path services_role sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
 )
 

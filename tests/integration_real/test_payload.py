@@ -25,6 +25,7 @@ def test_the_node_is_sent_what_was_compiled(tmp_path: Path, pipelining: bool) ->
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / ".collections"),
         "ANSIBLE_PIPELINING": str(pipelining),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "ANSIBLE_KEEP_REMOTE_FILES": "1",
         "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"),
     }
