@@ -100,7 +100,13 @@ def seen_of(name, **fields):
     """What node-a showed of one captured pod, with other values."""
     (found,) = [entry for entry in captured_section("pod-listeners-node-a")["pods"] if entry["name"] == name]
     assert fields.keys() <= found.keys()
-    return {**found, **fields}
+    seen = {**found, **fields}
+    return {**seen, "listeners": _in_container(seen["containers"][0]["name"], seen["listeners"])}
+
+
+def _in_container(first, listeners):
+    """Those that name no container are the first one's."""
+    return [{**entry, "container": first if entry["container"] is ... else entry["container"]} for entry in listeners]
 
 
 def node_a(*others):
@@ -250,11 +256,7 @@ class Pod:
 
     def shown(self):
         """As pod_listeners has it."""
-        first = self.containers[0]["name"]
-        told = [
-            {**entry, "container": first if entry["container"] is ... else entry["container"]}
-            for entry in self.listeners
-        ]
+        told = _in_container(self.containers[0]["name"], self.listeners)
         running = [
             {
                 "id": hashlib.sha256(f"{self.uid}{one['name']}".encode("utf-8", "surrogatepass")).hexdigest(),

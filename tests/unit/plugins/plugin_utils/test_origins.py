@@ -163,13 +163,13 @@ def test_hosts_with_the_same_unexplained_listener_are_told_of_once():
     check_report(report)
     assert report.count("WARNING: java listens for other machines on a random TCP port") == 1
     assert "# ansible-playbook kubenode.doctor.whose_port -e listener_port=45001 -l node-a" in report
-    assert "port=45002" not in report
+    assert "listener_port=45002" not in report
 
 
 @pytest.mark.parametrize("host", ["node-a", "-x", "a b", "$(reboot)", "node'", "10.0.0.1", "{{ 7 }}"])
 def test_the_command_names_one_host_whatever_it_is_called(host):
     words = shlex.split(whose_port.command(host, 80))
-    assert words[:4] == ["ansible-playbook", "kubenode.doctor.whose_port", "-e", "port=80"]
+    assert words[:4] == ["ansible-playbook", "kubenode.doctor.whose_port", "-e", "listener_port=80"]
     assert words[4:] == (["--limit=-x"] if host == "-x" else ["-l", host])
 
 
