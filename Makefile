@@ -10,7 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 STAGES := lint sanity units contract integration molecule
 
-.PHONY: help diagnose audit fix undo whose_port judge demo venv test $(STAGES) bench changelog build clean
+.PHONY: help diagnose audit fix undo whose_port judge demo venv test $(STAGES) fuzz bench changelog build clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -61,7 +61,7 @@ sanity: .venv/installed-dev ## ansible-test sanity, without a single ignore
 units: .venv/installed-dev ## Unit tests, on every supported Python that is here
 	@tests/run.sh $@
 
-contract: .venv/installed-dev ## Documentation and code say the same
+contract: .venv/installed-dev ## Documentation and code say the same, and a release is what Galaxy takes
 	@tests/run.sh $@
 
 integration: .venv/installed-dev ## Real sockets, real network namespaces, real playbook runs
@@ -69,6 +69,9 @@ integration: .venv/installed-dev ## Real sockets, real network namespaces, real 
 
 molecule: .venv/installed-dev ## The five stories and more on nodes in Docker containers (docs/molecule.md)
 	@tests/run.sh $@
+
+fuzz: .venv/installed-dev ## Feed the parsers with inputs made of real ones: make fuzz ARGS='--inputs 1000000 --seed 7'
+	@PYTHONPATH=.collections .venv/bin/python -m ansible_collections.kubenode.doctor.tests.fuzz.run $(ARGS)
 
 bench: .venv/installed-dev ## Measure a node with 92,000 sockets, a fleet beside ping, a bundle of 10,000 nodes (needs root)
 	@status=0; for bench in bench fleet big_bundle; do .venv/bin/python tests/bench/$$bench.py || status=$$?; done; exit $$status
