@@ -9,20 +9,16 @@ import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import origin_request
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import origin_here
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """See plugins/modules/listener_origin.py."""
-
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the module returns, told anew when there is more to tell."""
@@ -40,10 +36,9 @@ class ActionModule(ActionBase):
             for key, value in arguments.items()
             if key not in origin_request.OF_THE_CONTROLLER and value is not None
         }
-        result: dict[str, Any] = self._execute_module(
-            module_name="kubenode.doctor.listener_origin", module_args=options, task_vars=task_vars
-        )
-        if result.get("failed") or "listeners" not in result:
+        seconds = arguments["budget_seconds"] + (arguments["trace"] or {}).get("seconds", 0)
+        result = self.asked("listener_origin", options, task_vars, seconds)
+        if result.get("failed"):
             return result
         host = task_vars["inventory_hostname"]
         names = [host, *filter(None, [task_vars.get("ansible_host")])]

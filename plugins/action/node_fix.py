@@ -10,24 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import node_fix
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import undo_record
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction
 
 # What the node can answer when nothing of it was changed in the end.
 _AS_BEFORE = frozenset({"done", "rolled-back", "stopped"})
+_OTHER_SECONDS = 600  # what a fix takes beside the change itself: to look at the node before and after it
 _NOTHING_TO_UNDO = {"record": None, "undo_command": None}
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """See plugins/modules/node_fix.py."""
-
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's answer; with a bundle, and when the fix is applied, also ``record`` and ``undo_command``."""
@@ -65,10 +62,7 @@ class ActionModule(ActionBase):
         options = {key: value for key, value in arguments.items() if key != "bundle" and value is not None}
         # Taken as late as possible: the node holds its own clock against it.
         options.setdefault("controller_time", time.time())
-        answer: dict[str, Any] = self._execute_module(
-            module_name="kubenode.doctor.node_fix", module_args=options, task_vars=task_vars
-        )
-        return answer
+        return self.asked("node_fix", options, task_vars, _OTHER_SECONDS + arguments["seconds"])
 
 
 def _record(arguments: Mapping[str, Any], host: str) -> dict[str, Any]:

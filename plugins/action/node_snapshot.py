@@ -10,25 +10,21 @@ from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, bundle, payload
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction, why_failed
 
 _OWN_OPTIONS = ("bundle", "answer_seconds")
-_QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
 _GAPS = 200  # eleven sections have a few each
-_REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
+_GAP_CHARACTERS = 2000
+_SCHEMA_CHARACTERS = 200
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """See plugins/modules/node_snapshot.py."""
-
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Without a bundle the module's result is returned as it is."""
@@ -97,23 +93,14 @@ def _check(arguments: dict[str, Any]) -> None:
 def _why_useless(result: dict[str, Any], answer: Any) -> str | None:
     """Why an answer cannot be used; None when it can."""
     if result.get("failed") or not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
-        return _with_last_words(str(result.get("msg") or "the node's answer held no snapshot"), result)
+        return why_failed(result, "the node's answer held no snapshot")
     schema = answer.get("schema")
-    if type(schema) is not int or schema != snapshot.SCHEMA:  # True == 1, as bundle knows too
-        theirs = f"schema {str(answer['schema'])[:_QUOTED_CHARACTERS]}" if "schema" in answer else "no schema"
+    if (
+        not isinstance(schema, int) or isinstance(schema, bool) or schema != snapshot.SCHEMA
+    ):  # True == 1, as bundle knows too
+        theirs = f"schema {str(answer['schema'])[:_SCHEMA_CHARACTERS]}" if "schema" in answer else "no schema"
         return f"its snapshot has {theirs}, this collection reads {snapshot.SCHEMA}: another version of node_snapshot ran there, or none"
     return None
-
-
-def _with_last_words(why: str, result: dict[str, Any]) -> str:
-    """With what the node printed instead: the end of its errors, else the beginning."""
-    errors, printed = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
-    why = why if len(why) <= _REASON_CHARACTERS else f"{why[:_REASON_CHARACTERS]}…"
-    if errors:  # its end tells, its beginning may be ssh's
-        return f"{why}; the node's last words: {errors[-_QUOTED_CHARACTERS:]}"
-    if printed:
-        return f"{why}; the node printed: {printed[:_QUOTED_CHARACTERS]}"
-    return f"{why}; the node printed nothing" if "module_stdout" in result else why
 
 
 def _summary(file: str, why: str | None, answer: dict[str, Any] | None) -> dict[str, Any]:
@@ -131,4 +118,4 @@ def _gaps(missing: Any) -> list[dict[str, str]]:
     """What a play may want to print; all of it is in the file."""
     gaps = missing if isinstance(missing, list) else []
     told = [gap for gap in gaps[:_GAPS] if isinstance(gap, dict)]
-    return [{key: str(gap.get(key))[:_REASON_CHARACTERS] for key in ("what", "why")} for gap in told]
+    return [{key: str(gap.get(key))[:_GAP_CHARACTERS] for key in ("what", "why")} for gap in told]

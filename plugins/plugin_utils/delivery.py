@@ -172,7 +172,8 @@ def _reason(error: object) -> str:
 
 def _said(answer: urllib.error.HTTPError) -> str:
     try:
-        text = answer.read(_ERROR_BYTES).decode("utf-8", "replace").strip()
+        with answer:
+            text = answer.read(_ERROR_BYTES).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException, ValueError):
         text = ""
     return f": {clean(text, _ERROR_BYTES)}" if text else ""

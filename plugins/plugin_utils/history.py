@@ -136,7 +136,7 @@ def _foreign(folder: Path) -> str:
     except BundleError as error:
         return f"it is no audit: {error}" if os.listdir(folder) else ""
     for path, known in ((folder, _FILES), (folder / _NODES, answers)):
-        for entry in os.scandir(path) if path.is_dir() else ():
+        for entry in list(os.scandir(path)) if path.is_dir() else ():
             kind = entry.stat(follow_symlinks=False).st_mode
             if path == folder and entry.name == _NODES and stat.S_ISDIR(kind):
                 continue

@@ -29,10 +29,23 @@ def gap(sections: Mapping[str, Any], name: str) -> str:
     section = sections.get(name)
     if not isinstance(section, dict):
         return f"the section {name} was not collected"
-    gaps = section.get("missing") or []
-    if section.keys() <= _NO_DATA:
+    empty = section.keys() <= _NO_DATA
+    gaps = section.get("missing", [] if empty else None)
+    if not isinstance(gaps, list):
+        return _misshapen(name, "'missing' is no list")
+    if not all(map(_is_gap, gaps)):
+        return _misshapen(name, "'missing' does not say what is missing, and why")
+    if empty:
         return "; ".join(f"{entry['what']}: {entry['why']}" for entry in gaps) or f"the section {name} is empty"
-    for key in ("missing", *_LISTS.get(name, ())):
+    for key in _LISTS.get(name, ()):
         if not isinstance(section.get(key), list) and not (key in _OR_NONE and section.get(key) is None):
-            return f"the section {name} is not of the form that node_snapshot returns: {key!r} is no list"
+            return _misshapen(name, f"{key!r} is no list")
     return ""
+
+
+def _misshapen(name: str, why: str) -> str:
+    return f"the section {name} is not of the form that node_snapshot returns: {why}"
+
+
+def _is_gap(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("what"), str) and isinstance(entry.get("why"), str)

@@ -9,6 +9,8 @@ text that was written. Nothing in it is templated, and no tag makes an object.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,10 @@ def _root(path: Path) -> yaml.Node | None:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # To open a named pipe waits until somebody writes into it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{path} is no regular file: this is no file of waivers")
             raw = file.read(_BYTES + 1)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file of waivers") from error

@@ -78,6 +78,8 @@ VALUES: Sequence[Any] = (
     [None],
     [[]],
     {"": ""},
+    [{"what": 1}],
+    {"complete": False, "missing": [{"what": 1}]},
     [{}],
 )
 _MOST_BYTES = 1 << 16  # of an input: a datagram, a block of a log

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubenode.doctor.plugins.action import listener_origin
 from ansible_collections.kubenode.doctor.plugins.module_utils import origin_request
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds
 
 ANSWER = {"changed": True, "listeners": [], "ephemeral_range": None, "complete": True, "missing": [], "trace": None}
 OF_THE_NODE = {
@@ -22,12 +24,13 @@ OF_THE_NODE = {
 
 
 class Action(listener_origin.ActionModule):
-    """The plugin with a node that gives ``answer``; ``asked`` are the options that the node was given."""
+    """The plugin with a node that gives ``answer``; ``options`` are those that the node was given."""
 
     def __init__(self, arguments, answer=None):
         self._task = SimpleNamespace(args=arguments, action="kubenode.doctor.listener_origin", async_val=0)
         self._answer = answer or ANSWER
-        self.asked = []
+        self.options = []
+        self._connection = SimpleNamespace(exec_command=None)
 
     def validate_argument_spec(self, argument_spec):
         """As ansible does, with the defaults filled in."""
@@ -38,7 +41,7 @@ class Action(listener_origin.ActionModule):
     def _execute_module(self, module_name, module_args, task_vars):
         assert module_name == "kubenode.doctor.listener_origin"
         assert task_vars["inventory_hostname"] == "node-a"
-        self.asked.append(module_args)
+        self.options.append(module_args)
         return dict(self._answer)
 
 
@@ -46,7 +49,7 @@ class Action(listener_origin.ActionModule):
 def completed(monkeypatch):
     """ActionBase.run wants a connection; what the controller adds is origin_here's work, and is kept here."""
     calls = []
-    monkeypatch.setattr(listener_origin.ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(listener_origin.NodeAction, "run", lambda *_arguments: {})
 
     def complete(result, request, names, audits, host):
         calls.append((request, list(names), audits, host))
@@ -58,7 +61,7 @@ def completed(monkeypatch):
 
 def run(arguments, answer=None, **variables):
     action = Action(arguments, answer)
-    return action.run(None, {"inventory_hostname": "node-a", **variables}), action.asked
+    return action.run(None, {"inventory_hostname": "node-a", **variables}), action.options
 
 
 def test_what_the_node_says_is_told_anew(completed):
@@ -105,10 +108,58 @@ def test_a_failure_is_handed_on_as_it_is(completed):
     for failure in (
         {"failed": True, "msg": "No sockets could be read."},
         {"failed": True, "msg": "killed", "listeners": []},
-        {"unreachable": True, "msg": "no route to host"},
     ):
         assert run({}, failure)[0] == failure
     assert completed == []
+
+
+def test_of_a_failure_nothing_is_told_that_a_terminal_would_obey(completed):
+    escapes = "\x1b[2J\x1b]0;gone\x07"
+    failure = {"failed": True, "msg": f"{escapes}{'x' * 5000}", "module_stderr": f"{'y' * 5000}{escapes}"}
+    printed = {
+        "exception": escapes,
+        "warnings": [escapes],
+        "deprecations": [{"msg": escapes}],
+        "module_stdout": escapes,
+    }
+    told, _options = run({}, {**failure, **printed})
+    assert told.keys() == {"failed", "msg"}
+    assert told["msg"].startswith(r"\x1b[2J\x1b]0;gone\x07xxx")
+    assert told["msg"].endswith(r"yyy\x1b[2J\x1b]0;gone\x07")
+    assert "\x1b" not in told["msg"]
+    assert completed == []
+
+
+@pytest.mark.usefixtures("completed")
+def test_a_node_whose_python_is_too_old():
+    said = "  File ...\nSyntaxError: future feature annotations is not defined"
+    told, _options = run({}, {"failed": True, "msg": "MODULE FAILURE", "module_stderr": said, "module_stdout": ""})
+    assert told["msg"].startswith("its Python is too old, 3.8 or newer is needed")
+
+
+@pytest.mark.usefixtures("completed")
+def test_a_node_that_takes_too_long(monkeypatch):
+    def sleeps(*_arguments, **_more):
+        raise answer_bounds.BoundsError("no answer within 170 s")
+
+    monkeypatch.setattr(Action, "_execute_module", sleeps)
+    with pytest.raises(AnsibleActionFail, match="the node's answer was not waited for: no answer within 170 s"):
+        run({"budget_seconds": 50})
+
+
+@pytest.mark.usefixtures("completed")
+def test_it_is_waited_for_as_long_as_its_methods_may_take(monkeypatch):
+    waited = []
+
+    @contextlib.contextmanager
+    def bounded(_connection, seconds):
+        waited.append(seconds)
+        yield
+
+    monkeypatch.setattr(answer_bounds, "bounded", bounded)
+    run({"budget_seconds": 50.0})
+    run({"budget_seconds": 50.0, "trace": {"command": ["true"], "seconds": 30.0}})
+    assert waited == [170, 200]
 
 
 @pytest.mark.parametrize("error", [KeyError("processes"), TypeError("x"), IndexError("x"), AttributeError("x")])
@@ -134,4 +185,4 @@ def test_an_operators_mistake_fails_before_the_node_is_asked(completed, argument
     with pytest.raises(AnsibleActionFail) as caught:
         action.run(None, {"inventory_hostname": "node-a"})
     assert str(caught.value).startswith(told)
-    assert action.asked == completed == []
+    assert action.options == completed == []

@@ -28,6 +28,7 @@ class Action(node_fix.ActionModule):
         given = {"fix": "restart-leaker", "bundle": str(folder), "state": "applied", "digest": DIGEST}
         self._task = SimpleNamespace(args={**given, **arguments}, check_mode=False)
         self._answer = answer
+        self._connection = SimpleNamespace(exec_command=None)
         self.bundle = folder
         self.before = None
 
@@ -55,7 +56,7 @@ class Action(node_fix.ActionModule):
 @pytest.fixture(autouse=True)
 def bare(monkeypatch):
     """ActionBase.run does nothing that is of use here, and wants a connection."""
-    monkeypatch.setattr(node_fix.ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(node_fix.NodeAction, "run", lambda *_arguments: {})
 
 
 def test_the_way_back_is_there_before(tmp_path):

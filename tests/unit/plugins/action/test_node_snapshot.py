@@ -64,7 +64,7 @@ class Action(node_snapshot.ActionModule):
 @pytest.fixture(autouse=True)
 def bare(monkeypatch):
     """ActionBase.run does nothing that is of use here, and wants a connection."""
-    monkeypatch.setattr(node_snapshot.ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(node_snapshot.NodeAction, "run", lambda *_arguments: {})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 
 import pytest
 
@@ -131,3 +132,9 @@ def test_relative_to_where_it_was_started(file, tmp_path, monkeypatch):
     file("[]")
     monkeypatch.chdir(tmp_path)
     assert waivers_file.read("waivers.yml") == ()
+
+
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "waivers.yml")
+    with pytest.raises(ValueError, match="is no regular file: this is no file of waivers"):
+        waivers_file.read(str(tmp_path / "waivers.yml"))

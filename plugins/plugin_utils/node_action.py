@@ -1,0 +1,58 @@
+# Copyright (c) 2026 the kubenode.doctor authors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a module on a node, which may hang, flood the controller, or say what a terminal should not be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
+
+ANSWER_SECONDS = 120  # beyond what a module may take itself: to reach the node, to start there, and to be read
+_QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
+_REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
+# What Ansible prints as it is; with_last_words tells what is worth it.
+_PRINTED = frozenset({"exception", "warnings", "deprecations", "module_stdout", "module_stderr"})
+# The nodes' Python is too old for these: what it says of our sources then (Python 3.6 and 3.7).
+_TOO_OLD = ("future feature annotations is not defined", "cannot import name 'Protocol' from 'typing'")
+
+
+class NodeAction(ActionBase):
+    """An action plugin of a module that runs on nodes."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def asked(self, module: str, options: dict[str, Any], task_vars: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """What a module says that may take ``seconds`` itself. Raises AnsibleActionFail where the node keeps no bounds (answer_bounds)."""
+        try:
+            with answer_bounds.bounded(self._connection, int(seconds) + ANSWER_SECONDS):
+                result = self._execute_module(
+                    module_name=f"kubenode.doctor.{module}", module_args=options, task_vars=task_vars
+                )
+        except answer_bounds.BoundsError as error:
+            raise AnsibleActionFail(f"the node's answer was not waited for: {error}") from None
+        told = {key: value for key, value in result.items() if key not in _PRINTED}
+        if result.get("failed"):
+            told["msg"] = clean(why_failed(result), 2 * _REASON_CHARACTERS)
+        return told
+
+
+def why_failed(result: dict[str, Any], otherwise: str = "the module failed, and did not say why") -> str:
+    """Why a module failed, with what the node printed instead of an answer: the end of its errors, else the beginning. It is not safe to print."""
+    why = str(result.get("msg") or otherwise)
+    why = why if len(why) <= _REASON_CHARACTERS else f"{why[:_REASON_CHARACTERS]}…"
+    errors, printed = (str(result.get(name) or "").strip() for name in ("module_stderr", "module_stdout"))
+    if any(words in errors or words in printed for words in _TOO_OLD):
+        why = f"its Python is too old, 3.8 or newer is needed (ansible_python_interpreter says which is used): {why}"
+    if errors:  # its end tells, its beginning may be ssh's
+        return f"{why}; the node's last words: {errors[-_QUOTED_CHARACTERS:]}"
+    if printed:
+        return f"{why}; the node printed: {printed[:_QUOTED_CHARACTERS]}"
+    return f"{why}; the node printed nothing" if "module_stdout" in result else why
