@@ -22,7 +22,7 @@ from ansible_collections.kubenode.doctor.tests.support import cluster_roles
 
 
 def documents(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((cluster_roles.FILES / name).read_text("utf-8")))
+    return list(yaml.safe_load((cluster_roles.FILES / name).read_text("utf-8"))["items"])
 
 
 def test_a_diagnosis_may_list_what_is_read_and_nothing_more() -> None:
@@ -56,7 +56,7 @@ def test_the_binding_binds_the_role(name: str) -> None:
 def test_sudoers_and_interpreter_have_the_same_words() -> None:
     text = (cluster_roles.FILES / "sudoers").read_text("utf-8").replace("\\\n", " ")
     (allowed,) = re.findall(r"^kubenode-doctor ALL=\(root\) NOPASSWD: (.*)$", text, re.MULTILINE)
-    (variables,) = documents("group_vars.yml")
+    variables = yaml.safe_load((cluster_roles.FILES / "group_vars.yml").read_text("utf-8"))
     program = Path(variables["ansible_python_interpreter"]).name
     script = (cluster_roles.FILES / program).read_text("utf-8").replace("\\\n", " ")
     words = re.sub(r"\\(.)", r"\1", allowed).split()

@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
 
-from ansible_collections.kubenode.doctor.tests.contract.project import load
+from ansible_collections.kubenode.doctor.tests.contract.project import ROOT, load
 
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
 NODE_CALL = "kubenode.doctor.node_snapshot"
 IMPORT_ROLE, IMPORT_TASKS = "ansible.builtin.import_role", "ansible.builtin.import_tasks"
-BYPASSES = "ansible.builtin.add_host"  # BYPASS_HOST_LOOP: Ansible itself runs it once
+# Which hosts go on is decided by the process that runs the play, without a worker for each.
+GOES_ON = "ansible.builtin.meta"
 # Where nobody answered all hosts fail, each with its own reason.
 EACH_HOST_ON_ITS_OWN = {"Fail when nobody answered, since then nothing was looked at"}
 
 
 def tasks_of(path: str) -> list[dict[str, Any]]:
-    """The tasks of a playbook's first play, or of a file of tasks, with what they import; roles without Ansible's check on each host."""
+    """The tasks of a playbook's one play, or of a file of tasks, with what they import; roles without Ansible's check on each host."""
     first = load(path)[0]
     assert not {"roles", "pre_tasks", "post_tasks"} & first.keys(), (
         "Ansible checks the arguments of a role there on each host"
@@ -37,15 +41,31 @@ def tasks_of(path: str) -> list[dict[str, Any]]:
     return found
 
 
+def before_the_end(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are done before the hosts are left alone that have no fault."""
+    return list(itertools.takewhile(lambda task: task.get(GOES_ON) != "end_host", tasks))
+
+
 @pytest.mark.parametrize("name", ["diagnose", "audit"])
 def test_one_task_runs_on_each_host(name: str) -> None:
     tasks = tasks_of(f"playbooks/{name}.yml")
-    often = [task for task in tasks if task.get("run_once") is not True and BYPASSES not in task]
+    often = [task for task in before_the_end(tasks) if task.get("run_once") is not True]
     assert [NODE_CALL in task for task in often if task["name"] not in EACH_HOST_ON_ITS_OWN] == [True]
 
 
 @pytest.mark.parametrize("name", ["diagnose", "audit"])
 def test_the_arguments_of_its_roles_are_checked_once(name: str) -> None:
     (check,) = (task for task in tasks_of(f"playbooks/{name}.yml") if "ansible.builtin.validate_argument_spec" in task)
-    imported = {task[IMPORT_ROLE]["name"] for task in load(f"playbooks/{name}.yml")[0]["tasks"] if IMPORT_ROLE in task}
+    imported = {
+        task[IMPORT_ROLE]["name"]
+        for task in before_the_end(load(f"playbooks/{name}.yml")[0]["tasks"])
+        if IMPORT_ROLE in task
+    }
     assert imported == {f"kubenode.doctor.{role}" for role in check["loop"]}
+
+
+@pytest.mark.parametrize("name", PLAYBOOKS)
+def test_whatever_strategy_is_usual_somewhere_these_count_on_one(name: str) -> None:
+    """Others know no run_once: each host would begin a bundle of its own."""
+    plays = DataLoader().load_from_file(str(ROOT / "playbooks" / f"{name}.yml"))
+    assert {play.get("strategy") for play in plays if "hosts" in play} == {"ansible.builtin.linear"}

@@ -34,7 +34,7 @@ OPENER = "github.com/containerd/containerd/pkg/cri/streaming.(*server).Start"
 CONFIG = "/etc/containerd/config.toml"
 DUMPS = "/run"  # containerd's TMPDIR here
 READY_SECONDS = 5.5  # after its start containerd is not signalled for 5 s: it might not handle SIGUSR1 yet
-APART_SECONDS = 3.5  # closer starts are not told apart: a clock may be corrected
+APART_SECONDS = 5.5  # starts are told in whole seconds, and closer ones than 3 s are one: a clock may be corrected
 METHODS = ["owner", "configuration", "signature", "goroutines"]
 _SNAPSHOT = """
 import json, sys

@@ -296,6 +296,14 @@ def test_sudo_takes_these_words_and_no_others(asked: Asked):
         assert (status, "a password is required" in said) == (1, True), (others, said)
 
 
+def test_what_the_page_says_that_it_could_still_change(asked: Asked):
+    """docs/privileges.md names it, so that nobody counts on more. The value is written as it is."""
+    path = "/proc/sys/net/ipv4/ip_local_port_range"
+    script = f"text = open('{path}').read(); print(open('{path}', 'w').write(text) == len(text))"
+    status, said = asked.as_user("sh", "-c", f'echo "$1" | {PYTHON}', "sh", script)
+    assert (status, said) == (0, "True\n"), said
+
+
 def test_what_it_starts_is_the_user_who_may_read_and_not_write(asked: Asked):
     script = (
         "import os; print(os.getuid() > 0, len(open('/etc/shadow').read()) > 0, flush=True); open('/etc/shadow', 'a')"

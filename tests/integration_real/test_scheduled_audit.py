@@ -227,7 +227,7 @@ def pull(told: Story) -> None:
     told.said["pulled"] = told.sh(f"systemctl show -P Result {SERVICE}; cat {EXPORTER}/kubenode_doctor_run.prom")
     told.said["journal of pull"] = told.sh(f"journalctl --no-pager -o cat -n 60 -u {SERVICE}")
     told.said["git"] = told.node.read("/srv/git/calls").split()
-    told.said["pulled node"] = json.loads(told.sh(f"cat $(ls -d {STATE}/audits/*/ | tail -1)nodes/audit.json"))
+    told.said["pulled node"] = json.loads(told.sh(f"cat $(ls -d {STATE}/audits/*/ | tail -1)nodes/audit-host.json"))
     told.node.run("rm", "-r", f"/etc/systemd/system/{SERVICE}.d")
     told.node.run("systemctl", "daemon-reload")
     told.said["exposure of pull"] = told.exposure()

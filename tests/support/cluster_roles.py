@@ -23,7 +23,7 @@ _VERBS = {"DELETE": "delete", "PATCH": "patch", "POST": "create", "PUT": "update
 
 def granted(*names: str) -> set[Right]:
     """The rights of these files."""
-    roles = [next(yaml.safe_load_all((FILES / name).read_text("utf-8"))) for name in names]
+    roles = [yaml.safe_load((FILES / name).read_text("utf-8"))["items"][0] for name in names]
     return {
         (group, resource, verb)
         for role in roles
