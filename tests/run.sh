@@ -67,7 +67,7 @@ run_units() {
 }
 
 run_contract() {
-    stage "contract tests" pytest -n 2 --dist loadgroup tests/contract
+    stage "contract tests" pytest -n 2 --dist loadfile tests/contract
     stage "release" tests/tools/release.sh
 }
 

@@ -22,6 +22,7 @@ class Cost(NamedTuple):
     seconds: float  # from before the fork until it was reaped
     cpu_seconds: float  # of the program and of all that it and its children have waited for (getrusage)
     peak_bytes: int  # the largest sum of PSS that was seen: what processes share counts once
+    own_bytes: int  # the peak of the program's own process, by the kernel's count (VmHWM: unlike ru_maxrss it begins anew with the program)
 
 
 def cost(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Cost:
@@ -41,7 +42,7 @@ def cost(command: Sequence[str], environment: Mapping[str, str], folder: Path) -
         watch.join()
     if process.returncode != 0:
         raise RuntimeError(f"exit status {process.returncode}: {log.read_text('utf-8', 'replace')[-2000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, watch.peak_bytes)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, watch.peak_bytes, watch.own_bytes)
 
 
 class _Watch(threading.Thread):
@@ -49,11 +50,13 @@ class _Watch(threading.Thread):
         super().__init__(daemon=True)
         self.over = threading.Event()
         self.peak_bytes = 0
+        self.own_bytes = 0
         self._pid = pid
 
     def run(self) -> None:
         while not self.over.wait(_PAUSE):
             self.peak_bytes = max(self.peak_bytes, sum(_pss(pid) for pid in _family(self._pid)))
+            self.own_bytes = max(self.own_bytes, _kib(f"/proc/{self._pid}/status", "VmHWM:"))
 
 
 def _family(pid: int) -> list[int]:
@@ -75,8 +78,13 @@ def _children(pid: int) -> list[int]:
 
 def _pss(pid: int) -> int:
     """The bytes of a process, those of shared pages divided by how many share them (proc_pid_smaps_rollup); 0 of one that is gone."""
+    return _kib(f"/proc/{pid}/smaps_rollup", "Pss:")
+
+
+def _kib(file: str, field: str) -> int:
+    """The bytes that a file of a process tells in KiB; 0 of one that is gone."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+        lines = Path(file).read_text("ascii", "replace").splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))

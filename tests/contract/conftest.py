@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,10 +106,19 @@ def conflicting_containers() -> Iterator[Made]:
     yield Made(1, "registry", "running")
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other worker has a scene: the kubelets of two would be taken for one that has two listeners."""
+    with (Path(tempfile.gettempdir()) / "kubenode-doctor-contract.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     command = [sys.executable, "-c", KUBELET]
     with (
+        alone(),
         FakeApi() as api,
         ForgetfulEngine() as engine,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as kubelet,

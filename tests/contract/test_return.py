@@ -279,10 +279,7 @@ class Ran(NamedTuple):
     answers: list[dict[str, Any]]
 
 
-# Two workers share the modules, and each runs those that it has once.
-@pytest.fixture(
-    scope="module", params=[pytest.param(module, marks=pytest.mark.xdist_group(module)) for module in MODULES]
-)
+@pytest.fixture(scope="module", params=MODULES)
 def ran(request: pytest.FixtureRequest, scene: Scene) -> Ran:
     module = request.param
     runs = RUNS[module](scene) if module in RUNS else [{}]

@@ -9,6 +9,7 @@ tests run on these Pythons too, but import what a module needs from a folder: he
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -87,6 +88,8 @@ _OF_THE_MOMENT = {
     "threads",
 }
 
+_NOTHING = "(nothing)"  # in place of a key or an element that only the other has
+
 Answers = dict[str, dict[str, Any]]  # by host
 
 
@@ -138,6 +141,8 @@ def arrange(node: PrivateNode, cgroups: Mapping[str, PodCgroups]) -> None:
     times = {"__REALTIME_TIMESTAMP": int(time.time() - 60) * 1_000_000, "__MONOTONIC_TIMESTAMP": 1_000_000}
     node.add_journal([{**times, "_BOOT_ID": "0" * 32, "_SYSTEMD_UNIT": "kubelet.service", "MESSAGE": _LOGGED}])
     for number, (uid, port) in enumerate(PODS.items()):
+        # Connections in CLOSE-WAIT are told by their age, in tenths of a second: of the same tenth now and not then, they would change places.
+        time.sleep(number / 2)
         words = [sys.executable, "-c", _POD, str(cgroups[uid].add(uid, f"{number}c" * 32)), str(port)]
         pod = subprocess.Popen([*node.enter, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         node._programs.append(pod)
@@ -194,8 +199,9 @@ def play(
     tasks = [{f"kubenode.doctor.{name}": options} for name, options in modules.items()]
     (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     environment = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    # One at a time: all are the same node, and see the connection with which another one asks kube-proxy for its mode.
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "play.json", "-i", "inventory.yml", "-f", "2"],
+        [str(Path(sys.executable).with_name("ansible-playbook")), "play.json", "-i", "inventory.yml", "-f", "1"],
         cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -219,6 +225,26 @@ def steady(value: Any, moment: bool = False) -> Any:
     return type(value).__name__ if moment else value
 
 
+def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two values are not the same: the path, the value of one, the value of the other."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys((*one, *other)):
+            yield from differences(one.get(key, _NOTHING), other.get(key, _NOTHING), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list):
+        for number, pair in enumerate(itertools.zip_longest(one, other, fillvalue=_NOTHING)):
+            yield from differences(*pair, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path}: {one!r} against {other!r}"
+
+
+def test_each_host_ran_the_python_that_it_is_named_after(told: dict[str, Answers]) -> None:
+    """Otherwise one Python is compared with itself."""
+    ran = {host: answer["snapshot"]["sections"]["host"]["python"] for host, answer in told["node_snapshot"].items()}
+    assert {host: ".".join(python.split(".")[:2]) for host, python in ran.items()} == {
+        f"python-{version}": version for version in PYTHONS
+    }
+
+
 def test_every_module_that_has_code_for_nodes_is_run() -> None:
     with_code = {
         module
@@ -233,9 +259,9 @@ def test_every_python_gives_the_same_answer(told: dict[str, Answers], module: st
     answers = {host: steady(answer) for host, answer in told[module].items()}
     assert len(answers) == len(PYTHONS)
     newest = answers[f"python-{PYTHONS[-1]}"]
-    for host, answer in answers.items():
-        assert answer == newest, host
-        assert not answer.get("warnings"), host
+    differ = [f"{host}{path}" for host, answer in answers.items() for path in differences(answer, newest)]
+    assert not differ, "\n".join(("against the newest Python:", *differ))
+    assert {host: answer["warnings"] for host, answer in answers.items() if answer.get("warnings")} == {}
 
 
 def test_every_module_had_something_to_see(told: dict[str, Answers]) -> None:

@@ -41,6 +41,16 @@ is_newest() {
     fi
 }
 
+# Fails when it wants other Pythons on nodes than README.md says.
+wants_what_is_said() {
+    local oldest
+    oldest=$("$1/bin/python" -c 'from ansible_test._util.target.common import constants; print(constants.REMOTE_ONLY_PYTHON_VERSIONS[0])')
+    if ! grep -qF "($oldest with ansible-core " README.md; then
+        echo "ansible-core $2 wants Python $oldest on nodes: README.md says otherwise" >&2
+        return 1
+    fi
+}
+
 # Fails when Ansible has printed a warning.
 no_warning() {
     if grep -E '\[(DEPRECATION )?WARNING\]' "$@"; then return 1; fi
@@ -74,4 +84,5 @@ export ANSIBLE_COLLECTIONS_PATH=$work ANSIBLE_DEPRECATION_WARNINGS=True
 for pair in "$@"; do
     (try_with "${pair%:*}" "${pair#*:}")
 done
+wants_what_is_said "$work/core-${pair%:*}" "${pair%:*}"
 is_newest "$work/core-${pair%:*}" "${pair%:*}"
