@@ -72,13 +72,18 @@ class Containers:
 
     def lists_all_of(self, runtime: str) -> bool:
         """True where a container of a runtime that is not listed does not exist."""
-        if self.unseen or any(self._section["truncated"].values()):
+        if self.unseen or self._were_left_out:
             return False
-        return any(entry["name"] == runtime and entry["complete"] for entry in self._section["runtimes"])
+        return any(entry["name"] == runtime and entry["complete"] is True for entry in self._section["runtimes"])
+
+    @property
+    def _were_left_out(self) -> bool:
+        truncated = self._section["truncated"]
+        return bool(truncated["groups"] or truncated["instances"])
 
     def has_lost(self, pod_uid: str) -> bool:
         """True where all containers were listed, and none is of this pod."""
-        if self.gaps() or not self._section["runtimes"] or any(self._section["truncated"].values()):
+        if self.gaps() or not self._section["runtimes"] or self._were_left_out:
             return False
         return all(group["pod_uid"] != pod_uid for group in self.groups)
 

@@ -24,9 +24,9 @@ class Use(NamedTuple):
     @property
     def share(self) -> float:
         """0 to 1, or above where a limit was lowered."""
-        if self.limit:
-            return self.used / self.limit
-        return math.inf if self.used else 0.0
+        if self.limit == 0:
+            return math.inf if self.used else 0.0
+        return self.used / self.limit  # which an empty text is not, so that it does not pass for none
 
     @property
     def doubled(self) -> int:
@@ -63,7 +63,7 @@ def growth(section: dict[str, Any], counter: str) -> int | None:
     """
     if section["counters"][counter] == 0:
         return 0
-    grown: Mapping[str, int] = (section["growth"] or {}).get("counters") or {}
+    grown: Mapping[str, int] = {} if section["growth"] is None else section["growth"]["counters"]
     return grown.get(counter)
 
 

@@ -8,20 +8,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# What has to be a list in each section: anything else that is empty would look like a node on which nothing was found.
-_LISTS = {
-    "host": ("addresses", "components"),
-    "listen_ports": ("listeners",),
-    "listener_origin": ("listeners",),
-    "nodeport_conflict": ("sockets",),
-    "tcp_states": ("namespaces", "groups", "accept_queues", "stuck"),
-    "containers": ("runtimes", "groups", "strangers"),
-    "pod_listeners": ("pods",),
-    "proxy_rules": ("programs", "node_ports"),
-    "logs": ("found", "scanned"),
+_LIST, _MAP, _NUMBER = (list,), (dict,), (int, float)
+_OR_NONE = (type(None),)  # where the module says null for what was not seen, not asked for, or is not there
+# What rules rest on in each section, and what it has to be: anything else that is empty would look like a node on which nothing was found.
+_FORMS: dict[str, dict[str, tuple[type, ...]]] = {
+    "host": {"addresses": _LIST + _OR_NONE, "components": _LIST},
+    "port_settings": {"kernel": _MAP, "api_server": _MAP, "cri": _MAP},
+    "listen_ports": {"listeners": _LIST},
+    "listener_origin": {"listeners": _LIST},
+    "nodeport_conflict": {"sockets": _LIST, "proxy": _MAP},
+    "tcp_states": {
+        "namespaces": _LIST,
+        "groups": _LIST,
+        "accept_queues": _LIST,
+        "stuck": _LIST,
+        "states": _MAP,
+        "counters": _MAP,
+        "growth": _MAP + _OR_NONE,
+        "ephemeral": _MAP + _OR_NONE,
+        "limits": _MAP,
+        "truncated": _MAP,
+    },
+    "host_pressure": {
+        "cpus": _MAP,
+        "cpu": _MAP + _OR_NONE,
+        "steal_since_boot": _NUMBER + _OR_NONE,
+        "run_queue": _MAP,
+        "load": _LIST + _OR_NONE,
+        "psi": _MAP + _OR_NONE,
+        "files": _MAP + _OR_NONE,
+        "clock": _MAP + _OR_NONE,
+    },
+    "containers": {"runtimes": _LIST, "groups": _LIST, "strangers": _LIST, "truncated": _MAP},
+    "pod_listeners": {"pods": _LIST},
+    "proxy_rules": {"programs": _LIST, "node_ports": _LIST, "truncated": _NUMBER},
+    "logs": {"found": _LIST, "scanned": _LIST},
+}
+_CALLED = {list: "list", dict: "mapping", int: "number"}
+# What holds numbers alone: an empty text there would be no growth, and nothing left out.
+_NUMBERS: dict[str, dict[str, tuple[type, ...]]] = {
+    "tcp_states": {"counters": _NUMBER + _OR_NONE, "truncated": _NUMBER},
+    "host_pressure": {"cpu": _NUMBER, "files": _NUMBER},
+    "containers": {"truncated": _NUMBER},
 }
 _NO_DATA = frozenset({"complete", "missing"})
-_OR_NONE = frozenset({"addresses"})  # None where it could not be seen
 
 
 def gap(sections: Mapping[str, Any], name: str) -> str:
@@ -37,10 +67,31 @@ def gap(sections: Mapping[str, Any], name: str) -> str:
         return _misshapen(name, "'missing' does not say what is missing, and why")
     if empty:
         return "; ".join(f"{entry['what']}: {entry['why']}" for entry in gaps) or f"the section {name} is empty"
-    for key in _LISTS.get(name, ()):
-        if not isinstance(section.get(key), list) and not (key in _OR_NONE and section.get(key) is None):
-            return _misshapen(name, f"{key!r} is no list")
+    odd = _odd(section, name)
+    return _misshapen(name, odd) if odd else ""
+
+
+def _odd(section: Mapping[str, Any], name: str) -> str:
+    """What of this section is of another form; empty when all is as it should be."""
+    for key, form in _FORMS.get(name, {}).items():
+        if not _is(section.get(key), form):
+            return f"{key!r} is no {_CALLED[form[0]]}"
+    for key, form in _NUMBERS.get(name, {}).items():
+        if section.get(key) is not None and not _holds(section[key], form):
+            return f"{key!r} holds what is no number"
+    growth = section.get("growth") if name == "tcp_states" else None
+    if growth is not None and not _holds(growth.get("counters"), _NUMBER + _OR_NONE):
+        return "'growth' does not tell how much counters grew"
     return ""
+
+
+def _is(value: Any, form: tuple[type, ...]) -> bool:
+    return isinstance(value, form) and not isinstance(value, bool)  # which Python takes for a number
+
+
+def _holds(values: Any, form: tuple[type, ...]) -> bool:
+    """True for values by name that are all of these types."""
+    return isinstance(values, dict) and all(_is(value, form) for value in values.values())
 
 
 def _misshapen(name: str, why: str) -> str:

@@ -8,6 +8,7 @@ Nothing but a BundleError may come of it, findings.json is what its schema says,
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import unicodedata
@@ -22,7 +23,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     report_forms,
     settings,
 )
-from ansible_collections.kubenode.doctor.tests.fuzz.targets import Scratch, Target
+from ansible_collections.kubenode.doctor.tests.fuzz.targets import Parts, Scratch, Target
 from ansible_collections.kubenode.doctor.tests.support import findings_schema
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils import form_scene, service_scene
 from ansible_collections.kubenode.doctor.tests.unit.plugins.plugin_utils.scene import captured, kubernetes_136, seed_000
@@ -56,11 +57,12 @@ def every(scratch: Scratch) -> dict[str, Target]:
             functools.partial(_read, scratch),
             (bundle.BundleError,),
             costs=30,
+            understood=2,  # a node and a cluster: an audit by itself has neither
         ),
     }
 
 
-def _target(documents: list[Any], run: Callable[[bytes], None]) -> Target:
+def _target(documents: list[Any], run: Callable[[bytes], Any]) -> Target:
     return Target([json.dumps(one).encode() for one in documents], run, (bundle.BundleError,), is_json=True, costs=400)
 
 
@@ -79,7 +81,8 @@ def _usual(part: str) -> bytes:
     return json.dumps(documents[part]).encode()
 
 
-def _judged(scratch: Scratch, part: str, data: bytes) -> None:
+def _judged(scratch: Scratch, part: str, data: bytes) -> list[Any]:
+    """The findings; none where anything of it could not be read or judged, which of real documents must never be so."""
     parts = {name: _usual(name) for name in ("node", "cluster", "audit", "earlier")}
     parts[part] = data
     folder = scratch.path / "audits" / _NOW
@@ -96,6 +99,12 @@ def _judged(scratch: Scratch, part: str, data: bytes) -> None:
     document = judge.judge(bundle.Bundle(folder), settings.read({}))
     bundle.write_over(folder / "findings.json", document, "findings.previous.json")
     _reported(findings_file.read(folder))
+    odd = [one for one in document["findings"] if any(word in one["explanation"] for word in _ODD)]
+    return [] if odd or document["damaged"] else document["findings"]
+
+
+# What findings say of what is of another form (verdicts, section_gaps).
+_ODD = ("the data could not be judged", "not of the form that")
 
 
 def _reported(document: dict[str, Any]) -> None:
@@ -113,13 +122,16 @@ def _reported(document: dict[str, Any]) -> None:
         assert "<script>alert(1)" not in text or name != "html", name
 
 
-def _read(scratch: Scratch, data: bytes) -> None:
+def _read(scratch: Scratch, data: bytes) -> Parts:
+    found = Parts()
     folder = scratch.path / "broken"
     for name in ("audit.json", "cluster.json", "nodes/sick.json"):
         scratch.file(f"broken/{name}", _usual("audit"))
     for name in ("nodes/sick.json", "cluster.json", "findings.json", "audit.json"):
         scratch.file(f"broken/{name}", data)
-        read = bundle.Bundle(folder)
-        read.cluster()
-        list(read.nodes())
-        read.findings()
+        with contextlib.suppress(bundle.BundleError):
+            read = bundle.Bundle(folder)
+            found["cluster"] = read.cluster()["nodes"]
+            found["nodes"] = [one for one in read.nodes() if one["answered"]]
+            read.findings()
+    return found

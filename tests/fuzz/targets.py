@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every parser that reads what a kernel, an engine or a program of a node says, with real inputs to begin with and what it may raise.
 
-A parser that raises anything else, or does not come to an end, is broken; what it returns has to be of JSON's types where it goes into an answer.
+A parser that raises anything else, or does not come to an end, is broken; what it returns has to be of JSON's types where it goes into an answer, and
+of a real input something has to come.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import random
@@ -15,7 +17,7 @@ import socket
 import struct
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Type
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     cgroup,
@@ -57,22 +59,34 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import (
 from ansible_collections.kubenode.doctor.plugins.module_utils.container_processes import ContainerProcesses
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
 from ansible_collections.kubenode.doctor.plugins.module_utils.docker_engine import Engine, EngineError
-from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import LogLine, Origin
+from ansible_collections.kubenode.doctor.plugins.module_utils.log_line import LogLine
 from ansible_collections.kubenode.doctor.tests.fuzz import mutate
-from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils import made_up_program
+from ansible_collections.kubenode.doctor.tests.unit.plugins.module_utils import (
+    made_up_program,
+    signature_lines,
+    test_go_symbols,
+)
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
 _SOCK_DIAG = 20
+_INET_DIAG = 72  # bytes of struct inet_diag_msg
+_LAST_STATE = 12  # TCP_NEW_SYN_RECV
+_ENDS = frozenset({2, 3})  # NLMSG_ERROR, NLMSG_DONE
 
 
 class Target(NamedTuple):
-    """``seeds`` are real inputs, ``run`` takes one that was made of them, ``allowed`` is what it may raise."""
+    """``seeds`` are real inputs, ``run`` takes one that was made of them and returns what it found, ``allowed`` is what it may raise."""
 
     seeds: List[bytes]
     run: Callable[[bytes], Any]
     allowed: Tuple[Type[BaseException], ...] = ()
     is_json: bool = False
     costs: int = 1  # how many of the cheapest inputs one of these takes; of dear ones fewer are made
+    understood: int = 1 << 30  # of the first so many seeds something must come, and of the others something may
+
+
+class Parts(Dict[str, Any]):
+    """What several parsers found in one input, by name: of a seed one of them has to find something, and each of them in one of the seeds."""
 
 
 def _file(path: str) -> bytes:
@@ -96,21 +110,44 @@ def _datagrams(name: str) -> List[bytes]:
     return [bytes.fromhex(text) for part in told.values() for text in part]
 
 
-def _messages(data: bytes) -> None:
-    for _kind, _flags, payload in netlink.messages(data):
-        list(netlink.attributes(payload[72:]))  # behind struct inet_diag_msg
+def _is_end(datagram: bytes) -> bool:
+    """True for an end of an answer and for a refusal, in which nothing is told."""
+    return struct.unpack_from("=IH", datagram)[1] in _ENDS
+
+
+def _is_no_socket(datagram: bytes) -> bool:
+    """True also for the interfaces' addresses, whose messages have the same type as those of sockets."""
+    return _is_end(datagram) or _is_address(datagram[16 : struct.unpack_from("=I", datagram)[0]])
+
+
+def _is_address(payload: bytes) -> bool:
+    """By what is the length of a prefix there (struct ifaddrmsg) and the state of a socket here."""
+    return len(payload) < _INET_DIAG or payload[1] > _LAST_STATE
+
+
+def _last(datagrams: List[bytes], mute: Callable[[bytes], bool], run: Callable[[bytes], Any], costs: int = 1) -> Target:
+    """A target of netlink's datagrams, those from which nothing comes last."""
+    telling = sum(not mute(one) for one in datagrams)
+    return Target(sorted(datagrams, key=mute), run, (netlink.NetlinkError,), costs=costs, understood=telling)
+
+
+def _messages(data: bytes) -> Parts:
+    found = Parts(messages=[], attributes=[])
+    for kind, _flags, payload in netlink.messages(data):
+        found["messages"].append(kind)
+        found["attributes"] += netlink.attributes(payload[_INET_DIAG:])
+    return found
 
 
 def _payloads() -> List[bytes]:
     found = []
     for datagram in _datagrams("datagrams") + _datagrams("stuck"):
         found += [bytes(payload) for kind, _flags, payload in netlink.messages(datagram) if kind == _SOCK_DIAG]
-    return found
+    return sorted(found, key=_is_address)
 
 
-def _entries(data: bytes) -> None:
-    for protocol in ("tcp", "udp"):
-        sock_diag.parse(memoryview(data), protocol)
+def _entries(data: bytes) -> Parts:
+    return Parts({protocol: sock_diag.parse(memoryview(data), protocol) for protocol in ("tcp", "udp")})
 
 
 class _Link:
@@ -146,26 +183,63 @@ def _connect(*datagrams: bytes) -> Any:
     return lambda _protocol: _Link(datagrams)
 
 
-def _tally(data: bytes) -> None:
+def _tally(data: bytes) -> Parts:
+    found = Parts()
     for inodes in (True, False):
         tally = tcp_tally.Tally([], (32768, 60999), inodes)
         tcp_tally.read(tally, sock_diag.ALL_STATES, _connect(data, _DONE))
-        tally.counts()
+        found[f"inodes {inodes}"] = sum(tally.counts().values())
+    return found
 
 
-def _nf_tables(data: bytes) -> None:
+def _nf_tables(data: bytes) -> Parts:
     ruleset = nf_tables.Ruleset("ipv4", _connect(data, _DONE))
+    found = Parts()
     for ask in (ruleset.tables, ruleset.chains, ruleset.all_rules):
-        try:
-            ask()
-        except netlink.NetlinkError:
-            continue
-    ruleset.rules("kube-proxy", "services")
-    ruleset.elements("kube-proxy", "service-nodeports")
+        with contextlib.suppress(netlink.NetlinkError):
+            found[ask.__name__] = ask()
+    with contextlib.suppress(netlink.NetlinkError):
+        found["elements"] = ruleset.elements("kube-proxy", "service-nodeports")
+    with contextlib.suppress(netlink.NetlinkError):
+        ruleset.rules("kube-proxy", "services")  # of which the datagram of another chain has none
+    return found
 
 
-def _nft_rules(data: bytes) -> None:
-    _plain(list(nft_rules.read(nf_tables.Ruleset("ipv4", _connect(data, _DONE)), "ipv4", Deadline(5))))
+class _Kernel:
+    """Answers each request with the datagrams that came of it once; others with none."""
+
+    def __init__(self, answers: Dict[bytes, List[bytes]]) -> None:
+        self._answers = answers
+
+    def connect(self, _protocol: int) -> _Link:
+        kernel = self
+
+        class Link(_Link):
+            def send(self, request: bytes) -> int:
+                self._waiting = list(kernel._answers.get(request, [_DONE]))
+                return len(request)
+
+        return Link([])
+
+
+def _nft_rules(data: bytes) -> Any:
+    told = json.loads(data)
+    if not isinstance(told, dict):
+        return None
+    kernel = _Kernel(
+        {
+            _unhex(request): [_unhex(part) for part in parts]
+            for request, parts in told.items()
+            if isinstance(parts, list)
+        }
+    )
+    return _plain(list(nft_rules.read(nf_tables.Ruleset("ipv4", kernel.connect), "ipv4", Deadline(5))))
+
+
+def _unhex(text: Any) -> bytes:
+    """The bytes of hexadecimal text, without what was put between."""
+    digits = "".join(one for one in text if one in "0123456789abcdef") if isinstance(text, str) else ""
+    return bytes.fromhex(digits[: len(digits) // 2 * 2])
 
 
 def _nft_seeds() -> List[bytes]:
@@ -175,18 +249,19 @@ def _nft_seeds() -> List[bytes]:
     ]
 
 
-def _procfs_net(data: bytes) -> None:
+def _procfs_net(data: bytes) -> Parts:
+    found = Parts()
     for family in ("ipv4", "ipv6"):
         for protocol in ("tcp", "udp"):
-            try:
-                list(procfs_net.parse(iter(_text(data).splitlines(True)), protocol, family))
-            except ValueError:
-                continue
+            with contextlib.suppress(ValueError):
+                lines = iter(_text(data).splitlines(True))
+                found[f"{protocol} {family}"] = list(procfs_net.parse(lines, protocol, family))
+    return found
 
 
-def _ipvs(data: bytes) -> None:
+def _ipvs(data: bytes) -> Any:
     found = list(ipvs_table.servers(_text(data).splitlines()))
-    _plain(list(ipvs_table.node_ports(found, {"192.0.2.2", "10.0.0.1"})))
+    return _plain(list(ipvs_table.node_ports(found, {"192.0.2.2", "10.0.0.1"})))
 
 
 _IPVS = b"""IP Virtual Server version 1.2.1 (size=4096)
@@ -201,49 +276,41 @@ FWM  00000001 rr
 _GAUGES = (
     b"0.07 0.14 0.69 1/91 18392\n",
     b"521\t0\t2466170\n",
-    b"0-3,5,7-15\n",
+    b"0-3,5,7-15",  # without the line's end, as KernelFiles hands it on
     b"MemTotal:       24684084 kB\nMemAvailable:  12 kB\n",
 )
 _PSI = b"some avg10=1.05 avg60=0.79 avg300=0.76 total=1237379922\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 _STAT = (
     b"cpu  10132153 290696 3084719 46828483 16683 0 25195 175628 0 0\ncpu0 1 2 3 4 5 6 7 8 9 0\nintr 1 2\nctxt 1990473\n"
-    b"btime 1062191376\nprocesses 2915\nprocs_running 1\nprocs_blocked 0\n"
+    b"btime 1062191376\nprocesses 2915\nprocs_running 3\nprocs_blocked 0\n"
 )
 
 
-def _gauges(data: bytes) -> None:
-    text = _text(data)
-    for parse in (
+def _gauges(data: bytes) -> Parts:
+    return _each(
+        _text(data),
         kernel_gauges.load,
         kernel_gauges.pressure,
         kernel_gauges.memory,
         kernel_gauges.files,
         kernel_gauges.cpus,
-    ):
-        try:
-            parse(text)
-        except ValueError:
-            continue
+    )
 
 
-def _cpu_times(data: bytes) -> None:
+def _cpu_times(data: bytes) -> Parts:
     stat = cpu_times.parse(_text(data))
-    _plain(cpu_times.shares(cpu_times.parse(_text(_STAT.replace(b"10132153", b"10132100"))), stat, 1.0))
-    _plain([cpu_times.steal_since_boot(stat), cpu_times.waiting(stat)])
+    shares = _plain(cpu_times.shares(cpu_times.parse(_text(_STAT.replace(b"10132153", b"10132100"))), stat, 1.0))
+    return Parts(shares=shares, steal=_plain(cpu_times.steal_since_boot(stat)), waiting=_plain(cpu_times.waiting(stat)))
 
 
-def _ranges(data: bytes) -> None:
-    text = _text(data)
-    for parse in (port_ranges.parse_range, port_ranges.parse_local_range, port_ranges.parse_reserved):
-        try:
-            parse(text)
-        except ValueError:
-            continue
+def _ranges(data: bytes) -> Parts:
+    return _each(_text(data), port_ranges.parse_range, port_ranges.parse_local_range, port_ranges.parse_reserved)
 
 
-def _cgroups(data: bytes) -> None:
+def _cgroups(data: bytes) -> Parts:
     path = cgroup.path_of(_text(data))
-    _plain([cgroup.owner(path), cgroup.member(path), cgroup.program(path), cgroup.tells(path)])
+    parsers = (cgroup.owner, cgroup.member, cgroup.program, cgroup.tells)
+    return Parts({parse.__name__: _plain(parse(path)) for parse in parsers})
 
 
 class Scratch:
@@ -263,69 +330,100 @@ class Scratch:
         place.write_bytes(data)
         return str(place)
 
+    def sparse(self, name: str, data: bytes, pieces: Sequence[Tuple[int, bytes]]) -> str:
+        """Write a file of which only some pieces are there: each gets as much of the data as it has, and the last what is left."""
+        place, read = self.path / name, 0
+        with place.open("wb") as file:
+            for offset, content in pieces:
+                file.seek(offset)
+                file.write(data[read:] if offset == pieces[-1][0] else data[read : read + len(content)])
+                read += len(content)
+        return str(place)
+
     def close(self) -> None:
         """Remove it."""
         self._folder.cleanup()
 
 
 def _in_files(scratch: Scratch) -> Dict[str, Target]:
-    def stat_fields(data: bytes) -> None:
-        procfs.stat_fields(scratch.file("stat", data))
+    def stat_fields(data: bytes) -> Any:
+        return procfs.stat_fields(scratch.file("stat", data))
 
-    def addresses(data: bytes) -> None:
-        for name in ("fib_trie", "if_inet6"):
-            scratch.file(f"net/{name}", data)
-        _plain(procfs_addresses.addresses(str(scratch.path / "net")))
+    def addresses(name: str, other: str) -> Target:
+        def run(data: bytes) -> Any:
+            scratch.file(f"{name}/{other}", b"")
+            scratch.file(f"{name}/{name}", data)
+            return _plain(procfs_addresses.addresses(str(scratch.path / name)))
 
-    def build(data: bytes) -> None:
-        found = go_build.read(scratch.file("program", data))
-        _plain(None if found is None else list(found))
+        return Target([_file(f"pods/{name}.txt")], run, (OSError, ValueError), costs=8)
 
-    def symbols(data: bytes) -> None:
-        _plain(go_symbols.names(scratch.file("program", data), [0x401000, 0, -1, 1 << 62]))
+    def build(name: str) -> Target:
+        pieces = _pieces(name)
 
-    def oci(data: bytes) -> None:
+        def run(data: bytes) -> Any:
+            found = go_build.read(scratch.sparse("program", data, pieces))
+            return _plain(None if found is None else list(found))
+
+        return Target([b"".join(content for _offset, content in pieces)], run, (OSError,), costs=32)
+
+    def symbols(data: bytes) -> Any:
+        starts = [test_go_symbols.GO - test_go_symbols.BASE + start for _name, start in test_go_symbols.FUNCTIONS]
+        path = scratch.file("program", data)
+        _plain(go_symbols.names(path, [0x401000, 0, -1, 1 << 62]))
+        return _plain(go_symbols.names(path, starts))
+
+    def container(config: bytes, pid: bytes, status: bytes) -> List[Any]:
         root = scratch.path / "node"
         state, kept = (
             "run/containerd/io.containerd.runtime.v2.task/k8s.io",
             "var/lib/containerd/io.containerd.grpc.v1.cri",
         )
-        scratch.file(f"node/{state}/{_ID}/config.json", data)
-        scratch.file(f"node/{state}/{_ID}/init.pid", data[:20])
-        scratch.file(f"node/{kept}/containers/{_ID}/status", data)
+        scratch.file(f"node/{state}/{_ID}/config.json", config)
+        scratch.file(f"node/{state}/{_ID}/init.pid", pid)
+        scratch.file(f"node/{kept}/containers/{_ID}/status", status)
+        found = []
         for runtime in containerd_files.here(str(root)):
             told = runtime.read(ContainerProcesses(str(root / "proc")), Deadline(5))
-            _plain([list(told.missing), [one for _identity, one in told.found], list(told.strangers)])
+            _plain([*told.missing, *told.strangers])
+            found += _plain([one for _identity, one in told.found])
+        return found
+
+    def oci(data: bytes) -> Any:
+        return container(data, data[:20], statuses[0])
+
+    def status(data: bytes) -> Any:
+        return [one["created_ns"] for one in container(configs[0], b"1", data) if one["created_ns"]]
 
     captures = [_json(f"containerd/{name}.json") for name in ("containerd-1.6", "containerd-1.7", "containerd-2.1")]
-    files = [
-        text.encode()
-        for one in captures
-        for path, text in one["files"].items()
-        if path.endswith(("config.json", "status"))
-    ]
-    programs = [_elf(name) for name in ("inline-amd64", "symbols-amd64", "symbols-386", "pointers-ppc64")]
+    files = {path: text.encode() for one in captures for path, text in one["files"].items()}
+    statuses = [data for path, data in files.items() if path.endswith("status")]
+    # That of a container comes first, that of nobody's pod last.
+    configs = [data for path, data in files.items() if path.endswith("config.json")]
+    configs.sort(key=lambda data: (b"io.kubernetes.cri" not in data, b"container-name" not in data))
+    tables = [test_go_symbols.program(test_go_symbols.table(version)) for version in test_go_symbols.FORMATS]
     stat = b"1234 (a) b) S 1 1234 1234 0 -1 4194560 1029 2 0 0 12 3 0 0 20 0 1 0 4242 12345 100 " + b"0 " * 28
     return {
         "proc: stat": Target([stat], stat_fields, (OSError, ValueError), costs=5),
-        "proc: addresses": Target(
-            [_file("pods/fib_trie.txt"), _file("pods/if_inet6.txt")], addresses, (OSError, ValueError), costs=8
+        "proc: addresses, IPv4": addresses("fib_trie", "if_inet6"),
+        "proc: addresses, IPv6": addresses("if_inet6", "fib_trie"),
+        **{f"go build info: {name}": build(name) for name in _PROGRAMS},
+        "go symbols": Target(tables, symbols, costs=4),
+        "containerd: OCI config": Target(
+            configs, oci, costs=30, understood=sum(b"io.kubernetes.cri" in one for one in configs)
         ),
-        "go build info": Target(programs, build, (OSError,), costs=8),
-        "go symbols": Target(programs, symbols, costs=4),
-        "OCI config, containerd's files": Target(files, oci, costs=30),
+        "containerd: status": Target(statuses, status, costs=30),
     }
 
 
 _ID = "0123456789abcdef" * 4
 
 
-def _elf(name: str) -> bytes:
-    """The beginning of a real program, put together from what was kept of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(made_up_program.make(name, Path(folder) / "program"))
-        with path.open("rb") as file:
-            return file.read(1 << 16)
+_PROGRAMS = ("inline-amd64", "symbols-amd64", "symbols-386", "pointers-ppc64")
+
+
+def _pieces(name: str) -> List[Tuple[int, bytes]]:
+    """What was kept of a real program, and where it was."""
+    return [(offset, base64.b64decode(content)) for offset, content in made_up_program.load(name)["pieces"]]
 
 
 # --- engines and runtimes
@@ -370,29 +468,31 @@ _PING = _answered(b"OK")
 _VERSION = _answered(b'{"Version": "20.10.24", "ApiVersion": "1.41"}')
 
 
-def _docker_http(data: bytes) -> None:
-    for answers in ([data, data], [_PING, data], [_PING, _VERSION, data]):
+def _docker_http(data: bytes) -> Parts:
+    found = Parts()
+    for number, answers in enumerate(([data, data], [_PING, data], [_PING, _VERSION, data])):
         engine = _engine(answers)
-        try:
+        with contextlib.suppress(EngineError):
             engine.begin()
-            engine.containers()
-        except EngineError:
-            continue
+            found[f"began {number}"] = True
+            found["containers"] = engine.containers()
+    return found
 
 
-def _docker_list(data: bytes) -> None:
+def _docker_list(data: bytes) -> Any:
     engine = _engine([_PING, _VERSION, _answered(data), *[_answered(data[1:-1])] * 4])
     engine.begin()
     listing = docker_containers.collect(engine, Deadline(5))
     _plain([listing.missing, list(listing.strangers), list(listing.others)])
+    return listing.groups
 
 
-def _docker_log(data: bytes) -> None:
+def _docker_log(data: bytes) -> Parts:
+    found = Parts()
     for framed in (True, False):
-        try:
-            docker_log.end([data[:7], data[7:]], framed, 10, 4096)
-        except docker_log.LogFormError:
-            continue
+        with contextlib.suppress(docker_log.LogFormError):
+            found[f"framed {framed}"] = docker_log.end([data[:7], data[7:]], framed, 10, 4096)
+    return found
 
 
 def _docker_seed() -> bytes:
@@ -431,17 +531,18 @@ def _docker_seed() -> bytes:
     return json.dumps([{**told, **entry}, {**told, **other}]).encode()
 
 
-def _crictl(data: bytes) -> None:
+def _crictl(data: bytes) -> Any:
     told = json.loads(data)
     if not isinstance(told, dict):
-        return
+        return None
     lists = [
         [one for one in value if isinstance(one, dict)]
         for value in (told.get("ps"), told.get("pods"))
         if isinstance(value, list)
     ]
     found = crictl.understood("containerd", *[*lists, [], []][:2])
-    _plain([list(found.missing), [one for _identity, one in found.found], list(found.strangers)])
+    _plain([*found.missing, *found.strangers])
+    return _plain([one for _identity, one in found.found])
 
 
 def _crictl_seeds() -> List[bytes]:
@@ -449,15 +550,16 @@ def _crictl_seeds() -> List[bytes]:
     return [json.dumps({"ps": one["ps"]["containers"], "pods": one["pods"]["items"]}).encode() for one in captures]
 
 
-def _cluster(data: bytes) -> None:
+def _cluster(data: bytes) -> Parts:
     def fetch(path: str, _query: Dict[str, str]) -> cluster_api.Answer:
         return cluster_api.Answer(200, {}, b'{"major": "1", "minor": "36"}' if path == "/version" else data)
 
     sections = [kind.section for kind in cluster_api.KINDS]
-    _plain(cluster_api.read_cluster(fetch, sections, 500, Deadline(5), lambda _seconds: None))
+    told = _plain(cluster_api.read_cluster(fetch, sections, 500, Deadline(5), lambda _seconds: None))
+    return Parts({section: told[section] for section in sections})
 
 
-def _http(data: bytes) -> None:
+def _http(data: bytes) -> Any:
     listener = {
         "protocol": "tcp",
         "state": "listen",
@@ -473,74 +575,90 @@ def _http(data: bytes) -> None:
             http_signature._converse(connection, "127.0.0.1", listener, Deadline(5), signature)
         finally:
             _plain(signature)
+    return signature["looks_like"]
 
 
 # --- texts
 
 
-def _log_lines(data: bytes) -> None:
-    pod_log_lines.time_of(data)
-    pod_log_lines.may_hold_pieces(data)
-    list(pod_log_lines.lines(data, lambda _entry: True))
+def _log_lines(data: bytes) -> Parts:
+    return Parts(
+        time=pod_log_lines.time_of(data),
+        pieces=pod_log_lines.may_hold_pieces(data),
+        lines=list(pod_log_lines.lines(data, lambda _entry: True)),
+    )
 
 
-def _matcher(data: bytes) -> None:
+def _matcher(data: bytes) -> Any:
     matcher = log_matcher.Matcher(signatures.SIGNATURES)
-    for source in ("pod", "journal", "kernel"):
-        origin = Origin(source, None, None)
+    for origin in _ORIGINS:
         for text in _text(data).splitlines():
             matcher.feed(LogLine(text, 1.0, origin))
-    _plain(matcher.found(10))
+    return _plain(matcher.found(200))[0]
 
 
-def _iptables(data: bytes) -> None:
+# Those in which the first line of each signature was found, and what is none's.
+_ORIGINS = list(dict.fromkeys(lines[0].origin for lines in signature_lines.LINES.values()))
+
+
+def _iptables(data: bytes) -> Any:
     tables = iptables_rules.Tables()
     for line in data.split(b"\n"):
         tables.feed(line)
-    _plain(list(tables.node_ports("ipv4")))
+    return _plain(list(tables.node_ports("ipv4")))
 
 
-def _trace(reader_of: Callable[[], Any]) -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
+def _trace(reader_of: Callable[[], Any]) -> Callable[[bytes], Any]:
+    def run(data: bytes) -> Any:
         reader = reader_of()
         for line in data.split(b"\n"):
             reader.add(line)
         reader.end()
-        _plain(reader.calls.kept)
+        return _plain(reader.calls.kept)
 
     return run
 
 
-def _dump(data: bytes) -> None:
-    go_dump.parse([data[:100], data[100:]], Deadline(5))
+def _dump(data: bytes) -> Any:
+    return go_dump.parse([data[:100], data[100:]], Deadline(5)).goroutines
 
 
-def _yaml(data: bytes) -> None:
-    _plain(yaml_scalars.read(_text(data), ("port", "readOnlyPort", "address", "healthzPort")))
+def _yaml(data: bytes) -> Any:
+    return _plain(yaml_scalars.read(_text(data), ("port", "readOnlyPort", "address", "healthzPort"))).values
 
 
-def _toml(data: bytes) -> None:
-    _plain({".".join(path): value for path, value in toml_lines.read(_text(data)).items()})
+def _toml(data: bytes) -> Any:
+    return _plain({".".join(path): value for path, value in toml_lines.read(_text(data)).items()})
 
 
-def _names(data: bytes) -> None:
-    text = _text(data)
-    for parse in (
+def _names(data: bytes) -> Parts:
+    return _each(
+        _text(data),
         kube_container.parse_name,
         kube_container.parse_containerd_name,
         rfc3339.nanoseconds,
         health_probe.quoted,
-    ):
-        parse(text)
+    )
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _plain(value: Any) -> None:
-    """Whether it can be part of an answer. Raises what json raises."""
+def _plain(value: Any) -> Any:
+    """The value, which can be part of an answer. Raises what json raises."""
     json.dumps(value, allow_nan=False)
+    return value
+
+
+def _each(text: str, *parsers: Callable[[str], Any]) -> Parts:
+    """What each of them makes of a text, nothing where it is not its own."""
+    found = Parts()
+    for parse in parsers:
+        found[parse.__name__] = None
+        with contextlib.suppress(ValueError):
+            found[parse.__name__] = parse(text)
+    return found
 
 
 _NAMES = [
@@ -570,15 +688,17 @@ def every(scratch: Scratch) -> Dict[str, Target]:
 
 
 def _of_bytes(scratch: Scratch) -> Dict[str, Target]:
-    error = netlink.NetlinkError
-    logs = [b"\n".join(_lines(f"seed_002/{name}.txt")) for name in ("kubelet", "dmesg", "kube-apiserver")]
+    logs = [b"\n".join(line.text.encode() for line in lines) for lines in signature_lines.LINES.values()]
+    logs += [b"\n".join(_lines(f"seed_002/{name}.txt")) for name in ("kubelet", "dmesg", "kube-apiserver")]
+    payloads = _payloads()
     sockets = _datagrams("datagrams") + _datagrams("stuck")
     return {
-        "netlink: messages": Target(sockets, _messages, (error,)),
-        "sock_diag: a socket": Target(_payloads(), _entries, (error,)),
-        "sock_diag: tally": Target(sockets, _tally, (error,), costs=60),
-        "nf_tables": Target(_nft_seeds(), _nf_tables, (error,), costs=8),
-        "nf_tables: kube-proxy": Target(_nft_seeds(), _nft_rules, (error,), costs=5),
+        "netlink: messages": _last(sockets, _is_no_socket, _messages),
+        "sock_diag: a socket": Target(
+            payloads, _entries, (netlink.NetlinkError,), understood=sum(not _is_address(one) for one in payloads)
+        ),
+        "sock_diag: tally": _last(sockets, _is_no_socket, _tally, costs=60),
+        "nf_tables": _last(_nft_seeds(), _is_end, _nf_tables, costs=8),
         "proc: net": Target(
             [_file(f"sock_diag/proc-net-{name}.txt") for name in ("tcp", "tcp6", "udp", "udp6")], _procfs_net, costs=8
         ),
@@ -591,7 +711,9 @@ def _of_bytes(scratch: Scratch) -> Dict[str, Target]:
         ),
         **_in_files(scratch),
         "Docker API: HTTP": Target(
-            [_PING, _VERSION, _answered(b"[]"), _answered(b'{"message":"no"}', "500 No")], _docker_http, costs=60
+            [_PING, _VERSION, _answered(_docker_seed()), _answered(b"[]"), _answered(b'{"message":"no"}', "500 No")],
+            _docker_http,
+            costs=60,
         ),
         "Docker API: log": Target(
             [b"\1\0\0\0\0\0\0\5hello\2\0\0\0\0\0\0\1\n", b"2026-11-21T08:00:00Z text\n"], _docker_log
@@ -610,10 +732,13 @@ def _of_bytes(scratch: Scratch) -> Dict[str, Target]:
             costs=15,
         ),
         "iptables-save": Target(
-            [_file("kube_proxy/iptables-save.txt"), *_lines("kube_proxy/iptables-save.txt")], _iptables, costs=2
+            [_file("kube_proxy/iptables-save.txt"), *_lines("kube_proxy/iptables-save.txt")],
+            _iptables,
+            costs=2,
+            understood=1,
         ),
         "logs: of pods": Target([_POD_LOG, _JSON_LOG], _log_lines, costs=4),
-        "logs: signatures": Target([*logs, _POD_LOG], _matcher, costs=60),
+        "logs: signatures": Target(logs, _matcher, costs=120, understood=len(signature_lines.LINES)),
         "logs: the kernel's ring": Target([_RING, _RING_2], kernel_ring.parse),
         "journal": Target([_JOURNAL], journal_entry.parse, (ValueError,)),
         "goroutine dump": Target(
@@ -638,6 +763,9 @@ def _of_json() -> Dict[str, Target]:
     ]
     return {
         "Docker API: containers": Target([_docker_seed()], _docker_list, (EngineError,), True, 15),
+        "nf_tables: kube-proxy": Target(
+            [_file("kube_proxy/nf_tables.json")], _nft_rules, (netlink.NetlinkError,), True, 120
+        ),
         "CRI: crictl's lists": Target(_crictl_seeds(), _crictl, (), True, 20),
         "Kubernetes API": Target(api, _cluster, (), True, 60),
         "journal: values": Target([_JOURNAL], journal_entry.parse, (ValueError,), True, 3),

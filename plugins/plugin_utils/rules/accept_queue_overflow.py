@@ -12,6 +12,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     backlog_words,
     cpu_facts,
     describe,
+    limits,
     listening,
     tcp_words,
 )
@@ -235,7 +236,7 @@ def _unknowns(section: dict[str, Any], sockets: list[dict[str, Any]], share: flo
     total = section["counters"][_OVERFLOWS]
     if total is None:
         yield Unknown(missing(section, "/proc/net/netstat") or "whether accept queues overflow could not be read")
-    elif total and section["growth"] is None:
+    elif limits.growth(section, _OVERFLOWS) is None:
         yield Unknown(
             f"accept queues overflowed before ({tcp_words.count(total, 'connection')} lost since the network namespace began); whether they still "
             f"do is not known without a second sample: {tcp_words.SECOND_SAMPLE}"
@@ -244,7 +245,7 @@ def _unknowns(section: dict[str, Any], sockets: list[dict[str, Any]], share: flo
 
 def _may_hide_full_ones(section: dict[str, Any], share: float) -> bool:
     """True where listeners were left out though the last one told, the emptiest of these, is filling up."""
-    if not section["truncated"].get("accept_queues"):
+    if not section["truncated"]["accept_queues"]:
         return False
     last = section["accept_queues"][-1] if section["accept_queues"] else None
     return last is None or (last["queue"] or 0) >= share * (last["backlog"] or 1)

@@ -43,7 +43,7 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield Unknown(unseen)
         return
     services = listening.by_service(section)
-    left_out = section["truncated"].get("accept_queues")
+    left_out = section["truncated"]["accept_queues"]
     if left_out:
         yield Unknown(f"{tcp_words.count(left_out, 'more listener')} were not told: their backlogs were not compared")
     elif not any(context.fleet.serving[key] > 1 for key in services):

@@ -38,11 +38,19 @@ class _Pile(NamedTuple):
     dead: list[Container]
 
 
+class _Kept(NamedTuple):
+    """What keeps a dead container, found once for all groups: a pod can have thousands of them, and a node send as many as it likes."""
+
+    explained: frozenset[str]
+    inhabitants: dict[str, list[Container]]  # by the pod's uid, without sandboxes
+
+
 def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
     containers = Containers(node)
     most = int(context.settings.threshold("dead_containers_per_container"))
     seconds = context.settings.threshold("dead_container_seconds")
-    piles = [_Pile(group, _dead(group, seconds, containers)) for group in containers.groups]
+    kept = _kept(containers)
+    piles = [_Pile(group, _dead(group, seconds, containers.now_ns, kept)) for group in containers.groups]
     piles = sorted((pile for pile in piles if len(pile.dead) > most), key=lambda pile: -len(pile.dead))
     if piles:
         yield _fail(piles, node, containers, most)
@@ -51,20 +59,27 @@ def _judge(node: NodeView, context: Context) -> Iterator[Answer]:
         yield NotApplicable("no runtime runs containers of Kubernetes here")
 
 
-def _dead(group: Group, seconds: float, containers: Containers) -> list[Container]:
+def _kept(containers: Containers) -> _Kept:
+    inhabitants: dict[str, list[Container]] = {}
+    for group in containers.groups:
+        if not group["sandbox"]:
+            inhabitants.setdefault(group["pod_uid"], []).extend(group["instances"])
+    return _Kept(_explained(containers), inhabitants)
+
+
+def _dead(group: Group, seconds: float, now_ns: int, kept: _Kept) -> list[Container]:
     """What kubelet's garbage collection should have removed, but for one: its own, dead for long, in nobody's way.
 
     A sandbox stays for as long as it has a container, so only empty ones count (kuberuntime_gc.go, evictSandboxes).
     """
-    explained = _explained(containers)
     found = [
         (ended, one)
         for one in group["instances"]
         for ended in [_ended(one)]
-        if one["own"] and one["state"] in stale_names.SETTLED and one["id"] not in explained
-        if ended is not None and containers.now_ns - ended >= seconds * 1e9
+        if one["own"] and one["state"] in stale_names.SETTLED and one["id"] not in kept.explained
+        if ended is not None and now_ns - ended >= seconds * 1e9
     ]
-    lived_in = _lived_in(group, containers) if group["sandbox"] else frozenset()
+    lived_in = _lived_in(group, kept) if group["sandbox"] else frozenset()
     return [one for _ended_ns, one in sorted(found, key=lambda entry: entry[0]) if one["id"] not in lived_in]
 
 
@@ -83,14 +98,9 @@ def _explained(containers: Containers) -> frozenset[str]:
     )
 
 
-def _lived_in(sandboxes: Group, containers: Containers) -> frozenset[str]:
+def _lived_in(sandboxes: Group, kept: _Kept) -> frozenset[str]:
     """The sandboxes of a pod that have containers; all of them, where one does not tell its own."""
-    others = [
-        one
-        for group in containers.groups
-        if group["pod_uid"] == sandboxes["pod_uid"] and not group["sandbox"]
-        for one in group["instances"]
-    ]
+    others = kept.inhabitants.get(sandboxes["pod_uid"], ())
     if any(one["sandbox_id"] is None for one in others):
         return frozenset(one["id"] for one in sandboxes["instances"])
     return frozenset(one["sandbox_id"] for one in others)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import limits
 from ansible_collections.kubenode.doctor.tests.fuzz import bundles, run, targets
 
 SCRATCH = targets.Scratch()
@@ -23,6 +24,22 @@ def _tidy():
 def test_a_damaged_bundle_is_judged_and_reported_or_refused(name, monkeypatch):
     monkeypatch.setattr(run, "_SECONDS", 60)
     assert list(run.faults(name, TARGETS[name], 1, range(40 if name == "bundle: files" else 5))) == []
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_a_real_bundle_is_judged(name, monkeypatch):
+    monkeypatch.setattr(run, "_SECONDS", 60)
+    assert list(run.faults_of_real(TARGETS[name])) == []
+
+
+def test_a_rule_that_breaks_on_what_is_real_is_told(monkeypatch):
+    def breaks(*_arguments):
+        raise KeyError("x")
+
+    monkeypatch.setattr(run, "_SECONDS", 60)
+    monkeypatch.setattr(limits, "growth", breaks)
+    target = TARGETS["bundle: audit.json"]
+    assert [fault.what for fault in run.faults_of_real(target)] == ["nothing comes of it"]
 
 
 @pytest.mark.parametrize(
