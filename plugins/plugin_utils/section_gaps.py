@@ -48,14 +48,18 @@ _CALLED = {list: "list", dict: "mapping", int: "number"}
 # What holds numbers alone: an empty text there would be no growth, and nothing left out.
 _NUMBERS: dict[str, dict[str, tuple[type, ...]]] = {
     "tcp_states": {"counters": _NUMBER + _OR_NONE, "truncated": _NUMBER},
-    "host_pressure": {"cpu": _NUMBER, "files": _NUMBER},
+    "host_pressure": {"cpu": _NUMBER + _OR_NONE, "files": _NUMBER + _OR_NONE},
     "containers": {"truncated": _NUMBER},
 }
 _NO_DATA = frozenset({"complete", "missing"})
 
 
+class Misshapen(str):
+    """Why a section cannot be judged: it is of another form than node_snapshot returns, which no honest node's is."""
+
+
 def gap(sections: Mapping[str, Any], name: str) -> str:
-    """Why the section of this name cannot be judged; empty when it can."""
+    """Why the section of this name cannot be judged, perhaps as Misshapen; empty when it can."""
     section = sections.get(name)
     if not isinstance(section, dict):
         return f"the section {name} was not collected"
@@ -94,8 +98,8 @@ def _holds(values: Any, form: tuple[type, ...]) -> bool:
     return isinstance(values, dict) and all(_is(value, form) for value in values.values())
 
 
-def _misshapen(name: str, why: str) -> str:
-    return f"the section {name} is not of the form that node_snapshot returns: {why}"
+def _misshapen(name: str, why: str) -> Misshapen:
+    return Misshapen(f"the section {name} is not of the form that node_snapshot returns: {why}")
 
 
 def _is_gap(entry: Any) -> bool:

@@ -19,6 +19,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import (
     cures,
     held_connections,
     origins,
+    section_gaps,
 )
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.answers import CLUSTER
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import Bundle
@@ -146,7 +147,7 @@ def told(rule: Rule, host: str | None, answers: Sequence[Answer]) -> Told:
 def _judge_node(rule: Rule, view: NodeView, context: Context) -> Iterator[Answer]:
     gaps = [why for why in map(view.gap, rule.needs) if why]
     if gaps:
-        yield from (Unknown(why) for why in gaps)
+        yield from (Unknown(why, broken=isinstance(why, section_gaps.Misshapen)) for why in gaps)
     else:
         yield from rule.judge(view, context)
 

@@ -154,3 +154,15 @@ def test_overflows_whose_growth_is_not_told_are_unknown():
 def test_a_limit_that_is_no_number_is_not_taken_for_none(limit):
     with pytest.raises(TypeError):
         limits.Use(1, limit).share  # noqa: B018 - it is asked
+
+
+def test_a_section_of_another_form_is_a_broken_check_and_no_mere_unknown():
+    sick = captured("sick")
+    sick["sections"]["host_pressure"]["cpu"] = "junk"
+    document = Scene({"sick": sick}, seed_000()).judged()
+    (finding,) = [one for one in document["findings"] if one["rule"] == "cpu-steal"]
+    assert (finding["status"], finding["broken"]) == ("unknown", True)
+    del sick["sections"]["host_pressure"]
+    document = Scene({"sick": sick}, seed_000()).judged()
+    (finding,) = [one for one in document["findings"] if one["rule"] == "cpu-steal"]
+    assert (finding["status"], finding["broken"]) == ("unknown", False)
