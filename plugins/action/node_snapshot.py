@@ -12,7 +12,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.utils.display import Display
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot_request
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, bundle, payload
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction, why_failed
@@ -30,7 +30,7 @@ class ActionModule(NodeAction):
         """Without a bundle the module's result is returned as it is."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        _valid, arguments = self.validate_argument_spec(argument_spec=snapshot.ARGUMENTS)
+        _valid, arguments = self.validate_argument_spec(argument_spec=snapshot_request.ARGUMENTS)
         _check(arguments)
         options = {key: value for key, value in arguments.items() if key not in _OWN_OPTIONS}
         if not arguments["bundle"]:
@@ -80,7 +80,7 @@ class ActionModule(NodeAction):
 def _check(arguments: dict[str, Any]) -> None:
     """What would fail in the same words on every node is the operator's mistake, not a node's silence."""
     try:
-        snapshot.wanted_ports(arguments)
+        snapshot_request.wanted_ports(arguments)
     except ValueError as error:
         raise AnsibleActionFail(str(error)) from None
     if arguments["answer_seconds"] < 1:
@@ -96,10 +96,10 @@ def _why_useless(result: dict[str, Any], answer: Any) -> str | None:
         return why_failed(result, "the node's answer held no snapshot")
     schema = answer.get("schema")
     if (
-        not isinstance(schema, int) or isinstance(schema, bool) or schema != snapshot.SCHEMA
+        not isinstance(schema, int) or isinstance(schema, bool) or schema != snapshot_request.SCHEMA
     ):  # True == 1, as bundle knows too
         theirs = f"schema {str(answer['schema'])[:_SCHEMA_CHARACTERS]}" if "schema" in answer else "no schema"
-        return f"its snapshot has {theirs}, this collection reads {snapshot.SCHEMA}: another version of node_snapshot ran there, or none"
+        return f"its snapshot has {theirs}, this collection reads {snapshot_request.SCHEMA}: another version of node_snapshot ran there, or none"
     return None
 
 

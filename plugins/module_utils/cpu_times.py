@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import NamedTuple
 
 from ansible_collections.kubenode.doctor.plugins.module_utils.kernel_files import whole
@@ -27,6 +28,16 @@ SHORTEST_SECONDS = 0.1
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 # Ticks that a CPU may book late: what it did before the first look and accounts for after it.
 _LATE_TICKS = 10
+
+
+class Own(NamedTuple):
+    """Seconds of CPU time that this process itself has used."""
+
+    user: float
+    system: float
+
+
+_NOTHING = Own(0.0, 0.0)
 
 
 class Stat(NamedTuple):
@@ -59,9 +70,15 @@ def parse(text: str) -> Stat:
     )
 
 
-def shares(before: Stat, after: Stat, seconds: float) -> dict[str, float]:
+def own() -> Own:
+    """Of this process until now, without what it started."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Own(used.ru_utime, used.ru_stime)
+
+
+def shares(before: Stat, after: Stat, seconds: float, mine: Own = _NOTHING) -> dict[str, float]:
     """The shares (0 to 1) of SHARES in the CPU time between two looks, of which the first began ``seconds`` before the
-    second ended. Raises ValueError, with the reason, when they cannot be told.
+    second ended. What was ``mine`` of it is left out. Raises ValueError, with the reason, when they cannot be told.
     """
     if seconds < SHORTEST_SECONDS:
         raise ValueError(f"only {seconds:.3f} s lie between the two samples: raise sample_seconds")
@@ -76,7 +93,19 @@ def shares(before: Stat, after: Stat, seconds: float) -> dict[str, float]:
     if total > cpus * (2 * seconds * _TICKS_A_SECOND + _LATE_TICKS):
         told = total / _TICKS_A_SECOND
         raise ValueError(f"{told:.0f} s of CPU time in {seconds:.1f} s: the machine was paused or moved, sample again")
-    return {name: round(sum(passed[column] for column in columns) / total, 4) for name, columns in SHARES.items()}
+    others = _without(passed, mine)
+    left = sum(others.values())
+    if left == 0:
+        raise ValueError("nobody but this look at the node was on a CPU between the two samples: raise sample_seconds")
+    return {name: round(sum(others[column] for column in columns) / left, 4) for name, columns in SHARES.items()}
+
+
+def _without(passed: dict[str, int], mine: Own) -> dict[str, float]:
+    """Both are counted in steps, and not in the same ones."""
+    return {
+        **passed,
+        **{name: max(0.0, passed[name] - used * _TICKS_A_SECOND) for name, used in mine._asdict().items()},
+    }
 
 
 def steal_since_boot(stat: Stat) -> float | None:

@@ -66,6 +66,7 @@ class Pressure:
         self._run_queue: dict[str, list[int]] = {"samples": [], "blocked": []}
         self._began = time.monotonic()
         self._realtime_ahead = clock.realtime_ahead()
+        self._own = cpu_times.own()
         self._first = self._look()
 
     def tick(self) -> None:
@@ -117,7 +118,9 @@ class Pressure:
         if not self._first or not last:
             return None
         try:
-            return cpu_times.shares(self._first, last, seconds)
+            now = cpu_times.own()
+            mine = cpu_times.Own(now.user - self._own.user, now.system - self._own.system)
+            return cpu_times.shares(self._first, last, seconds, mine)
         except ValueError as error:
             self._files.note("CPU shares", str(error))
             return None

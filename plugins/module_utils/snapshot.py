@@ -12,66 +12,25 @@ from typing import Any, Optional
 
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     containers,
+    first_samples,
     host_identity,
-    host_pressure,
     listener_origin,
     listeners,
     log_scan,
     nodeport_sockets,
     pod_listeners,
-    port_ranges,
     port_settings,
     proxy_rules,
     sockets,
     tcp_reader,
 )
 from ansible_collections.kubenode.doctor.plugins.module_utils.deadline import Deadline
+from ansible_collections.kubenode.doctor.plugins.module_utils.first_samples import FirstSamples
 from ansible_collections.kubenode.doctor.plugins.module_utils.host_pressure import Pressure
+from ansible_collections.kubenode.doctor.plugins.module_utils.snapshot_request import SCHEMA, SECTIONS
 from ansible_collections.kubenode.doctor.plugins.module_utils.socket_holders import SocketHolders
-from ansible_collections.kubenode.doctor.plugins.module_utils.tcp_states import NETNS, Survey
 
-SCHEMA = 1
-# In the order in which they are collected. host_pressure ends before sockets are read, which would be pressure of our own making;
-# tcp_states looks at all open files, so that the sections after it need not. logs may take what is left of the budget.
-SECTIONS = (
-    "host",
-    "port_settings",
-    "host_pressure",
-    "tcp_states",
-    "listen_ports",
-    "listener_origin",
-    "nodeport_conflict",
-    "proxy_rules",
-    "containers",
-    "pod_listeners",
-    "logs",
-)
 _TICK_SECONDS = 0.2  # between two looks at the run queue while the second sample is waited for
-# Of the module node_snapshot and of its action plugin, which checks them once, before any node is asked.
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "sections": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": list(SECTIONS)},
-    "ports": {"type": "list", "elements": "int"},
-    "port_range": {"type": "str", "default": "30000-32767"},
-    "budget_seconds": {"type": "float", "default": 20},
-    "sample_seconds": {"type": "float", "default": 2},
-    "netns": {"type": "str", "choices": list(NETNS), "default": "host"},
-    "log_seconds": {"type": "int", "default": 86400},
-    "bundle": {"type": "path"},
-    "answer_seconds": {"type": "int", "default": 120},
-}
-
-
-def wanted_ports(arguments: dict[str, Any]) -> Collection[int]:
-    """The ports of which every socket is wanted. Raises ValueError naming an option (see ARGUMENTS) that cannot be right."""
-    why = host_pressure.why_not(arguments["sample_seconds"])
-    if why:
-        raise ValueError(why)
-    if arguments["log_seconds"] <= 0:
-        raise ValueError(f"log_seconds: {arguments['log_seconds']}: more than 0 expected")
-    try:
-        return port_ranges.numbers(arguments["ports"], arguments["port_range"])
-    except ValueError as error:
-        raise ValueError(f"ports, port_range: {error}") from None
 
 
 def collect(
@@ -81,17 +40,17 @@ def collect(
     sample_seconds: float,
     netns: str = "host",
     log_seconds: int = 86400,
+    first: Optional[FirstSamples] = None,
 ) -> dict[str, Any]:
     """Return ``{schema, sections: {name: section}, seconds, complete, missing}``.
 
     ``ports`` are the NodePort numbers of which every socket is wanted, ``sample_seconds`` lie at least between the two samples of
     what is sampled, and are added to the budget; ``netns`` are the network namespaces of tcp_states; logs are read ``log_seconds``
-    back. A section that was not reached in time or that broke is
+    back; ``first`` are the first samples, where they were taken. A section that was not reached in time or that broke is
     ``{complete: false, missing: [{what, why}]}``.
     """
-    started = time.monotonic()
-    run = _Run(ports, budget_seconds, sample_seconds, netns, log_seconds)
-    run.begin(sections)
+    first = first or first_samples.take(sections, budget_seconds, sample_seconds, netns)
+    run = _Run(ports, budget_seconds, log_seconds, first)
     done = {name: run.section(name) for name in SECTIONS if name in sections}
     missing = [
         {"what": f"{name}: {gap['what']}", "why": gap["why"]} for name, part in done.items() for gap in part["missing"]
@@ -99,7 +58,7 @@ def collect(
     return {
         "schema": SCHEMA,
         "sections": done,
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - first.began, 3),
         "complete": not missing,
         "missing": missing,
     }
@@ -108,29 +67,18 @@ def collect(
 class _Run:
     """One look at a node."""
 
-    def __init__(
-        self, ports: Collection[int], budget_seconds: float, sample_seconds: float, netns: str, log_seconds: int
-    ) -> None:
+    def __init__(self, ports: Collection[int], budget_seconds: float, log_seconds: int, first: FirstSamples) -> None:
         self._ports = ports
         self._log_seconds = log_seconds
         self._budget_seconds = budget_seconds
-        self._deadline = Deadline(budget_seconds + sample_seconds)
-        self._wait = Deadline(sample_seconds)
-        self._holders = SocketHolders(self._deadline)
-        self._survey = Survey(self._deadline, netns)
-        self._pressure: Optional[Pressure] = None
+        self._deadline = first.deadline
+        self._wait = first.wait
+        self._holders = SocketHolders(first.deadline)
+        self._survey = first.survey
+        self._pressure = first.pressure
         self._listeners: Optional[dict[str, Any]] = None
         self._proxy_mode: Optional[str] = None
         self._containers: Optional[containers.Seen] = None
-
-    def begin(self, sections: Collection[str]) -> None:
-        """Take the first samples. What keeps one from being taken is told by its section, which meets the same again."""
-        if "tcp_states" in sections:
-            with contextlib.suppress(Exception):
-                self._survey.first_sample()
-        if "host_pressure" in sections:
-            with contextlib.suppress(Exception):
-                self._pressure = Pressure()
 
     def section(self, name: str) -> dict[str, Any]:
         """Collect one section, whatever happens."""

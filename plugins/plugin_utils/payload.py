@@ -31,10 +31,10 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import payload_pac
 
 # The zip file in the wrapper that Ansible writes around it (ansible-core lib/ansible/executor/module_common.py): one literal, made by repr().
 _LITERAL = re.compile(rb"'([A-Za-z0-9+/]{1000,}={0,2})'")
-# In its place: the same text, unpacked on the node by what the wrapper imports there anyway.
-_EXPRESSION = (
-    b"__import__('base64').b64encode(__import__('zlib').decompress(__import__('base64').b64decode('%b'))).decode()"
-)
+# In its place: the same text, unpacked on the node by what the wrapper imports there anyway. In lines, which b64decode does not mind: Python reads a
+# program from standard input (pipelining) line by line, and one of a megabyte costs it 30 ms.
+_EXPRESSION = b"__import__('base64').b64encode(__import__('zlib').decompress(__import__('base64').b64decode('''\n%b'''))).decode()"
+_LINE = 6000  # bytes before base64, so 8000 characters
 _INTERPRETER = re.compile(rb"#!\S*/python(3\.[0-9]+)\s")
 # Where in a line of source what was compiled stands is a third of a .pyc since Python 3.11, and only good for the ^^^^ of tracebacks (PEP 657).
 _COMPILER = ("-I", "-S", "-W", "ignore", "-X", "no_debug_ranges", payload_pack.__file__)
@@ -124,7 +124,8 @@ def _made(module: bytes, literal: bytes, bytecode: bool) -> bytes:
         ) from error
     except (subprocess.TimeoutExpired, OSError) as error:
         raise PayloadError(f"the zip file could not be packed: {error}") from error
-    return _EXPRESSION % base64.b64encode(done.stdout)
+    lines = (base64.b64encode(done.stdout[start : start + _LINE]) for start in range(0, len(done.stdout), _LINE))
+    return _EXPRESSION % b"\n".join(lines)
 
 
 def _is_constant(module: bytes, text: str) -> bool:

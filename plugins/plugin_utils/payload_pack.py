@@ -31,7 +31,7 @@ def packed(archive: bytes, bytecode: bool) -> bytes:
             if bytecode and content and entry.filename.endswith(".py"):
                 compiled = zipfile.ZipInfo(f"{entry.filename}c", entry.date_time)
                 files.writestr(compiled, _bytecode(entry.filename, content))
-    return zlib.compress(new.getvalue(), 9)
+    return zlib.compress(new.getvalue())
 
 
 def _bytecode(name: str, source: bytes) -> bytes:

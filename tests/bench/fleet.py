@@ -30,7 +30,7 @@ from typing import NamedTuple
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.snapshot import SECTIONS
+from ansible_collections.kubenode.doctor.plugins.module_utils.snapshot_request import SECTIONS
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
 from ansible_collections.kubenode.doctor.tests.bench import fleet_nodes, timing
 from ansible_collections.kubenode.doctor.tests.bench.family_cost import Cost, cost

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubenode.doctor.plugins.module_utils.snapshot import SECTIONS
+from ansible_collections.kubenode.doctor.plugins.module_utils.snapshot_request import SECTIONS
 from ansible_collections.kubenode.doctor.tests.contract.conftest import conflicting_containers
 from ansible_collections.kubenode.doctor.tests.contract.project import MODULES, ROOT
 from ansible_collections.kubenode.doctor.tests.integration_real.diagnosis import needs_stage

@@ -101,6 +101,29 @@ def test_shares(before, after, expected):
     assert cpu_times.shares(stat(*before), stat(*after), 2.0) == expected
 
 
+def test_what_the_look_itself_used_is_left_out():
+    before, after = stat(*(0,) * 8), stat(50, 0, 30, 100, 0, 0, 0, 20)
+    mine = cpu_times.Own(user=0.4, system=0.3)
+    assert cpu_times.shares(before, after, 2.0, mine) == told(user=0.0769, idle=0.7692, steal=0.1538)
+
+
+def test_more_than_was_counted_is_not_left_out():
+    mine = cpu_times.Own(user=0.05, system=0.05)  # counted with the next step
+    assert cpu_times.shares(stat(*(0,) * 8), stat(1, 0, 0, 99, 0, 0, 0, 0), 1.0, mine) == told(idle=1.0)
+
+
+def test_nobody_else_was_on_a_cpu():
+    with pytest.raises(ValueError, match="nobody but this look at the node"):
+        cpu_times.shares(stat(*(0,) * 8), stat(20, 0, 0, 0, 0, 0, 0, 0), 0.2, cpu_times.Own(0.3, 0.0))
+
+
+def test_what_this_process_used_grows():
+    first = cpu_times.own()
+    while cpu_times.own().user + cpu_times.own().system < first.user + first.system + 0.02:
+        sum(range(10_000))
+    assert cpu_times.own() > first or cpu_times.own().system > first.system
+
+
 @pytest.mark.parametrize(
     ("ticks", "cpus", "seconds", "message"),
     [

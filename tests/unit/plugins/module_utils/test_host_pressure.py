@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import clock, deadline, host_pressure, procfs
+from ansible_collections.kubenode.doctor.plugins.module_utils import clock, cpu_times, deadline, host_pressure, procfs
 from ansible_collections.kubenode.doctor.plugins.module_utils.host_pressure import Pressure
 
 NOW = 4_000_000_000  # after all that is written while this runs
@@ -113,6 +113,12 @@ class Machine:
         meanwhile()
         self.time.sleep(2)
         return pressure.finish()
+
+
+@pytest.fixture(autouse=True)
+def nothing(monkeypatch):
+    """The made-up machine is not the one on which this runs, and uses CPUs for it."""
+    monkeypatch.setattr(cpu_times, "own", lambda: cpu_times.Own(1.5, 0.5))
 
 
 @pytest.fixture
@@ -390,3 +396,10 @@ def test_this_machine():
     assert set(section) == set(SECTION)
     assert section["seconds"] >= 0.3
     assert section["memory"]["available"] <= section["memory"]["total"]
+
+
+def test_what_looking_cost_is_left_out(machine, monkeypatch):
+    looks = iter([cpu_times.Own(1.5, 0.5), cpu_times.Own(2.0, 0.9)])
+    monkeypatch.setattr(cpu_times, "own", lambda: next(looks))
+    told = machine.look()
+    assert told["cpu"] == {"user": 0.1613, "system": 0.0, "iowait": 0.0323, "irq": 0.0, "steal": 0.3226, "idle": 0.4839}

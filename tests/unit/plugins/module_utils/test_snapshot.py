@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.kubenode.doctor.plugins.module_utils import (
     containers,
     deadline,
+    first_samples,
     host_identity,
     listener_origin,
     listeners,
@@ -105,11 +106,13 @@ class Pressure:
 def node(monkeypatch):
     """A node on which every collector answers."""
     made = Node(Time())
-    monkeypatch.setattr(snapshot, "time", made.time)
+    for module in (snapshot, first_samples):
+        monkeypatch.setattr(module, "time", made.time)
     monkeypatch.setattr(deadline, "time", made.time)
     for stand_in in (Survey, Pressure):
         monkeypatch.setattr(stand_in, "node", made)
-        monkeypatch.setattr(snapshot, stand_in.__name__, stand_in)
+        for module in (snapshot, first_samples):
+            monkeypatch.setattr(module, stand_in.__name__, stand_in, raising=False)
     monkeypatch.setattr(host_identity, "collect", lambda: made.do("host"))
     monkeypatch.setattr(port_settings, "collect", lambda: made.do("port_settings"))
 
@@ -220,6 +223,18 @@ def test_the_samples_lie_apart_and_the_run_queue_is_looked_at_meanwhile(node):
         (1.0, "tcp_states"),
     ]
     assert [when for when, _what in node.when("tick")] == [0, 0.2, 0.4, 0.6, 0.8]
+
+
+def test_first_samples_that_were_taken_are_used_and_the_time_since_counts(node):
+    first = first_samples.take(snapshot.SECTIONS, 20, 1, "pods")
+    node.time.now += 0.75  # the code of the sections is read
+    told = snapshot.collect(snapshot.SECTIONS, (), 20, 1, "host", 60, first)
+    assert node.when("tcp first", "pressure first", "tcp_states") == [
+        (0, "tcp first"),
+        (0, "pressure first"),
+        (1.0, "tcp_states"),
+    ]
+    assert (node.netns, told["seconds"]) == ("pods", 1.0)
 
 
 def test_collecting_the_sections_before_is_part_of_the_wait(node):

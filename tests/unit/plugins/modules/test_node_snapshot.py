@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
+from ansible_collections.kubenode.doctor.plugins.module_utils import first_samples, snapshot, snapshot_request
 from ansible_collections.kubenode.doctor.plugins.modules import node_snapshot
 
 OPTIONS = {
@@ -31,7 +31,7 @@ class Module:
     options = None
 
     def __init__(self, argument_spec, supports_check_mode):
-        assert argument_spec == snapshot.ARGUMENTS
+        assert argument_spec == snapshot_request.ARGUMENTS
         assert supports_check_mode
         self.params = {**OPTIONS, **self.options}
 
@@ -46,13 +46,18 @@ def answer(monkeypatch, **options):
     """What the module says, and what it asked for."""
     asked = []
 
+    def take(sections, *others):
+        asked.append(("first", sections, *others))
+        return "first samples"
+
     def collect(sections, ports, *others):
         asked.append((sections, sorted(ports), *others))
         return {"schema": 1}
 
     monkeypatch.setattr(Module, "options", options)
     monkeypatch.setattr(node_snapshot, "AnsibleModule", Module)
-    monkeypatch.setattr(node_snapshot.snapshot, "collect", collect)
+    monkeypatch.setattr(first_samples, "take", take)
+    monkeypatch.setattr(snapshot, "collect", collect)
     with pytest.raises(ExitedError) as caught:
         node_snapshot.main()
     return caught.value.args[0], asked
@@ -62,7 +67,10 @@ def answer(monkeypatch, **options):
 def test_it_asks_for_what_it_is_told(monkeypatch, ports, expected):
     assert answer(monkeypatch, ports=ports, sample_seconds=0.5) == (
         {"changed": False, "snapshot": {"schema": 1}},
-        [(["host", "tcp_states"], expected, 20.0, 0.5, "all", 3600)],
+        [
+            ("first", ["host", "tcp_states"], 20.0, 0.5, "all"),
+            (["host", "tcp_states"], expected, 20.0, 0.5, "all", 3600, "first samples"),
+        ],
     )
 
 

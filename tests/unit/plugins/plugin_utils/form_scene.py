@@ -61,7 +61,11 @@ def _judged():
     before.audit["started"] = "2026-11-20T08:00:00+00:00"
     before.judged()
     now = Scene(
-        {"sick": changed(colliding, "host_pressure.cpu", {"idle": 1.0}), "healthy": captured("healthy"), "away": SILENT},
+        {
+            "sick": changed(colliding, "host_pressure.cpu", {"idle": 1.0}),
+            "healthy": captured("healthy"),
+            "away": SILENT,
+        },
         seed_000(),
         options,
         earlier={EARLIER: before},

@@ -61,7 +61,7 @@ def _old(module: bytes) -> tuple[Any, ...]:
 
 def _unpacked(module: bytes) -> zipfile.ZipFile:
     """The zip file of a module, as Ansible made it or lighter."""
-    (literal,) = re.findall(rb"'([A-Za-z0-9+/=]{1000,})'", module)
+    (literal,) = re.findall(rb"'([A-Za-z0-9+/=\n]{1000,})'", module)
     content = base64.b64decode(literal)
     return zipfile.ZipFile(io.BytesIO(content if content.startswith(b"PK") else zlib.decompress(content)))
 
