@@ -46,8 +46,8 @@ OF_FEW = 1.0  # what a host of many may cost, of what one of few costs, both wit
 GROWS_KIB = (
     64  # what Ansible's own process may grow with each further host: half of what it does when it keeps their answers
 )
-# Linear: CPU time of a host among many, to that of one among few, the start left out of both; of the same figure of Ansible's own ping, for which a host among
-# many costs more too, since each is a fork of a process that has grown.
+# Linear: CPU time of a host among many, to that of one among few, the start left out of both. Where a host among many costs Ansible's own ping more too,
+# since each is a fork of a process that has grown, it is this of what it is for ping.
 GROWTH = 1.15
 _TOLD = 3  # of what is wrong
 # How a section says that it had no time for all that it wanted to see.
@@ -345,7 +345,7 @@ def stub_part(folder: Path) -> Iterator[Limit]:
     yield Limit(f"memory of a host {what}", many.memory / few.memory, OF_FEW)
     growth, of_ping = (_growth(*runs) for runs in (diagnoses, pings))
     _tell("", f"CPU of a host among {MANY:,} to that among {FEW}, without start: {growth:.2f}; {PING}: {of_ping:.2f}")
-    yield Limit(f"that growth of {DIAGNOSE}, of that of {PING}", growth / of_ping, GROWTH)
+    yield Limit(f"that growth of {DIAGNOSE}, of that of {PING} if it is above 1", growth / max(1.0, of_ping), GROWTH)
     yield Limit(
         f"KiB by which a host among {MANY:,} lets Ansible's process grow", many.more_memory(few) / 1024, GROWS_KIB
     )
