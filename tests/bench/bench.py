@@ -27,7 +27,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 from ansible_collections.kubenode.doctor.tests.bench.load import Load
-from ansible_collections.kubenode.doctor.tests.bench.timing import Runs, once, side_by_side
+from ansible_collections.kubenode.doctor.tests.bench.timing import Limit, Runs, once, side_by_side
 
 SIZES = (1_000, 10_000, 92_000)  # established sockets
 # The limits. Those of time are ratios, so that they mean the same on every machine.
@@ -62,19 +62,6 @@ class Sample(NamedTuple):
     sockets: int
     runs: Mapping[str, Runs]
     output_bytes: int
-
-
-class Limit(NamedTuple):
-    """What was measured, the figure, and what it may be at most."""
-
-    what: str
-    figure: float
-    at_most: float
-
-    @property
-    def kept(self) -> bool:
-        """Whether the figure is within its limit."""
-        return self.figure <= self.at_most
 
 
 def programs(python: str) -> dict[str, Sequence[str]]:

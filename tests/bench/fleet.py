@@ -35,6 +35,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import bundle
 from ansible_collections.kubenode.doctor.tests.bench import fleet_nodes, timing
 from ansible_collections.kubenode.doctor.tests.bench.family_cost import Cost, cost
 from ansible_collections.kubenode.doctor.tests.bench.fleet_nodes import FleetNodes
+from ansible_collections.kubenode.doctor.tests.bench.timing import Limit
 
 PING, DIAGNOSE, SURVEY = "ansible -m ping", "diagnose.yml", "six tasks"
 OF_PING, OF_SURVEY = 1.6, 0.4
@@ -64,19 +65,6 @@ _TASKS = {
     "Look for CLOSE-WAIT": 'ss -natp | grep "CLOSE-WAIT" || true',
     "Look at the CPUs": "lscpu",
 }
-
-
-class Limit(NamedTuple):
-    """A figure, and what it may be at most."""
-
-    what: str
-    figure: float
-    at_most: float
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is within its limit."""
-        return self.figure <= self.at_most
 
 
 class Measured(NamedTuple):

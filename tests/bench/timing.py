@@ -92,3 +92,16 @@ def _ends(pid: int, limit: float) -> bool:
         return bool(poll.poll(limit * 1000))
     finally:
         os.close(descriptor)
+
+
+class Limit(NamedTuple):
+    """What was measured, the figure, and what it may be at most."""
+
+    what: str
+    figure: float
+    at_most: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.figure <= self.at_most
