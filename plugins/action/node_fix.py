@@ -19,7 +19,8 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import
 
 # What the node can answer when nothing of it was changed in the end.
 _AS_BEFORE = frozenset({"done", "rolled-back", "stopped"})
-_OTHER_SECONDS = 600  # what a fix takes beside the change itself: to look at the node before and after it
+_OTHER_SECONDS = 600  # what a fix takes beside its changes: to look at the node before and after them
+_LONGEST = 9  # times ``seconds``: to plan, then to act, to verify and to take back, again by a second worker, and before that what was interrupted
 _NOTHING_TO_UNDO = {"record": None, "undo_command": None}
 
 
@@ -49,7 +50,10 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail("digest: say that of the plan (state=planned) that is to be carried out")
         file = undo_record.begin(folder(arguments["bundle"]), _record(arguments, task_vars["inventory_hostname"]))
         # Without an answer (a lost connection, a traceback) the record stays as it is: nobody knows what was done.
-        answer = self._ask(arguments, task_vars)
+        try:
+            answer = self._ask(arguments, task_vars)
+        except AnsibleActionFail as error:
+            answer = {"failed": True, "msg": str(error)}
         if answer.get("state") in _AS_BEFORE:
             undo_record.end(file, None)
             return {**answer, **_NOTHING_TO_UNDO}
@@ -62,7 +66,7 @@ class ActionModule(NodeAction):
         options = {key: value for key, value in arguments.items() if key != "bundle" and value is not None}
         # Taken as late as possible: the node holds its own clock against it.
         options.setdefault("controller_time", time.time())
-        return self.asked("node_fix", options, task_vars, _OTHER_SECONDS + arguments["seconds"])
+        return self.asked("node_fix", options, task_vars, _OTHER_SECONDS + _LONGEST * arguments["seconds"])
 
 
 def _record(arguments: Mapping[str, Any], host: str) -> dict[str, Any]:

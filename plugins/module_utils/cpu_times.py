@@ -78,7 +78,7 @@ def own() -> Own:
 
 def shares(before: Stat, after: Stat, seconds: float, mine: Own = _NOTHING) -> dict[str, float]:
     """The shares (0 to 1) of SHARES in the CPU time between two looks, of which the first began ``seconds`` before the
-    second ended. What was ``mine`` of it is left out. Raises ValueError, with the reason, when they cannot be told.
+    second ended. What was ``mine`` of it counts as idle. Raises ValueError, with the reason, when they cannot be told.
     """
     if seconds < SHORTEST_SECONDS:
         raise ValueError(f"only {seconds:.3f} s lie between the two samples: raise sample_seconds")
@@ -94,18 +94,17 @@ def shares(before: Stat, after: Stat, seconds: float, mine: Own = _NOTHING) -> d
         told = total / _TICKS_A_SECOND
         raise ValueError(f"{told:.0f} s of CPU time in {seconds:.1f} s: the machine was paused or moved, sample again")
     others = _without(passed, mine)
-    left = sum(others.values())
-    if left == 0:
-        raise ValueError("nobody but this look at the node was on a CPU between the two samples: raise sample_seconds")
-    return {name: round(sum(others[column] for column in columns) / left, 4) for name, columns in SHARES.items()}
+    return {name: round(sum(others[column] for column in columns) / total, 4) for name, columns in SHARES.items()}
 
 
 def _without(passed: dict[str, int], mine: Own) -> dict[str, float]:
-    """Both are counted in steps, and not in the same ones."""
-    return {
-        **passed,
-        **{name: max(0.0, passed[name] - used * _TICKS_A_SECOND) for name, used in mine._asdict().items()},
-    }
+    """As if this process had slept: in place of less time, which would let the shares of others grow. Both are counted in steps, and not in the same ones."""
+    others: dict[str, float] = dict(passed)
+    for name, used in mine._asdict().items():
+        taken = min(others[name], used * _TICKS_A_SECOND)
+        others[name] -= taken
+        others["idle"] += taken
+    return others
 
 
 def steal_since_boot(stat: Stat) -> float | None:

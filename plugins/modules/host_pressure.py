@@ -66,7 +66,7 @@ cpus:
       sample: 2
 cpu:
   description:
-    - What all CPUs did between the samples, as shares from 0 to 1. They add up to 1. What this module itself used is left out.
+    - What all CPUs did between the samples, as shares from 0 to 1. They add up to 1. What this module itself used counts as idle.
     - Null where that could not be told. RV(missing) says why.
   returned: always
   type: dict

@@ -42,26 +42,28 @@ class BoundsError(Exception):
 def bounded(connection: Any, seconds: int) -> Iterator[None]:
     """Hold what is asked over a connection within these limits. Raises BoundsError.
 
-    A timer that is running already, such as Ansible's own for a task, is continued afterwards.
+    A timer that is running already, such as Ansible's own for a task, ends it too, with what its handler raises.
     """
     bounds = _Bounds(connection.exec_command, seconds)
     before = signal.signal(signal.SIGALRM, bounds.look)
     left, again = signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
     started, space = time.monotonic(), resource.getrlimit(resource.RLIMIT_AS)
+    if left and callable(before):
+        bounds.outer = (started + left, before)
     connection.exec_command = bounds.execute
     try:
         yield
     except MemoryError:
         raise BoundsError(
-            f"to read its answer takes more than {_PARSING_GROWTH >> 20} MiB, which no node_snapshot's does"
+            f"to read its answer takes more than {_PARSING_GROWTH >> 20} MiB, which no honest one does"
         ) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, space)
         del connection.exec_command
         signal.signal(signal.SIGALRM, before)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001), again)
+        if left:  # an answer that has just come may still be dealt with
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), _TICK_SECONDS), again)
 
 
 class _Bounds:
@@ -71,9 +73,15 @@ class _Bounds:
         self._end = time.monotonic() + seconds
         self._space = resource.getrlimit(resource.RLIMIT_AS)
         self._most: int | None = None
+        self.outer: tuple[float, Callable[[int, Any], Any]] | None = (
+            None  # when another timer would ring, and whom it would call
+        )
 
-    def look(self, _number: int, _frame: Any) -> None:
+    def look(self, number: int, frame: Any) -> None:
         """Raise BoundsError when a limit is passed."""
+        if self.outer is not None and time.monotonic() >= self.outer[0]:
+            end_children()
+            self.outer[1](number, frame)
         if time.monotonic() >= self._end:
             end_children()
             raise BoundsError(f"no answer within {self._seconds} s")
@@ -96,7 +104,7 @@ class _Bounds:
 
 
 def _too_large() -> BoundsError:
-    return BoundsError(f"it sent more than {LARGEST_ANSWER >> 20} MiB, which no node_snapshot does")
+    return BoundsError(f"it sent more than {LARGEST_ANSWER >> 20} MiB, which no honest node does")
 
 
 def _peak() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
@@ -16,10 +17,15 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import 
 ANSWER_SECONDS = 120  # beyond what a module may take itself: to reach the node, to start there, and to be read
 _QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
 _REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
+_LOOKED_AT = 100_000  # with -vvv
 # What Ansible prints as it is; with_last_words tells what is worth it.
 _PRINTED = frozenset({"exception", "warnings", "deprecations", "module_stdout", "module_stderr"})
 # The nodes' Python is too old for these: what it says of our sources then (Python 3.6 and 3.7).
-_TOO_OLD = ("future feature annotations is not defined", "cannot import name 'Protocol' from 'typing'")
+_TOO_OLD = (
+    "future feature annotations is not defined",
+    "cannot import name 'Protocol' from 'typing'",
+    "import_controller_module(",  # ansible-core's own, since 2.19
+)
 
 
 class NodeAction(ActionBase):
@@ -40,6 +46,8 @@ class NodeAction(ActionBase):
             raise AnsibleActionFail(f"the node's answer was not waited for: {error}") from None
         told = {key: value for key, value in result.items() if key not in _PRINTED}
         if result.get("failed"):
+            for name in sorted(_PRINTED & result.keys()):
+                Display().vvv(f"{module}, {name}: {clean(str(result[name]), _LOOKED_AT)}")
             told["msg"] = clean(why_failed(result), 2 * _REASON_CHARACTERS)
         return told
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,30 @@ def test_an_inventory_that_names_nobody_is_an_error(tmp_path: Path, name: str):
     run = diagnose("-i", tmp_path / name, warnings=["provided hosts list is empty, only localhost is available"])
     assert run.status != 0
     assert "The inventory names no host" in run.said or "Completely failed to parse inventory" in run.said
+
+
+def here(**more: object) -> dict[str, object]:
+    return {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **more}
+
+
+def test_what_is_wrong_for_one_host_fails_the_run_also_when_no_other_has_a_fault(tmp_path: Path):
+    hosts = {"one": here(collect_netns="mars"), "two": here()}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
+    run = diagnose("-i", tmp_path / "hosts.yml")
+    assert run.status != 0
+    assert run.recap("one")["failed"] == 1
+
+
+def test_hosts_whose_names_no_other_play_can_be_told_of_fail_by_these(tmp_path: Path):
+    """An inventory script's names are taken as they are; add_host would take a port off them."""
+    names = ["web1:2222", "[::2]:22", "{{ 1 }}", "usual"]
+    inventory = {"nodes": {"hosts": names}, "_meta": {"hostvars": dict.fromkeys(names, here())}}
+    script = tmp_path / "inventory.sh"
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(inventory)}\nEND\n")
+    script.chmod(0o755)
+    run = diagnose("-i", script, "-e", json.dumps({"fail_on": "warning", "thresholds": {"files_share": 1e-6}}))
+    assert run.status == 2
+    assert [run.recap(name)["failed"] for name in names] == [1, 1, 1, 1]
 
 
 def test_kubeconfig_without_permission():

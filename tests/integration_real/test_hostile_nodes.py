@@ -35,7 +35,7 @@ TEMPLATE = "{{ lookup('pipe', 'touch MARK') }}"
 WIRE = {
     "hangs": ("exec sleep 600", "no answer within 8 s"),
     "deaf-and-loud": ("exec head -c 100000000 /dev/zero", "no answer within 8 s"),
-    "floods": ("cat >/dev/null; exec yes '[[[[[[[['", "it sent more than 16 MiB, which no node_snapshot does"),
+    "floods": ("cat >/dev/null; exec yes '[[[[[[[['", "it sent more than 16 MiB, which no honest node does"),
     "breaks-off": (f"cat >/dev/null; printf '%s' '{BEGIN}[1, 2'; kill -9 $$", "the node printed: {"),
     "is-cut-off": ("cat >/dev/null; echo 'client_loop: send disconnect: Broken pipe' >&2; exit 255", "Broken pipe"),
 }

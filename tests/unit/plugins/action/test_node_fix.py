@@ -12,7 +12,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubenode.doctor.plugins.action import node_fix
-from ansible_collections.kubenode.doctor.plugins.plugin_utils import undo_record
+from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, undo_record
 
 DIGEST = "0123456789abcdef"
 LOST = {"failed": True, "msg": "the connection was lost"}
@@ -81,6 +81,18 @@ def test_what_cannot_be_undone_offers_no_undo(tmp_path, state):
 def test_where_all_is_as_before_nothing_is_left(tmp_path, state):
     action = Action(tmp_path, {**ACTED, "state": state})
     assert (action.ran()["undo_command"], action.record()) == (None, None)
+
+
+def test_of_a_node_that_keeps_no_bounds_the_way_back_is_told(tmp_path, monkeypatch):
+    def sleeps(*_arguments, **_more):
+        raise answer_bounds.BoundsError("no answer within 3420 s")
+
+    monkeypatch.setattr(Action, "_execute_module", sleeps)
+    action = Action(tmp_path, ACTED)
+    answer = action.ran()
+    assert (answer["failed"], action.record()["state"]) == (True, "planned")
+    assert answer["msg"] == "the node's answer was not waited for: no answer within 3420 s"
+    assert answer["undo_command"] == f"ansible-playbook kubenode.doctor.undo -e record={answer['record']}"
 
 
 def test_without_an_answer_the_record_stays(tmp_path):

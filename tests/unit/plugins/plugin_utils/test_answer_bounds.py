@@ -77,10 +77,31 @@ def test_a_timer_that_runs_already_runs_on():
     assert again == 50
 
 
+def test_a_timer_that_runs_already_ends_it(monkeypatch):
+    class OverError(BaseException):
+        """As Ansible's own, which is no Exception either."""
+
+    def over(*_arguments):
+        raise OverError
+
+    monkeypatch.setattr(answer_bounds, "_TICK_SECONDS", 0.01)
+    ended = []
+    monkeypatch.setattr(answer_bounds, "end_children", lambda: ended.append(True))
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(OverError):
+            ask(Connection(lambda: time.sleep(60)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ended == [True]
+
+
 @pytest.mark.parametrize("kind", [bytes, str])
 def test_more_than_an_answer_may_have_is_refused(kind):
     large = b"x" * (LARGEST_ANSWER + 1)
-    with pytest.raises(BoundsError, match="it sent more than 16 MiB, which no node_snapshot does"):
+    with pytest.raises(BoundsError, match="it sent more than 16 MiB, which no honest node does"):
         ask(Connection(lambda: large if kind is bytes else large.decode()))
 
 
@@ -108,7 +129,7 @@ def test_what_python_makes_of_an_answer_is_bounded(monkeypatch):
     told = in_a_worker(
         lambda: ask(Connection(lambda: b"[]," * 2 * MEBIBYTE), then=lambda text: len([[]] * 8 * len(text)))
     )
-    assert told == "refused: to read its answer takes more than 32 MiB, which no node_snapshot's does"
+    assert told == "refused: to read its answer takes more than 32 MiB, which no honest one does"
 
 
 def test_programs_do_not_inherit_the_limit():
