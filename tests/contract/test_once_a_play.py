@@ -32,7 +32,8 @@ def tasks_of(path: str) -> list[dict[str, Any]]:
     for task in first["tasks"] if "hosts" in first else load(path):
         if IMPORT_ROLE in task:
             assert task[IMPORT_ROLE]["rolespec_validate"] is False
-            found += tasks_of(f"roles/{task[IMPORT_ROLE]['name'].rpartition('.')[2]}/tasks/main.yml")
+            role, entry = task[IMPORT_ROLE]["name"].rpartition(".")[2], task[IMPORT_ROLE].get("tasks_from", "main")
+            found += tasks_of(f"roles/{role}/tasks/{entry}.yml")
         elif IMPORT_TASKS in task:
             found += tasks_of(str(Path(path).parent / task[IMPORT_TASKS]))
         else:
@@ -54,13 +55,21 @@ def test_one_task_runs_on_each_host(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["diagnose", "audit"])
 def test_the_arguments_of_its_roles_are_checked_once(name: str) -> None:
-    (check,) = (task for task in tasks_of(f"playbooks/{name}.yml") if "ansible.builtin.validate_argument_spec" in task)
-    imported = {
-        task[IMPORT_ROLE]["name"]
+    (first, *later) = [
+        task
         for task in before_the_end(load(f"playbooks/{name}.yml")[0]["tasks"])
-        if IMPORT_ROLE in task
-    }
-    assert imported == {f"kubenode.doctor.{role}" for role in check["loop"]}
+        if task.keys() & {IMPORT_ROLE, IMPORT_TASKS}
+    ]
+    checks = [task[IMPORT_ROLE] for task in load(f"playbooks/{first[IMPORT_TASKS]}") if IMPORT_ROLE in task]
+    assert {check["tasks_from"] for check in checks} == {"arguments"}
+    assert {check["name"] for check in checks} == {task[IMPORT_ROLE]["name"] for task in later}
+
+
+@pytest.mark.parametrize("role", ["collect", "report"])
+def test_the_arguments_that_are_checked_are_those_of_the_role(role: str) -> None:
+    (check,) = load(f"roles/{role}/tasks/arguments.yml")
+    assert check["run_once"] is True
+    assert "role_path ~ '/meta/argument_specs.yml'" in check["ansible.builtin.validate_argument_spec"]["argument_spec"]
 
 
 @pytest.mark.parametrize("name", PLAYBOOKS)
