@@ -246,6 +246,8 @@ def _places(elf: _Elf) -> Iterator[int]:
 def _told(elf: _Elf, place: int) -> Optional[Build]:
     """What the information at this offset says, None when it is none."""
     head = elf.content(place, _HEAD)
+    if len(head) < _HEAD:  # the file ends in it
+        return None
     size, flags = head[14], head[15]
     if flags & _INLINE:
         release, info = _inline(elf.content(place + _HEAD, _MOST_INFO))

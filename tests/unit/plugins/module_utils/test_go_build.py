@@ -256,6 +256,7 @@ NOTHING = {
     "no segment that is loaded": a_program(inline(b"go1.22.5"), kind=4),
     "not aligned": a_program(b"x" + inline(b"go1.22.5")),
     "head alone": a_program(MAGIC + b"\x08\x02"),
+    "magic alone": a_program(MAGIC),
     "text without an end": a_program(MAGIC + b"\x08\x02" + bytes(16) + b"\xff" * 10),
     "text beyond the end": a_program(MAGIC + b"\x08\x02" + bytes(16) + b"\x7fgo1.22"),
     "a length of 2^63": a_program(MAGIC + b"\x08\x02" + bytes(16) + b"\xff" * 8 + b"\x7f" + b"go1.22"),
