@@ -95,9 +95,7 @@ def _why_useless(result: dict[str, Any], answer: Any) -> str | None:
     if result.get("failed") or not isinstance(answer, dict) or not isinstance(answer.get("sections"), dict):
         return why_failed(result, "the node's answer held no snapshot")
     schema = answer.get("schema")
-    if (
-        not isinstance(schema, int) or isinstance(schema, bool) or schema != snapshot_request.SCHEMA
-    ):  # True == 1, as bundle knows too
+    if not bundle.is_schema(schema, snapshot_request.SCHEMA):
         theirs = f"schema {str(answer['schema'])[:_SCHEMA_CHARACTERS]}" if "schema" in answer else "no schema"
         return f"its snapshot has {theirs}, this collection reads {snapshot_request.SCHEMA}: another version of node_snapshot ran there, or none"
     return None

@@ -337,9 +337,14 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def is_schema(value: Any, expected: int) -> bool:
+    """Whether it is this number; for Python True == 1 == 1.0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value == expected
+
+
 def _check_schema(path: Path, document: dict[str, Any]) -> None:
     schema = document.get("schema")
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema != SCHEMA:  # True == 1 == 1.0
+    if not is_schema(schema, SCHEMA):
         raise BundleError(
             f"{path} has schema {schema!r}, this collection reads {SCHEMA}: "
             "judge it with the version of kubenode.doctor that wrote it, or collect again"
