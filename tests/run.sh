@@ -17,10 +17,21 @@ mkdir -p "$logs"
 
 summary=()
 skips=()
+failures=()
 failed=0
 
 # What each tool prints when it leaves something out: these scripts, ansible-test, pytest -ra.
 skip_pattern='^SKIP: |^WARNING: (Skipping|Unable to|Required program)|^WARNING: All targets skipped|^SKIPPED |, [0-9]+ skipped|[= ][0-9]+ skipped'
+
+# What the tools print of a failure, ahead of or behind pages of other things; a log of CI is often shown by its end alone.
+failure_pattern='^(FAILED|ERROR|E  |fatal:|failed:|CRITICAL)|\[ERROR\]'
+
+# told_of_failure LOG: its lines that tell of one, or else its last ones, without colours.
+told_of_failure() {
+    local plain
+    plain=$(sed 's/\x1b\[[0-9;]*m//g' "$1")
+    { grep -aE "$failure_pattern" <<<"$plain" || printf '%s\n' "$plain"; } | tail -n 20 | cut -c -500
+}
 
 # stage NAME COMMAND...
 stage() {
@@ -42,7 +53,11 @@ stage() {
     elif [ ${#found[@]} -gt 0 ]; then
         verdict="ok, with skips"
     fi
-    case $verdict in FAILED*) failed=1 ;; esac
+    case $verdict in FAILED*)
+        failed=1
+        failures+=("$name:" "$(told_of_failure "$log")")
+        ;;
+    esac
     summary+=("$(printf '%-22s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
 }
 
@@ -110,5 +125,9 @@ printf '%s\n' "${summary[@]}"
 if [ ${#skips[@]} -gt 0 ]; then
     printf '\nSkipped:\n'
     printf '  %s\n' "${skips[@]}"
+fi
+if [ $failed != 0 ]; then
+    printf '\nFailed:\n'
+    printf '%s\n' "${failures[@]}"
 fi
 exit $failed

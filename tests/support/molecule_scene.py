@@ -15,6 +15,7 @@ import datetime
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -155,6 +156,7 @@ def _run_pod(scene: Scene, node: str, pod: Object, image: str) -> Object:
     program = ("python3", "/tests/support/fake_program.py", "post", "--listen", f"0.0.0.0:{_POST_PORT}")
     name = f"{_PREFIX}{scene.scenario}-{container['name']}"
     id_ = scene.container(name, *words, command=program)
+    _wait_until_ready(id_)
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}} {{.Image}}"
     address, digest = run("docker", "inspect", "--format", form, id_).stdout.split()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -173,6 +175,13 @@ def _run_pod(scene: Scene, node: str, pod: Object, image: str) -> Object:
         }
     ]
     return pod
+
+
+def _wait_until_ready(container: str) -> None:
+    with subprocess.Popen(["docker", "logs", "--follow", container], stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "ready\n", container
+        following.kill()
 
 
 def _cgroup(uid: str) -> str:

@@ -9,7 +9,7 @@
 serve    listens, accepts and keeps each connection until its client ends it
 hang-up  listens, accepts and ends each connection at once
 deaf     listens and never accepts
-hold     has COUNT connections to each place and never reads from them
+hold     has COUNT connections to each place, as soon as somebody listens there, and never reads from them
 leak     the same, reads until the other end closes, and forgets to close
 visit    makes COUNT connections to each place, then closes them
 dial     calls each place COUNT times, and waits for an answer for as long as it takes
@@ -36,6 +36,7 @@ _PR_SET_NAME = 15  # include/uapi/linux/prctl.h
 _SYN_RETRIES = 127
 _KNOCK_SECONDS = 0.1
 _KNOCKS_AT_ONCE = 5
+_PATIENCE_SECONDS = 60
 
 Place = tuple[str, int]
 # Kept for the life of the process, since a socket that is collected is closed.
@@ -78,9 +79,24 @@ def _listening(places: Iterable[Place], backlog: int) -> list[socket.socket]:
 
 def _connected(places: Iterable[Place], count: int) -> list[socket.socket]:
     for place in [place for place in places for _number in range(count)]:
-        _kept.append(_socket(place))
-        _kept[-1].connect(place)
+        _kept.append(_answered(place))
     return _kept
+
+
+def _answered(place: Place) -> socket.socket:
+    """Whoever is to listen may start at the same time, on another node."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        made = _socket(place)
+        try:
+            made.connect(place)
+        except ConnectionRefusedError:
+            made.close()
+            if time.monotonic() > until:
+                raise
+            time.sleep(_KNOCK_SECONDS)
+        else:
+            return made
 
 
 def deaf(places: Sequence[Place], chosen: argparse.Namespace) -> Iterator[None]:
