@@ -5,6 +5,7 @@
 
 A variable in the environment marks them: it is inherited, and /proc/PID/environ shows what a program was started with. Children, tracees and
 the session of one that is marked belong too, also when they clear their environment, as long as the one that is marked lives.
+A process that is being replaced by another program (execve(2)) shows no environment for a moment: environ_read in fs/proc/base.c.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import procfs
 MARK = "KUBENODE_DOCTOR_FAMILY"
 _ENVIRONMENT = 1 << 20  # bytes of one; ARG_MAX is 2 MiB with the arguments, and what we set comes first or soon
 _AGAIN_SECONDS = 0.02
+_STARTING_SECONDS = 1.0  # our choice: a young process without an environment may be about to have one
 
 
 class _Process(NamedTuple):
@@ -39,12 +41,15 @@ class Family:
         self.environment = {MARK: token}
         self._needle = f"{MARK}={token}".encode()
         self._proc = proc
+        self._began = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
         self._known: Dict[int, int] = {}  # start by pid
+        self._starting = False  # whether somebody seen may yet turn out to be marked
 
     def members(self) -> list[int]:
         """The process ids of all that live."""
         living = self._living()
-        found = {pid for pid, one in living.items() if self._known.get(pid) == one.start or self._is_marked(pid)}
+        marked = {pid: self._is_marked(pid) for pid in living}
+        found = {pid for pid, one in living.items() if self._known.get(pid) == one.start or marked[pid]}
         grown = True
         while grown:
             sessions = {living[pid].session for pid in found} - {0, os.getsid(0)}  # 0: of no process here
@@ -56,6 +61,10 @@ class Family:
             found |= more
             grown = bool(more)
         self._known = {pid: living[pid].start for pid in found}
+        self._starting = any(
+            marked[pid] is None and pid not in found and one.session and one.start >= self._began
+            for pid, one in living.items()
+        )
         return sorted(found)
 
     def signal(self, number: int, spare: Iterable[int] = ()) -> None:
@@ -68,10 +77,12 @@ class Family:
 
     def end(self, seconds: float) -> list[int]:
         """Kill all, and return those that are still there after ``seconds``: they hang in the kernel."""
-        last = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
             left = self.members()
-            if not left or time.monotonic() > last:
+            passed = time.monotonic() - began
+            starting = self._starting and passed < _STARTING_SECONDS
+            if passed > seconds or not (left or starting):
                 return left
             self.signal(signal.SIGKILL)
             time.sleep(_AGAIN_SECONDS)
@@ -92,9 +103,11 @@ class Family:
             return None
         return None if state in "ZX" else _Process(start, session, parents)
 
-    def _is_marked(self, pid: int) -> bool:
+    def _is_marked(self, pid: int) -> Optional[bool]:
+        """None for one without an environment."""
         try:
             with open(f"{self._proc}/{pid}/environ", "rb") as file:
-                return self._needle in file.read(_ENVIRONMENT).split(b"\0")
+                environment = file.read(_ENVIRONMENT)
         except OSError:
             return False
+        return self._needle in environment.split(b"\0") if environment else None

@@ -101,6 +101,33 @@ def test_whom_a_signal_spares():
         assert process.wait(SECONDS) == -signal.SIGKILL
 
 
+def test_one_that_is_just_becoming_another_program_is_waited_for(monkeypatch):
+    family = Family()
+    with started(family, DAEMON) as (process, pid):
+        process.wait(SECONDS)
+        looks = []
+
+        def is_marked(self, one):
+            looks.extend([one] * (one == pid))
+            return None if one == pid and len(looks) < 3 else original(self, one)
+
+        original = Family._is_marked
+        monkeypatch.setattr(Family, "_is_marked", is_marked)
+        assert family.end(SECONDS) == []
+        assert not lives(pid)
+
+
+def test_who_never_has_an_environment_is_a_stranger():
+    family = Family()
+    stranger = subprocess.Popen(["/bin/sleep", "100"], env={}, start_new_session=True)
+    try:
+        assert family.end(SECONDS) == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait(SECONDS)
+
+
 def made_up(proc, pid, environ=b"", parent=1, session=1, start=5, tracer=0, name="x) S 1 1 1 ("):
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)
