@@ -27,10 +27,20 @@ STUCK = 1 << 2 | 1 << 8
 # By the number of the client's port
 NEVER_READ, NOTHING_UNREAD, LEAKED, KEPT_ALIVE, STILL_SENDING, OTHERS_KEEPALIVE, NEVER_ACCEPTED = range(5001, 5008)
 UNREAD = 5
+TICK = 20  # ms, more than two of any kernel's
+# A timer fires late by up to an eighth of its time (kernel/time/timer.c), and again by as much as this machine sleeps.
+LATE_SHARE, LATE = 1 / 8, 700
+
+
+def since(moment):
+    return 1000 * (time.monotonic() - moment)
 
 
 def hang(linear):
-    """Let connections hang, and look at them: ``[[seconds, {port: [age, rqueue, held]}, {port: age by /proc/net}]]``, times in ms."""
+    """Let connections hang, and look at them: ``[[least, sent, most, {port: [age, rqueue, held]}, {port: age by /proc/net}]]``.
+
+    All in ms: they hung for ``least`` when the look began and for ``most`` when it was over, ``sent`` after the last that one of them sent.
+    """
     ip("link", "add", "nd0", "type", "veth", "peer", "name", "nd1")
     ip("addr", "add", "10.77.0.1/24", "dev", "nd0")
     ip("link", "set", "nd1", "up")
@@ -52,12 +62,15 @@ def hang(linear):
     gone.close()
     _calling = dialled("10.77.0.99", 179)
     assert pairs[LEAKED][0].recv(1) == b""
+    hung = time.monotonic()
     found = []
     for seconds in LOOKS:
-        time.sleep(began + seconds - time.monotonic())
+        time.sleep(max(0, began + seconds - time.monotonic()))
+        sent = time.monotonic()
         pairs[STILL_SENDING][0].send(b"x")
         time.sleep(0.01)
-        found.append([1000 * (time.monotonic() - began), by_sock_diag(), by_proc_net()])
+        least, ages, by_procfs = since(hung), by_sock_diag(), by_proc_net()
+        found.append([least, since(sent), since(began), ages, by_procfs])
     deaf.close()
     return found
 
@@ -104,26 +117,26 @@ def looks(request):
 
 
 def test_the_age_of_syn_sent(looks):
-    for passed, found, by_procfs in looks:
-        assert found["179"][0] == pytest.approx(passed, abs=300)
-        assert by_procfs["179"] == pytest.approx(passed, abs=300)
+    for least, _sent, most, found, by_procfs in looks:
+        for age in (found["179"][0], by_procfs["179"]):
+            assert least * (1 - LATE_SHARE) - LATE <= age <= most + TICK
 
 
 def test_the_age_of_close_wait(looks):
-    for passed, found, _by_procfs in looks:
+    for least, _sent, most, found, _by_procfs in looks:
         for port in (NEVER_READ, NOTHING_UNREAD, LEAKED, NEVER_ACCEPTED, OTHERS_KEEPALIVE):
-            assert found[str(port)][0] == pytest.approx(passed, abs=300)
+            assert least - TICK <= found[str(port)][0] <= most + TICK
 
 
 def test_close_wait_is_as_old_as_the_last_answer_of_the_other_end(looks):
     # So an age is "at least": one that is kept alive, or sends, is heard of again and again.
-    for _passed, found, _by_procfs in looks:
-        assert found[str(STILL_SENDING)][0] < 300
-    assert max(found[str(KEPT_ALIVE)][0] for _passed, found, _by_procfs in looks) < 1500
+    for _least, sent, _most, found, _by_procfs in looks:
+        assert found[str(STILL_SENDING)][0] <= sent + TICK
+    assert max(found[str(KEPT_ALIVE)][0] for *_times, found, _by_procfs in looks) < looks[-1][0] / 2
 
 
 def test_what_keeps_close_wait_is_in_its_queue(looks):
-    for _passed, found, _by_procfs in looks:
+    for *_times, found, _by_procfs in looks:
         queues = {int(port): told[1:] for port, told in found.items()}
         assert queues[NEVER_READ] == [UNREAD + 1, True]
         assert queues[NOTHING_UNREAD] == queues[STILL_SENDING] == [1, True]
