@@ -8,7 +8,7 @@ ARGS ?=
 # A checkout in a folder that others can write to is no reason to ignore ansible.cfg silently, so name it.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-STAGES := lint sanity units contract integration molecule
+STAGES := lint sanity units contract release integration molecule
 
 .PHONY: help diagnose audit fix undo whose_port judge demo venv test $(STAGES) fuzz bench changelog build clean
 .DEFAULT_GOAL := help
@@ -50,7 +50,7 @@ demo: .venv/installed-dev ## Retell seed 000 with real processes in network name
 venv: .venv/installed-dev ## Install what development needs
 
 test: .venv/installed-dev ## Run every check and every test
-	@tests/run.sh $(STAGES)
+	@tests/run.sh
 
 lint: .venv/installed-dev ## ruff, mypy, ansible-lint, yamllint, shellcheck, antsibull-changelog
 	@tests/run.sh $@
@@ -61,7 +61,10 @@ sanity: .venv/installed-dev ## ansible-test sanity, without a single ignore
 units: .venv/installed-dev ## Unit tests, on every supported Python that is here
 	@tests/run.sh $@
 
-contract: .venv/installed-dev ## Documentation and code say the same, and a release is what Galaxy takes
+contract: .venv/installed-dev ## Documentation and code say the same
+	@tests/run.sh $@
+
+release: .venv/installed-dev ## A release is what Galaxy takes
 	@tests/run.sh $@
 
 integration: .venv/installed-dev ## Real sockets, real network namespaces, real playbook runs

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Usage: tests/run.sh [lint|sanity|units|contract|integration|molecule]...     (all of them when none is named)
+# Usage: tests/run.sh [lint|sanity|units|contract|release|integration|molecule]...     (all of them when none is named)
 # Runs each stage to its end, whatever the others said, then tells what failed, what was skipped and how long everything took.
+# When none is named, what only reads this checkout runs beside the tests that leave one CPU idle and look at the whole machine.
 # KUBENODE_NO_SKIP=1 turns a skip into a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -15,10 +16,11 @@ export ANSIBLE_CONFIG=$PWD/ansible.cfg
 logs=$PWD/.cache/logs
 mkdir -p "$logs"
 
-summary=()
-skips=()
-failures=()
-failed=0
+# The files summary, skips and failures, which stages that run side by side add to.
+told=$(mktemp -d)
+trap 'rm -rf "$told"' EXIT
+trap 'trap - TERM; kill -TERM 0' INT # what runs in the background does not hear of Ctrl-C
+touch "$told"/{summary,skips,failures}
 
 # What each tool prints when it leaves something out: these scripts, ansible-test, pytest -ra.
 skip_pattern='^SKIP: |^WARNING: (Skipping|Unable to|Required program)|^WARNING: All targets skipped|^SKIPPED |, [0-9]+ skipped|[= ][0-9]+ skipped'
@@ -44,7 +46,7 @@ stage() {
 
     local found=()
     mapfile -t found < <(grep -E "$skip_pattern" "$log" | sort -u)
-    for line in "${found[@]}"; do skips+=("$name: $line"); done
+    for line in "${found[@]}"; do echo "$name: $line"; done >>"$told/skips"
 
     if [ "$status" != 0 ]; then
         verdict="FAILED (exit status $status)"
@@ -53,12 +55,8 @@ stage() {
     elif [ ${#found[@]} -gt 0 ]; then
         verdict="ok, with skips"
     fi
-    case $verdict in FAILED*)
-        failed=1
-        failures+=("$name:" "$(told_of_failure "$log")")
-        ;;
-    esac
-    summary+=("$(printf '%-22s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+    case $verdict in FAILED*) printf '%s:\n%s\n' "$name" "$(told_of_failure "$log")" >>"$told/failures" ;; esac
+    printf '%-26s %4d s  %s\n' "$name" $((SECONDS - started)) "$verdict" >>"$told/summary"
 }
 
 run_lint() {
@@ -83,6 +81,9 @@ run_units() {
 
 run_contract() {
     stage "contract tests" pytest -n 2 --dist loadfile tests/contract
+}
+
+run_release() {
     stage "release" tests/tools/release.sh
 }
 
@@ -91,43 +92,66 @@ side_by_side=(
     alert_rules audit_playbook awx bad_input bind_overlap_kernel callback_fleet change_full_disk cluster_snapshot cri_containers docker_stale_names
     fake_api fix_cure fix_interrupted fix_move_nodeport fix_order fix_playbook fix_rollback_image hostile_nodes installed_collection listener_origin memory
     nat_tables node_fixes node_health old_nodes payload pin_stream_port pod_listeners port_selection_kernel privileges pull remedy_commands report_forms report_html
-    scheduled_audit seed_001 seed_002 seed_004 service_path services_role sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
+    scheduled_audit seed_001 seed_002 seed_004 service_path services_role socket_age_kernel sysctl_files_oracle sysctl_fixes_kernel toml_lines_oracle whose_port
 )
+side_by_side=("${side_by_side[@]/#/tests/integration_real/test_}")
+side_by_side=("${side_by_side[@]/%/.py}")
 
-run_integration() {
-    local files=("${side_by_side[@]/#/tests/integration_real/test_}")
-    files=("${files[@]/%/.py}")
+run_system_packages() {
     stage "system packages" tests/tools/system-packages.sh
-    stage "integration, side by side" pytest -n 2 --dist loadfile "${files[@]}"
-    stage "integration tests" pytest tests/integration_real "${files[@]/#/--ignore=}"
+}
+
+run_side_by_side() {
+    stage "integration, side by side" pytest -n 2 --dist loadfile "${side_by_side[@]}"
+}
+
+run_one_by_one() {
+    stage "integration, one by one" pytest tests/integration_real "${side_by_side[@]/#/--ignore=}"
 }
 
 run_molecule() {
-    stage "system packages" tests/tools/system-packages.sh
     stage "molecule" tests/tools/molecule.sh
 }
 
-[ $# -gt 0 ] || set -- lint sanity units contract integration molecule
+run_all() {
+    local beside=$logs/beside.log
+    run_system_packages
+    { run_lint; run_sanity; run_release; } >"$beside" 2>&1 &
+    run_contract
+    run_one_by_one
+    wait
+    cat "$beside"
+    run_units
+    run_side_by_side
+    run_molecule
+}
+
+[ $# -gt 0 ] || run_all
 for argument in "$@"; do
     case $argument in
         lint) run_lint ;;
         sanity) run_sanity ;;
         units) run_units ;;
         contract) run_contract ;;
-        integration) run_integration ;;
-        molecule) run_molecule ;;
+        release) run_release ;;
+        integration)
+            run_system_packages
+            run_side_by_side
+            run_one_by_one
+            ;;
+        molecule)
+            run_system_packages
+            run_molecule
+            ;;
         *) echo "unknown stage: $argument" >&2 && exit 2 ;;
     esac
 done
 
-printf '\n=== summary ===\n'
-printf '%s\n' "${summary[@]}"
-if [ ${#skips[@]} -gt 0 ]; then
-    printf '\nSkipped:\n'
-    printf '  %s\n' "${skips[@]}"
-fi
-if [ $failed != 0 ]; then
-    printf '\nFailed:\n'
-    printf '%s\n' "${failures[@]}"
-fi
-exit $failed
+# show TITLE FILE: what stages have told, if anything.
+show() {
+    if [ -s "$told/$2" ]; then printf '\n%s\n' "$1" && cat "$told/$2"; fi
+}
+show '=== summary ===' summary
+show 'Skipped:' skips
+show 'Failed:' failures
+[ ! -s "$told/failures" ]
