@@ -154,7 +154,7 @@ def test_a_containerd_that_is_down_or_hangs(node: ContainerdNode) -> None:
     node.suspend_containerd()
     started = time.monotonic()
     hanging = node.section(6)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60  # it hangs until it is resumed
     node.resume_containerd()
     node.stop_containerd()
     down = node.section()

@@ -152,7 +152,7 @@ def test_an_engine_that_cannot_be_asked_is_unknown_with_its_reason(diagnosed: Ru
     assert SILENT[host] in gap["why"]
     assert diagnosed.findings(host, CONFLICT) == []
     assert SILENT[host] in json.dumps(diagnosed.findings(host, CONFLICT, status="unknown"))
-    assert diagnosed.node(host)["snapshot"]["seconds"] < BUDGET_SECONDS + 2
+    assert diagnosed.node(host)["snapshot"]["seconds"] < 3 * BUDGET_SECONDS  # the engine hangs for ever
 
 
 def test_a_node_without_a_runtime_has_no_containers_and_no_gaps(diagnosed: Run):

