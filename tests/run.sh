@@ -5,7 +5,7 @@
 #
 # Usage: tests/run.sh [lint|sanity|units|contract|release|integration|molecule]...     (all of them when none is named)
 # Runs each stage to its end, whatever the others said, then tells what failed, what was skipped and how long everything took.
-# When none is named, what only reads this checkout runs beside the tests that leave one CPU idle and look at the whole machine.
+# When none is named, what leaves a CPU idle runs beside something else; beside tests that look at the whole machine, what only reads this checkout.
 # KUBENODE_NO_SKIP=1 turns a skip into a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -19,7 +19,7 @@ mkdir -p "$logs"
 # The files summary, skips and failures, which stages that run side by side add to.
 told=$(mktemp -d)
 trap 'rm -rf "$told"' EXIT
-trap 'trap - TERM; kill -TERM 0' INT # what runs in the background does not hear of Ctrl-C
+trap 'kill -TERM 0' INT # what runs in the background does not hear of Ctrl-C
 touch "$told"/{summary,skips,failures}
 
 # What each tool prints when it leaves something out: these scripts, ansible-test, pytest -ra.
@@ -113,17 +113,27 @@ run_molecule() {
     stage "molecule" tests/tools/molecule.sh
 }
 
-run_all() {
-    local beside=$logs/beside.log
-    run_system_packages
-    { run_lint; run_sanity; run_release; } >"$beside" 2>&1 &
-    run_contract
-    run_one_by_one
+# beside STAGES OTHER...: runs the function while the others run, one after the other; what it prints comes behind what they print.
+beside() {
+    local log=$logs/beside.log other
+    "$1" >"$log" 2>&1 &
+    shift
+    for other in "$@"; do "$other"; done
     wait
-    cat "$beside"
-    run_units
+    cat "$log"
+}
+
+run_checks() {
+    run_lint
+    run_sanity
+    run_release
+}
+
+run_all() {
+    run_system_packages
+    beside run_checks run_contract run_one_by_one
+    beside run_molecule run_units
     run_side_by_side
-    run_molecule
 }
 
 [ $# -gt 0 ] || run_all
