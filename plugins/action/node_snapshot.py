@@ -15,7 +15,12 @@ from ansible.utils.display import Display
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot_request
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, bundle, payload
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction, why_failed
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import (
+    LONGEST_SECONDS,
+    NodeAction,
+    safe_warnings,
+    why_failed,
+)
 
 _OWN_OPTIONS = ("bundle", "answer_seconds")
 _GAPS = 200  # eleven sections have a few each
@@ -27,24 +32,18 @@ class ActionModule(NodeAction):
     """See plugins/modules/node_snapshot.py."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Without a bundle the module's result is returned as it is."""
+        """Without a bundle what the module returns."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _valid, arguments = self.validate_argument_spec(argument_spec=snapshot_request.ARGUMENTS)
         _check(arguments)
         options = {key: value for key, value in arguments.items() if key not in _OWN_OPTIONS}
         if not arguments["bundle"]:
-            return self._ask(options, task_vars)
+            return self.asked("node_snapshot", options, task_vars, LONGEST_SECONDS)
         try:
             return self._store(arguments, task_vars["inventory_hostname"], options, task_vars)
         except bundle.BundleError as error:
             raise AnsibleActionFail(str(error)) from None
-
-    def _ask(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="kubenode.doctor.node_snapshot", module_args=options, task_vars=task_vars
-        )
-        return result
 
     def _configure_module(self, *args: Any, **kwargs: Any) -> Any:
         """What is sent to the node. Fewer hosts fit into a second without what payload does to it, and nothing else changes."""
@@ -60,8 +59,10 @@ class ActionModule(NodeAction):
     ) -> dict[str, Any]:
         path = folder(arguments["bundle"])
         try:
-            with answer_bounds.bounded(self._connection, arguments["answer_seconds"]):
-                result = self._ask(options, task_vars)
+            with safe_warnings(), answer_bounds.bounded(self._connection, arguments["answer_seconds"]):
+                result: dict[str, Any] = self._execute_module(
+                    module_name="kubenode.doctor.node_snapshot", module_args=options, task_vars=task_vars
+                )
         except (AnsibleError, answer_bounds.BoundsError) as error:
             # A lost connection is an answer too: the report has to name this host.
             result = {"failed": True, "msg": str(error)}

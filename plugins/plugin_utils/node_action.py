@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -15,11 +17,15 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_boun
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
 ANSWER_SECONDS = 120  # beyond what a module may take itself: to reach the node, to start there, and to be read
+LONGEST_SECONDS = 3600  # docker_stale_names removes one container after the other, and sets itself no time
 _QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
 _REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
 _LOOKED_AT = 100_000  # with -vvv
 # What Ansible prints as it is; with_last_words tells what is worth it.
 _PRINTED = frozenset({"exception", "warnings", "deprecations", "module_stdout", "module_stderr"})
+# What Ansible does with a result, or leaves undone.
+_HEEDED = frozenset({"ansible_facts", "skipped", "unreachable"})
+_DISCOVERED = "discovered_interpreter_"  # ansible/executor/interpreter_discovery.py
 # The nodes' Python is too old for these: what it says of our sources then (Python 3.6 and 3.7).
 _TOO_OLD = (
     "future feature annotations is not defined",
@@ -38,18 +44,63 @@ class NodeAction(ActionBase):
     def asked(self, module: str, options: dict[str, Any], task_vars: dict[str, Any], seconds: float) -> dict[str, Any]:
         """What a module says that may take ``seconds`` itself. Raises AnsibleActionFail where the node keeps no bounds (answer_bounds)."""
         try:
-            with answer_bounds.bounded(self._connection, int(seconds) + ANSWER_SECONDS):
+            with safe_warnings(), answer_bounds.bounded(self._connection, int(seconds) + ANSWER_SECONDS):
                 result = self._execute_module(
-                    module_name=f"kubenode.doctor.{module}", module_args=options, task_vars=task_vars
+                    module_name=f"kubenode.doctor.{module}",
+                    module_args=options,
+                    task_vars=task_vars,
+                    wrap_async=bool(self._task.async_val),
                 )
         except answer_bounds.BoundsError as error:
             raise AnsibleActionFail(f"the node's answer was not waited for: {error}") from None
-        told = {key: value for key, value in result.items() if key not in _PRINTED}
+        except AnsibleError:
+            raise
+        except Exception as error:  # what Ansible does not expect of a node
+            why = f"the node's answer could not be read: {type(error).__name__}: {error}"
+            raise AnsibleActionFail(clean(why, _REASON_CHARACTERS)) from None
+        told = {key: value for key, value in result.items() if key not in _PRINTED | _HEEDED}
+        found = _discovered(result.get("ansible_facts"))
+        if found:
+            told["ansible_facts"] = found
         if result.get("failed"):
             for name in sorted(_PRINTED & result.keys()):
                 Display().vvv(f"{module}, {name}: {clean(str(result[name]), _LOOKED_AT)}")
             told["msg"] = clean(why_failed(result), 2 * _REASON_CHARACTERS)
         return told
+
+
+class OnNode(NodeAction):
+    """The action plugin of a module of the same name that needs nothing of the controller."""
+
+    _supports_async = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the module returns."""
+        super().run(tmp, task_vars)
+        module = type(self).__module__.rpartition(".")[2]
+        try:
+            return self.asked(module, self._task.args, task_vars or {}, LONGEST_SECONDS)
+        except AnsibleActionFail as error:  # as a result, for which a task's failed_when holds with each ansible-core
+            return {"failed": True, "msg": str(error)}
+
+
+@contextmanager
+def safe_warnings() -> Iterator[None]:
+    """Ansible warns of an answer that is odd, in the node's own words."""
+    display = Display()
+    warning = display.warning
+    display.warning = lambda msg, *rest, **named: warning(clean(str(msg), _REASON_CHARACTERS), *rest, **named)
+    try:
+        yield
+    finally:
+        del display.warning
+
+
+def _discovered(facts: Any) -> dict[str, Any]:
+    """The interpreter that Ansible itself has found, so that it is not looked for again. What a module says of it Ansible has taken away."""
+    if not isinstance(facts, dict):
+        return {}
+    return {key: value for key, value in facts.items() if key.startswith(_DISCOVERED)}
 
 
 def why_failed(result: dict[str, Any], otherwise: str = "the module failed, and did not say why") -> str:

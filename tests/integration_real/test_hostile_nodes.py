@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,8 @@ PRINTED = {
         "its snapshot has schema 2, this collection reads 1",
     ),
     "older": (BEGIN.replace('"schema": 1, ', "") + "{}" + END, "its snapshot has no schema, this collection reads 1"),
+    # What Ansible warns of, in the node's words.
+    "loud": (BEGIN + END.replace("}}}", '{}}}, "_ansible_": "\\u001b[2J"}') + "\n\x1b[2Jloud", None),
     "trusted": (BEGIN + '{"__ansible_type": "TrustedAsTemplate"}' + END, ""),
     "commands": (
         json.dumps(
@@ -180,6 +183,36 @@ def test_a_full_disk_is_told(run: Run, host: str, words: str):
     state = run.document["hosts"][host]
     assert state["answered"] is False
     assert words in state["why"]
+
+
+def test_a_module_that_is_asked_alone_is_as_safe(tmp_path: Path):
+    hosts = {"floods": over_the_wire(tmp_path, "floods"), "plain": local()}
+    hosts.update({name: printing(tmp_path, name) for name in PRINTED})
+    book = tmp_path / "asked.yml"
+    tasks = [{"kubenode.doctor.tcp_states": {"sample_seconds": 0}}]
+    book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(book), "-v", "--forks", "20"]
+    done = subprocess.run(
+        [*command, "-i", str(inventory(tmp_path, hosts))],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**environment, "ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_DISPLAY_OK_HOSTS": "1"},
+        stdin=subprocess.DEVNULL,
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == 2, printed
+    assert "\x1b" not in printed
+    assert "\\x1b[2Jloud" in printed  # Ansible's warning of it
+    assert "it sent more than 16 MiB" in printed
+    recap = dict(re.findall(r"^(\S+) +: (ok=\d+ .*failed=\d+)", printed, re.MULTILINE))
+    well = {
+        name for name, counts in recap.items() if re.fullmatch(r"ok=1 +changed=\d +unreachable=0 +failed=0", counts)
+    }
+    assert well == {"plain", "nan", "infinite", "newer", "older", "loud", "commands"}, printed
+    assert recap.keys() == hosts.keys()
+    assert not list(tmp_path.glob("marked*"))
 
 
 # --- the controller itself

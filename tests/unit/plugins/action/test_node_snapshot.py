@@ -45,17 +45,17 @@ class Action(node_snapshot.ActionModule):
         )
         self._connection = SimpleNamespace(exec_command=None)
         self._answers = answers
-        self.asked = []
+        self.requests = []
 
     def validate_argument_spec(self, argument_spec):
         """As ansible does, with the defaults filled in."""
         given = {name: spec.get("default") for name, spec in argument_spec.items()}
         return None, {**given, **self._task.args}
 
-    def _execute_module(self, module_name, module_args, task_vars):
+    def _execute_module(self, module_name, module_args, task_vars, **_more):
         assert module_name == "kubenode.doctor.node_snapshot"
         assert task_vars["inventory_hostname"] == "node-a"
-        self.asked.append(module_args)
+        self.requests.append(module_args)
         if isinstance(self._answers, Exception):
             raise self._answers
         return self._answers() if callable(self._answers) else self._answers
@@ -76,7 +76,7 @@ def audit(tmp_path):
 
 def run(arguments, answers):
     action = Action(arguments, answers)
-    return action.run(None, {"inventory_hostname": "node-a"}), action.asked
+    return action.run(None, {"inventory_hostname": "node-a"}), action.requests
 
 
 def test_without_a_bundle_the_answer_is_returned():
@@ -157,7 +157,7 @@ def test_an_operators_mistake_fails_before_any_node_is_asked(audit, with_bundle,
     with pytest.raises(AnsibleActionFail) as caught:
         action.run(None, {"inventory_hostname": "node-a"})
     assert str(caught.value) == told
-    assert action.asked == []
+    assert action.requests == []
     assert list((audit / "nodes").iterdir()) == []
 
 
