@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.utils.display import Display
 
 from ansible_collections.kubenode.doctor.plugins.action import node_snapshot
 from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot
@@ -82,6 +83,19 @@ def run(arguments, answers):
 def test_without_a_bundle_the_answer_is_returned():
     answer = {"changed": False, "snapshot": ANSWER}
     assert run({}, answer) == (answer, [DEFAULTS])
+
+
+@pytest.mark.parametrize("with_bundle", [True, False])
+def test_what_ansible_warns_of_an_odd_answer_is_safe(audit, monkeypatch, with_bundle):
+    warned = []
+    monkeypatch.setattr(Display, "warning", lambda _self, msg, *_rest, **_named: warned.append(msg))
+
+    def answer():
+        Display().warning("Module invocation had junk after the JSON data: \x1b[2J")
+        return {"changed": False, "snapshot": ANSWER}
+
+    run({"bundle": str(audit)} if with_bundle else {}, answer)
+    assert warned == ["Module invocation had junk after the JSON data: \\x1b[2J"]
 
 
 def test_the_node_is_not_told_of_the_bundle(audit):
