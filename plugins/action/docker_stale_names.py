@@ -10,3 +10,5 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import
 
 class ActionModule(OnNode):
     """See plugins/modules/docker_stale_names.py."""
+
+    seconds = 3600  # it removes one container after the other

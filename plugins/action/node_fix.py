@@ -15,12 +15,12 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import node_fix
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import undo_record
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import OTHER_SECONDS, NodeAction
 
 # What the node can answer when nothing of it was changed in the end.
 _AS_BEFORE = frozenset({"done", "rolled-back", "stopped"})
-_OTHER_SECONDS = 600  # what a fix takes beside its changes: to look at the node before and after them
 _LONGEST = 9  # times ``seconds``: to plan, then to act, to verify and to take back, again by a second worker, and before that what was interrupted
+# What the controller alone says.
 _NOTHING_TO_UNDO = {"record": None, "undo_command": None}
 
 
@@ -66,7 +66,8 @@ class ActionModule(NodeAction):
         options = {key: value for key, value in arguments.items() if key != "bundle" and value is not None}
         # Taken as late as possible: the node holds its own clock against it.
         options.setdefault("controller_time", time.time())
-        return self.asked("node_fix", options, task_vars, _OTHER_SECONDS + _LONGEST * arguments["seconds"])
+        answer = self.asked("node_fix", options, task_vars, OTHER_SECONDS + _LONGEST * arguments["seconds"])
+        return {key: value for key, value in answer.items() if key not in _NOTHING_TO_UNDO}
 
 
 def _record(arguments: Mapping[str, Any], host: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import snapshot_re
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_bounds, bundle, payload
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import (
-    LONGEST_SECONDS,
+    OTHER_SECONDS,
     NodeAction,
     safe_warnings,
     why_failed,
@@ -39,7 +39,7 @@ class ActionModule(NodeAction):
         _check(arguments)
         options = {key: value for key, value in arguments.items() if key not in _OWN_OPTIONS}
         if not arguments["bundle"]:
-            return self.asked("node_snapshot", options, task_vars, LONGEST_SECONDS)
+            return self.asked("node_snapshot", options, task_vars, _seconds(arguments))
         try:
             return self._store(arguments, task_vars["inventory_hostname"], options, task_vars)
         except bundle.BundleError as error:
@@ -76,6 +76,10 @@ class ActionModule(NodeAction):
             except bundle.BundleError as error:  # what says why may still fit on a full disk
                 why = str(error)
         return _summary(str(bundle.write_silence(path, host, why)), why, None)
+
+
+def _seconds(arguments: dict[str, Any]) -> float:
+    return float(OTHER_SECONDS + arguments["budget_seconds"] + arguments["sample_seconds"])
 
 
 def _check(arguments: dict[str, Any]) -> None:

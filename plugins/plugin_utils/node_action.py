@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+import yaml
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -17,14 +20,16 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_boun
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import clean
 
 ANSWER_SECONDS = 120  # beyond what a module may take itself: to reach the node, to start there, and to be read
-LONGEST_SECONDS = 3600  # docker_stale_names removes one container after the other, and sets itself no time
+OTHER_SECONDS = 600  # of a module, beyond what its options give it
+_TIDY_SECONDS = 30  # to remove the folder of a module's files, if there is one
+_OPTIONS_OF_TIME = ("budget_seconds", "sample_seconds", "timeout", "wait_seconds")
 _QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
 _REASON_CHARACTERS = 2000  # Ansible's own reasons have a few hundred, with ssh's words; a node may send any
 _LOOKED_AT = 100_000  # with -vvv
-# What Ansible prints as it is; with_last_words tells what is worth it.
-_PRINTED = frozenset({"exception", "warnings", "deprecations", "module_stdout", "module_stderr"})
-# What Ansible does with a result, or leaves undone.
-_HEEDED = frozenset({"ansible_facts", "skipped", "unreachable"})
+# What Ansible prints as it is; why_failed tells what is worth it.
+_PRINTED = ("deprecations", "exception", "module_stderr", "module_stdout", "warnings")
+_IN_LINE = re.compile(r"[^\n\t]+")
+_DIFF_PARTS = ("before", "before_header", "after", "after_header", "prepared")  # CallbackBase._get_diff
 _DISCOVERED = "discovered_interpreter_"  # ansible/executor/interpreter_discovery.py
 # The nodes' Python is too old for these: what it says of our sources then (Python 3.6 and 3.7).
 _TOO_OLD = (
@@ -41,45 +46,53 @@ class NodeAction(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def asked(self, module: str, options: dict[str, Any], task_vars: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """What a module says that may take ``seconds`` itself. Raises AnsibleActionFail where the node keeps no bounds (answer_bounds)."""
+    def asked(
+        self, module: str, options: Mapping[str, Any], task_vars: dict[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        """What a module says that may take ``seconds`` itself: what its RETURN documents, ``changed``, and ``failed`` with ``msg``.
+
+        All else Ansible would heed or print. Raises AnsibleActionFail where the node keeps no bounds (answer_bounds), or its answer cannot be read.
+        """
         try:
             with safe_warnings(), answer_bounds.bounded(self._connection, int(seconds) + ANSWER_SECONDS):
                 result = self._execute_module(
-                    module_name=f"kubenode.doctor.{module}",
-                    module_args=options,
-                    task_vars=task_vars,
-                    wrap_async=bool(self._task.async_val),
+                    module_name=f"kubenode.doctor.{module}", module_args=dict(options), task_vars=task_vars
                 )
         except answer_bounds.BoundsError as error:
             raise AnsibleActionFail(f"the node's answer was not waited for: {error}") from None
-        except AnsibleError:
-            raise
+        except AnsibleConnectionFailure as error:  # with ssh's words
+            raise AnsibleConnectionFailure(clean(str(error), _REASON_CHARACTERS)) from None
+        except AnsibleError as error:
+            raise AnsibleActionFail(clean(str(error), _REASON_CHARACTERS)) from None
         except Exception as error:  # what Ansible does not expect of a node
             why = f"the node's answer could not be read: {type(error).__name__}: {error}"
             raise AnsibleActionFail(clean(why, _REASON_CHARACTERS)) from None
-        told = {key: value for key, value in result.items() if key not in _PRINTED | _HEEDED}
-        found = _discovered(result.get("ansible_facts"))
-        if found:
-            told["ansible_facts"] = found
+        told = _told(module, result)
         if result.get("failed"):
-            for name in sorted(_PRINTED & result.keys()):
-                Display().vvv(f"{module}, {name}: {clean(str(result[name]), _LOOKED_AT)}")
-            told["msg"] = clean(why_failed(result), 2 * _REASON_CHARACTERS)
+            for name in _PRINTED:
+                if name in result:
+                    Display().vvv(f"{module}, {name}: {clean(str(result[name]), _LOOKED_AT)}")
+            told.update(failed=True, msg=clean(why_failed(result), 2 * _REASON_CHARACTERS))
         return told
+
+    def cleanup(self, force: bool = False) -> None:
+        """As Ansible does when a task has ended, for so long only: the node's shell is asked again."""
+        with suppress(answer_bounds.BoundsError), answer_bounds.bounded(self._connection, _TIDY_SECONDS):
+            super().cleanup(force)
 
 
 class OnNode(NodeAction):
     """The action plugin of a module of the same name that needs nothing of the controller."""
 
-    _supports_async = True
+    seconds: float = OTHER_SECONDS
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the module returns."""
         super().run(tmp, task_vars)
         module = type(self).__module__.rpartition(".")[2]
+        seconds = self.seconds + _seconds_of(self._task.args)
         try:
-            return self.asked(module, self._task.args, task_vars or {}, LONGEST_SECONDS)
+            return self.asked(module, self._task.args, task_vars or {}, seconds)
         except AnsibleActionFail as error:  # as a result, for which a task's failed_when holds with each ansible-core
             return {"failed": True, "msg": str(error)}
 
@@ -96,11 +109,35 @@ def safe_warnings() -> Iterator[None]:
         del display.warning
 
 
-def _discovered(facts: Any) -> dict[str, Any]:
-    """The interpreter that Ansible itself has found, so that it is not looked for again. What a module says of it Ansible has taken away."""
-    if not isinstance(facts, dict):
-        return {}
-    return {key: value for key, value in facts.items() if key.startswith(_DISCOVERED)}
+def _seconds_of(options: Mapping[str, Any]) -> float:
+    """What the options give a module; of one that is no number the module itself will tell."""
+    total = 0.0
+    for name in _OPTIONS_OF_TIME:
+        with suppress(TypeError, ValueError, OverflowError):
+            total += int(float(options.get(name) or 0))
+    return total
+
+
+def _told(module: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    documented = importlib.import_module(f"ansible_collections.kubenode.doctor.plugins.modules.{module}").RETURN
+    told = {key: result[key] for key in yaml.safe_load(documented) if key in result}
+    if not told and not result.get("failed"):
+        raise AnsibleActionFail("the node's answer is none that the module gives: something there has changed it")
+    if "changed" in result:
+        told["changed"] = result["changed"] is True
+    if isinstance(result.get("diff"), list):
+        told["diff"] = [_safe_diff(entry) for entry in result["diff"] if isinstance(entry, dict)]
+    facts = result.get("ansible_facts")
+    if isinstance(facts, dict):
+        # What Ansible itself has found, so that it is not looked for again. What a module says of it Ansible has taken away.
+        told["ansible_facts"] = {name: facts[name] for name in facts if name.startswith(_DISCOVERED)}
+    return told
+
+
+def _safe_diff(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Printed as it is with --diff."""
+    parts = {name: entry[name] for name in _DIFF_PARTS if isinstance(entry.get(name), str)}
+    return {name: _IN_LINE.sub(lambda found: clean(found[0], _LOOKED_AT), text) for name, text in parts.items()}
 
 
 def why_failed(result: dict[str, Any], otherwise: str = "the module failed, and did not say why") -> str:

@@ -26,7 +26,7 @@ class Action(node_fix.ActionModule):
 
     def __init__(self, folder, answer, **arguments):
         given = {"fix": "restart-leaker", "bundle": str(folder), "state": "applied", "digest": DIGEST}
-        self._task = SimpleNamespace(args={**given, **arguments}, check_mode=False, async_val=0)
+        self._task = SimpleNamespace(args={**given, **arguments}, check_mode=False)
         self._answer = answer
         self._connection = SimpleNamespace(exec_command=None)
         self.bundle = folder
@@ -37,7 +37,7 @@ class Action(node_fix.ActionModule):
         given = {name: spec.get("default") for name, spec in argument_spec.items()}
         return None, {**given, **self._task.args}
 
-    def _execute_module(self, module_name, module_args, task_vars, **_more):
+    def _execute_module(self, module_name, module_args, task_vars):
         assert (module_name, "bundle" in module_args) == ("kubenode.doctor.node_fix", False)
         assert task_vars["inventory_hostname"] == "node-a"
         self.before = self.record()

@@ -53,7 +53,7 @@ class Action(node_snapshot.ActionModule):
         given = {name: spec.get("default") for name, spec in argument_spec.items()}
         return None, {**given, **self._task.args}
 
-    def _execute_module(self, module_name, module_args, task_vars, **_more):
+    def _execute_module(self, module_name, module_args, task_vars):
         assert module_name == "kubenode.doctor.node_snapshot"
         assert task_vars["inventory_hostname"] == "node-a"
         self.requests.append(module_args)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+import time
 from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -19,7 +22,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils import answer_boun
 
 LOUD = "\x1b[2Jloud"
 PLAIN = "\\x1b[2Jloud"
-ANSWER = {"changed": False, "groups": []}
+ANSWER = {"changed": False, "complete": True}
 
 
 def plugins():
@@ -30,14 +33,14 @@ def plugins():
 
 @pytest.fixture
 def ask(monkeypatch):
-    """``ask(answer, plugin, async_val=0)``: what the plugin makes of a node's answer, or of what is done in place of it."""
+    """``ask(answer, plugin)``: what the plugin makes of a node's answer, or of what is done in place of it."""
     # ActionBase.run wants a connection.
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
     asked = []
 
-    def run(answer, plugin=tcp_states.ActionModule, async_val=0):
+    def run(answer, plugin=tcp_states.ActionModule, options=None):
         one = plugin.__new__(plugin)
-        one._task = SimpleNamespace(args={"sample_seconds": 0}, async_val=async_val)
+        one._task = SimpleNamespace(args={"sample_seconds": 0} if options is None else options)
         one._connection = SimpleNamespace(exec_command=None)
         one._execute_module = lambda **told: asked.append(told) or (answer() if callable(answer) else dict(answer))
         return one.run(None, {"inventory_hostname": "node-a"})
@@ -47,15 +50,13 @@ def ask(monkeypatch):
 
 
 @pytest.mark.parametrize("plugin", plugins())
-@pytest.mark.parametrize("async_val", [0, 60])
-def test_the_module_of_the_same_name_is_asked(ask, plugin, async_val):
-    assert ask(ANSWER, plugin, async_val) == ANSWER
+def test_the_module_of_the_same_name_is_asked(ask, plugin):
+    assert ask(ANSWER, plugin) == ANSWER
     assert ask.asked == [
         {
             "module_name": f"kubenode.doctor.{plugin.__module__.rpartition('.')[2]}",
             "module_args": {"sample_seconds": 0},
             "task_vars": {"inventory_hostname": "node-a"},
-            "wrap_async": async_val > 0,
         }
     ]
 
@@ -71,10 +72,28 @@ def test_what_a_node_would_have_printed_is_not(ask):
     assert ask({**loud, "failed": True, "msg": LOUD}) == {"failed": True, "msg": PLAIN}
 
 
+@pytest.mark.parametrize("answer", [{}, {"changed": True, "ok": True, "diff": [], "ansible_facts": {}}])
+def test_an_answer_without_anything_that_the_module_gives_is_none(ask, answer):
+    told = ask(answer)
+    assert told == {
+        "failed": True,
+        "msg": "the node's answer is none that the module gives: something there has changed it",
+    }
+
+
+def test_a_diff_is_safe_to_print(ask):
+    diff = [{"before": f"a\tb\n{LOUD}\n", "after_header": LOUD, "other": LOUD, "after": 5}, 5]
+    assert ask({**ANSWER, "diff": diff}) == {**ANSWER, "diff": [{"before": f"a\tb\n{PLAIN}\n", "after_header": PLAIN}]}
+    assert ask({**ANSWER, "diff": 5}) == ANSWER
+
+
 def test_a_node_does_not_say_what_becomes_of_its_answer(ask):
-    heeded = {"skipped": True, "unreachable": True, "ansible_facts": {"fix_masters": [], "x": 1}}
+    heeded = {"skipped": True, "unreachable": True, "ansible_stats": 5}
+    heeded |= {"results": [{"unreachable": True}], "failed_when_result": True, "rc": "x"}
     assert ask({**ANSWER, **heeded}) == ANSWER
+    assert ask({**ANSWER, "changed": {"a": 1}}) == ANSWER
     assert ask({**ANSWER, "ansible_facts": []}) == ANSWER
+    assert ask({**ANSWER, "ansible_facts": {"fix_masters": []}}) == {**ANSWER, "ansible_facts": {}}
     discovered = {"discovered_interpreter_python": "/usr/bin/python3"}
     assert ask({**ANSWER, "ansible_facts": {**discovered, "x": 1}}) == {**ANSWER, "ansible_facts": discovered}
 
@@ -84,6 +103,44 @@ def test_what_ansible_does_not_expect_of_an_answer_is_told(ask):
         raise RecursionError(LOUD)
 
     assert ask(answer) == {"failed": True, "msg": f"the node's answer could not be read: RecursionError: {PLAIN}"}
+
+
+@pytest.mark.parametrize("kind", [AnsibleConnectionFailure, AnsibleError])
+def test_what_ssh_says_is_safe(ask, kind):
+    def answer():
+        raise kind(LOUD)
+
+    if kind is AnsibleError:
+        assert ask(answer) == {"failed": True, "msg": PLAIN}
+    else:
+        with pytest.raises(kind, match=re.escape(PLAIN)):
+            ask(answer)
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({}, 720),
+        ({"budget_seconds": "20", "sample_seconds": 30.5}, 770),
+        ({"budget_seconds": "x", "timeout": None}, 720),
+    ],
+)
+def test_it_is_waited_for_as_long_as_its_options_say(ask, monkeypatch, options, seconds):
+    waited = []
+    bounded = answer_bounds.bounded
+    monkeypatch.setattr(answer_bounds, "bounded", lambda *told: waited.append(told[1]) or bounded(*told))
+    assert ask(ANSWER, options=options) == ANSWER
+    assert waited == [seconds]
+
+
+def test_a_node_that_hangs_when_a_task_is_tidied_up_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(node_action, "_TIDY_SECONDS", 1)
+    monkeypatch.setattr(ActionBase, "cleanup", lambda *_arguments: time.sleep(60))
+    one = tcp_states.ActionModule.__new__(tcp_states.ActionModule)
+    one._connection = SimpleNamespace(exec_command=None)
+    began = time.monotonic()
+    one.cleanup()
+    assert time.monotonic() - began < 60
 
 
 def test_what_ansible_warns_of_an_odd_answer_is_safe(ask, monkeypatch):
