@@ -125,8 +125,10 @@ def _told(module: str, result: Mapping[str, Any]) -> dict[str, Any]:
         raise AnsibleActionFail("the node's answer is none that the module gives: something there has changed it")
     if "changed" in result:
         told["changed"] = result["changed"] is True
-    if isinstance(result.get("diff"), list):
-        told["diff"] = [_safe_diff(entry) for entry in result["diff"] if isinstance(entry, dict)]
+    diff = result.get("diff")
+    diffs = [_safe_diff(entry) for entry in (diff if isinstance(diff, list) else [diff]) if isinstance(entry, dict)]
+    if diffs:
+        told["diff"] = diffs
     facts = result.get("ansible_facts")
     if isinstance(facts, dict):
         # What Ansible itself has found, so that it is not looked for again. What a module says of it Ansible has taken away.

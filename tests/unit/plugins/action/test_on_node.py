@@ -84,6 +84,7 @@ def test_an_answer_without_anything_that_the_module_gives_is_none(ask, answer):
 def test_a_diff_is_safe_to_print(ask):
     diff = [{"before": f"a\tb\n{LOUD}\n", "after_header": LOUD, "other": LOUD, "after": 5}, 5]
     assert ask({**ANSWER, "diff": diff}) == {**ANSWER, "diff": [{"before": f"a\tb\n{PLAIN}\n", "after_header": PLAIN}]}
+    assert ask({**ANSWER, "diff": {"before": LOUD}}) == {**ANSWER, "diff": [{"before": PLAIN}]}
     assert ask({**ANSWER, "diff": 5}) == ANSWER
 
 
