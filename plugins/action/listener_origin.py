@@ -14,7 +14,7 @@ from ansible_collections.kubenode.doctor.plugins.module_utils import origin_requ
 from ansible_collections.kubenode.doctor.plugins.plugin_utils import origin_here
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.bundle import BundleError
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action import folder
-from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import NOT_OURS, NodeAction
 
 
 class ActionModule(NodeAction):
@@ -45,6 +45,4 @@ class ActionModule(NodeAction):
         try:
             return origin_here.completed(result, request, names, audits, host)
         except (AttributeError, LookupError, TypeError, ValueError):
-            raise AnsibleActionFail(
-                "the node's answer is none that the module gives: something there has changed it"
-            ) from None
+            raise AnsibleActionFail(NOT_OURS) from None

@@ -18,7 +18,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.local_action impor
 from ansible_collections.kubenode.doctor.plugins.plugin_utils.node_action import (
     OTHER_SECONDS,
     NodeAction,
-    safe_warnings,
+    seconds_of,
     why_failed,
 )
 
@@ -39,7 +39,7 @@ class ActionModule(NodeAction):
         _check(arguments)
         options = {key: value for key, value in arguments.items() if key not in _OWN_OPTIONS}
         if not arguments["bundle"]:
-            return self.asked("node_snapshot", options, task_vars, _seconds(arguments))
+            return self.asked("node_snapshot", options, task_vars, OTHER_SECONDS + seconds_of(options))
         try:
             return self._store(arguments, task_vars["inventory_hostname"], options, task_vars)
         except bundle.BundleError as error:
@@ -59,10 +59,7 @@ class ActionModule(NodeAction):
     ) -> dict[str, Any]:
         path = folder(arguments["bundle"])
         try:
-            with safe_warnings(), answer_bounds.bounded(self._connection, arguments["answer_seconds"]):
-                result: dict[str, Any] = self._execute_module(
-                    module_name="kubenode.doctor.node_snapshot", module_args=options, task_vars=task_vars
-                )
+            result = self.execute("node_snapshot", options, task_vars, arguments["answer_seconds"])
         except (AnsibleError, answer_bounds.BoundsError) as error:
             # A lost connection is an answer too: the report has to name this host.
             result = {"failed": True, "msg": str(error)}
@@ -76,10 +73,6 @@ class ActionModule(NodeAction):
             except bundle.BundleError as error:  # what says why may still fit on a full disk
                 why = str(error)
         return _summary(str(bundle.write_silence(path, host, why)), why, None)
-
-
-def _seconds(arguments: dict[str, Any]) -> float:
-    return float(OTHER_SECONDS + arguments["budget_seconds"] + arguments["sample_seconds"])
 
 
 def _check(arguments: dict[str, Any]) -> None:

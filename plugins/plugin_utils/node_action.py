@@ -21,6 +21,7 @@ from ansible_collections.kubenode.doctor.plugins.plugin_utils.plain_text import 
 
 ANSWER_SECONDS = 120  # beyond what a module may take itself: to reach the node, to start there, and to be read
 OTHER_SECONDS = 600  # of a module, beyond what its options give it
+NOT_OURS = "the node's answer is none that the module gives: something there has changed it"
 _TIDY_SECONDS = 30  # to remove the folder of a module's files, if there is one
 _OPTIONS_OF_TIME = ("budget_seconds", "sample_seconds", "timeout", "wait_seconds")
 _QUOTED_CHARACTERS = 200  # of what a node printed in place of an answer
@@ -46,6 +47,16 @@ class NodeAction(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
+    def execute(
+        self, module: str, options: Mapping[str, Any], task_vars: dict[str, Any], seconds: int
+    ) -> dict[str, Any]:
+        """All that a module says, waited for ``seconds`` altogether. Raises BoundsError, and whatever Ansible raises."""
+        with _safe_warnings(), answer_bounds.bounded(self._connection, seconds):
+            result: dict[str, Any] = self._execute_module(
+                module_name=f"kubenode.doctor.{module}", module_args=dict(options), task_vars=task_vars
+            )
+        return result
+
     def asked(
         self, module: str, options: Mapping[str, Any], task_vars: dict[str, Any], seconds: float
     ) -> dict[str, Any]:
@@ -54,10 +65,7 @@ class NodeAction(ActionBase):
         All else Ansible would heed or print. Raises AnsibleActionFail where the node keeps no bounds (answer_bounds), or its answer cannot be read.
         """
         try:
-            with safe_warnings(), answer_bounds.bounded(self._connection, int(seconds) + ANSWER_SECONDS):
-                result = self._execute_module(
-                    module_name=f"kubenode.doctor.{module}", module_args=dict(options), task_vars=task_vars
-                )
+            result = self.execute(module, options, task_vars, int(seconds) + ANSWER_SECONDS)
         except answer_bounds.BoundsError as error:
             raise AnsibleActionFail(f"the node's answer was not waited for: {error}") from None
         except AnsibleConnectionFailure as error:  # with ssh's words
@@ -90,7 +98,7 @@ class OnNode(NodeAction):
         """What the module returns."""
         super().run(tmp, task_vars)
         module = type(self).__module__.rpartition(".")[2]
-        seconds = self.seconds + _seconds_of(self._task.args)
+        seconds = self.seconds + seconds_of(self._task.args)
         try:
             return self.asked(module, self._task.args, task_vars or {}, seconds)
         except AnsibleActionFail as error:  # as a result, for which a task's failed_when holds with each ansible-core
@@ -98,7 +106,7 @@ class OnNode(NodeAction):
 
 
 @contextmanager
-def safe_warnings() -> Iterator[None]:
+def _safe_warnings() -> Iterator[None]:
     """Ansible warns of an answer that is odd, in the node's own words."""
     display = Display()
     warning = display.warning
@@ -109,7 +117,7 @@ def safe_warnings() -> Iterator[None]:
         del display.warning
 
 
-def _seconds_of(options: Mapping[str, Any]) -> float:
+def seconds_of(options: Mapping[str, Any]) -> float:
     """What the options give a module; of one that is no number the module itself will tell."""
     total = 0.0
     for name in _OPTIONS_OF_TIME:
@@ -122,7 +130,7 @@ def _told(module: str, result: Mapping[str, Any]) -> dict[str, Any]:
     documented = importlib.import_module(f"ansible_collections.kubenode.doctor.plugins.modules.{module}").RETURN
     told = {key: result[key] for key in yaml.safe_load(documented) if key in result}
     if not told and not result.get("failed"):
-        raise AnsibleActionFail("the node's answer is none that the module gives: something there has changed it")
+        raise AnsibleActionFail(NOT_OURS)
     if "changed" in result:
         told["changed"] = result["changed"] is True
     diff = result.get("diff")
